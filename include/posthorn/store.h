@@ -1,0 +1,287 @@
+/* store.h: the contract of a storage backend
+ *
+ * A store keeps accounts; an account is everything one user has, and the unit of atomicity, quota
+ * and notification. The store lists mailboxes, reports what changed since a change number, takes
+ * octets, reads them, and applies described transactions. It knows nothing of sequence numbers,
+ * sessions, IMAP or POP3.
+ *
+ * Promises that every store keeps, each proved by the conformance kit:
+ * [STORE-1] A transaction is applied whole or not at all; a crash anywhere leaves the old state or
+ *           the new one.
+ * [STORE-2] What `commit` has returned as done survives the loss of power at that instant.
+ * [STORE-3] Uids ascend: once one is visible no smaller one appears; none is used twice under one
+ *           uidvalidity. A new uidvalidity is max(account counter, clock) + 1 and never lower.
+ * [STORE-4] Change numbers rise with every commit that alters a mailbox. A flag change that alters
+ *           nothing takes no new change number.
+ * [STORE-5] A transaction id applied again changes nothing and gives the first result; ids are
+ *           remembered for at least 24 hours.
+ * [STORE-6] Content is readable for the grace time after its message was expunged, then GONE.
+ * [STORE-7] No member returns data of another account, whatever it is given.
+ * [STORE-8] No call needs a whole mailbox in memory.
+ *
+ * Threads: members are called on workers and may block. Calls on one account object never overlap,
+ * except upload, abandon, content, changes, mailboxes and values, which may run beside anything.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef POSTHORN_STORE_H
+#define POSTHORN_STORE_H
+
+#include <posthorn/content.h>
+#include <posthorn/identity.h>
+#include <posthorn/plugin.h>
+#include <posthorn/uidset.h>
+
+G_BEGIN_DECLS
+
+typedef struct {
+	uint8_t octets[16];
+} PhMailboxId;
+
+/* PhBlobId: how a store names octets; opaque, at most 64. */
+typedef struct {
+	uint8_t length;
+	uint8_t octets[64];
+} PhBlobId;
+
+/* PhFlag: system flags. \Recent is not stored. */
+enum {
+	PH_FLAG_SEEN = 1U << 0,
+	PH_FLAG_ANSWERED = 1U << 1,
+	PH_FLAG_FLAGGED = 1U << 2,
+	PH_FLAG_DELETED = 1U << 3,
+	PH_FLAG_DRAFT = 1U << 4,
+};
+
+/* PhSpecialUse: RFC 6154. */
+enum {
+	PH_USE_ALL = 1U << 0,
+	PH_USE_ARCHIVE = 1U << 1,
+	PH_USE_DRAFTS = 1U << 2,
+	PH_USE_FLAGGED = 1U << 3,
+	PH_USE_JUNK = 1U << 4,
+	PH_USE_SENT = 1U << 5,
+	PH_USE_TRASH = 1U << 6,
+};
+
+/* PhMailboxInfo: one row of a mailbox list; never needs a scan of messages. */
+typedef struct {
+	PhMailboxId id;
+	const char *name;     /* UTF-8, '/' between components; "INBOX" for the inbox */
+	uint32_t special_use; /* PH_USE_* */
+	uint32_t uidvalidity;
+	uint32_t uidnext;
+	uint32_t n_messages;
+	uint32_t n_unseen;
+	uint32_t n_deleted;
+	uint64_t octets; /* sum of the messages' sizes on the wire */
+	uint64_t change; /* the highest change number */
+} PhMailboxInfo;
+
+/* PhFields: what a reader of records wants; the rest of a PhRecord may be left zero. */
+enum {
+	PH_FIELD_FLAGS = 1U << 0,     /* flags and keywords */
+	PH_FIELD_DATES = 1U << 1,     /* internal and save date */
+	PH_FIELD_OCTETS = 1U << 2,
+	PH_FIELD_BLOB = 1U << 3,
+	PH_FIELD_IDS = 1U << 4,       /* message id, thread id */
+	PH_FIELD_STRUCTURE = 1U << 5, /* the serialised PhStructure (message.h) */
+};
+
+/* PhRecord: one message. uid and change are always set. Borrowed for the callback. */
+typedef struct {
+	uint32_t uid;
+	uint32_t flags;              /* PH_FLAG_* */
+	uint64_t change;
+	const char *const *keywords; /* NULL-terminated, never NULL with PH_FIELD_FLAGS */
+	PhTime internal_date;
+	int32_t internal_zone;       /* minutes east of UTC */
+	int32_t reserved;
+	PhTime save_date;
+	uint64_t octets;             /* on the wire */
+	PhBlobId blob;
+	uint8_t message_id[16];      /* OBJECTID (RFC 8474): kept by copies inside the server */
+	PhSlice structure;
+} PhRecord;
+
+/* PhChangesQuery: which records. */
+typedef struct {
+	uint64_t since;       /* records altered after it; 0: all */
+	const PhUidSet *uids; /* (nullable) only these */
+	uint32_t fields;      /* PH_FIELD_* */
+	uint32_t reserved;
+	/* record: called in uid order; false stops the reading (no error). Never waits for a client. */
+	bool (*record)(const PhRecord *record, void *user_data);
+	/* expunged: uids removed after @since, ascending ranges; called only when since > 0. Ranges
+	 * may hold numbers that were never used. (nullable) */
+	void (*expunged)(uint32_t first, uint32_t last, void *user_data);
+	void *user_data;
+} PhChangesQuery;
+
+/* PhChangesResult. */
+typedef struct {
+	uint64_t complete_to; /* nothing up to this change is missing from what was reported */
+	bool full;            /* expunge history was trimmed: all records were reported instead, and
+	                       * every uid that was not is gone */
+} PhChangesResult;
+
+typedef bool (*PhMailboxInfoFunc)(const PhMailboxInfo *info, void *user_data);
+typedef void (*PhListLineFunc)(const char *line, void *user_data);
+typedef bool (*PhValueFunc)(const char *key, PhSlice value, void *user_data);
+
+/* --- transactions --------------------------------------------------------------------------- */
+
+typedef enum {
+	PH_OP_APPEND = 1,
+	PH_OP_FLAGS = 2,
+	PH_OP_EXPUNGE = 3, /* the uids, whatever their flags */
+	PH_OP_COPY = 4,
+	PH_OP_MOVE = 5,
+	PH_OP_CREATE = 6,
+	PH_OP_RENAME = 7,
+	PH_OP_REMOVE = 8,
+	PH_OP_PUT = 9,
+} PhOpKind;
+
+typedef enum {
+	PH_FLAGS_ADD = 1,
+	PH_FLAGS_REMOVE = 2,
+	PH_FLAGS_REPLACE = 3,
+} PhFlagsMode;
+
+/* PhOp: one described change. Which members hold for which kind stands beside them. Allocated by
+ * the core; a store reads the first part and fills in the results. */
+typedef struct {
+	uint32_t kind;         /* PhOpKind */
+	uint32_t flags;        /* APPEND, FLAGS: PH_FLAG_* */
+	PhMailboxId mailbox;   /* all but account PUT */
+	PhMailboxId to;        /* COPY, MOVE: another mailbox of the account */
+	const PhUidSet *uids;  /* FLAGS, EXPUNGE, COPY, MOVE */
+	const char *const *keywords; /* APPEND, FLAGS: NULL-terminated, never NULL */
+	uint32_t flags_mode;   /* FLAGS: PhFlagsMode */
+	bool has_unchanged_since; /* FLAGS: 0 is a value (RFC 7162) */
+	bool must_exist;       /* FLAGS, COPY, MOVE: a missing uid fails the transaction: NOT_FOUND */
+	bool is_account_value; /* PUT: of the account, not of a mailbox */
+	bool has_given;        /* APPEND, COPY, MOVE, CREATE: results decided elsewhere: given_* */
+	uint64_t unchanged_since;
+	PhBlobId blob;         /* APPEND: from upload */
+	uint64_t octets;       /* APPEND: on the wire */
+	PhTime internal_date;  /* APPEND */
+	int32_t internal_zone; /* APPEND: minutes east of UTC */
+	uint32_t special_use;  /* CREATE: PH_USE_* */
+	PhTime save_date;      /* APPEND, COPY, MOVE */
+	uint8_t message_id[16]; /* APPEND */
+	PhSlice structure;     /* APPEND: serialised; may be empty */
+	const char *name;      /* CREATE, RENAME: the new name */
+	const char *key;       /* PUT: at most 1,024 octets, UTF-8 */
+	PhSlice value;         /* PUT: at most 64 KiB; empty removes */
+	uint32_t given_uid;    /* with has_given: never lowers uidnext or change */
+	uint32_t given_uidvalidity;
+	uint64_t given_change;
+	/* results */
+	uint32_t uid;          /* APPEND: the new uid */
+	uint32_t uidvalidity;  /* APPEND, COPY, MOVE: of the target; CREATE */
+	PhUidSet *refused;     /* FLAGS: changed since; empty at first, owned by the core */
+	PhUidSet *missing;     /* FLAGS, EXPUNGE, COPY, MOVE: not there */
+	PhUidSet *from_uids;   /* COPY, MOVE: in the order of the pairs */
+	PhUidSet *to_uids;     /* COPY, MOVE: ascending, paired with from_uids one by one */
+} PhOp;
+
+/* PhTransaction: operations that happen together. */
+typedef struct {
+	uint8_t id[16];
+	PhOp *const *ops;
+	uint32_t n_ops;
+	/* results: set by the store for each transaction of a batch whose commit returned true */
+	bool done;       /* applied, now or before */
+	uint64_t change; /* its change number */
+	GError *error;   /* (owned by the transaction) why not, when not done */
+} PhTransaction;
+
+/* --- the table ------------------------------------------------------------------------------- */
+
+/* PhStoreAbilities: what IMAP's capability string and the tools are computed from. */
+enum {
+	PH_STORE_CHEAP_COPY = 1U << 0,     /* copies share octets */
+	PH_STORE_EXACT_QUOTA = 1U << 1,
+	PH_STORE_SHARED_PROCESSES = 1U << 2,
+	PH_STORE_SHARED_NODES = 1U << 3,
+	PH_STORE_FOREIGN_WRITERS = 1U << 4, /* other programs change it: refresh and watch matter */
+};
+
+struct PhStore {
+	size_t size;
+	uint32_t abilities;        /* PH_STORE_* */
+	uint32_t max_keywords;     /* a mailbox; 0: 64 */
+	uint32_t max_keyword_length; /* 0: 100 */
+	uint32_t reserved;
+
+	/* create: for one section. Must not connect or open databases (the worker process starts
+	 * later). Required. Thread: load. destroy: required. Thread: main. */
+	bool (*create)(PhSection *section, const void *settings, void **instance_out, GError **error);
+	void (*destroy)(void *instance);
+
+	/* open_account: attaches to a user's mail, creating it on first use. Cheap: called at every
+	 * login and delivery. @identity: (borrowed; take a reference) limits come with it. At most
+	 * one account object for a user and section is open at a time in a process.
+	 * Required. Blocks: yes. Errors: TEMPORARY, CORRUPT, DENIED. */
+	bool (*open_account)(void *instance, const PhIdentity *identity, void **account_out, GError **error);
+	void (*close_account)(void *account);
+
+	/* mailboxes: every mailbox, in any order, from one consistent snapshot. @list_change_out:
+	 * rises when a mailbox is created, renamed or removed.
+	 * Required. Blocks: yes. */
+	bool (*mailboxes)(void *account, PhMailboxInfoFunc func, void *user_data, uint64_t *list_change_out, GError **error);
+
+	/* changes: see PhChangesQuery. Never writes. Required. Blocks: yes.
+	 * Errors: GONE for a removed mailbox. */
+	bool (*changes)(void *account, const PhMailboxId *mailbox, const PhChangesQuery *query, PhChangesResult *result_out, GError **error);
+
+	/* values: what PUT stored under keys that begin with @prefix, in key order. @mailbox:
+	 * (nullable) the account's own. Required. Blocks: yes. */
+	bool (*values)(void *account, const PhMailboxId *mailbox, const char *prefix, PhValueFunc func, void *user_data, GError **error);
+
+	/* upload: takes octets in constant memory; what no commit names disappears by itself, also
+	 * after a crash. @content: (borrowed; take a reference to keep it). @durable: octets and
+	 * name must survive power loss on return (else at the latest when a commit that names the
+	 * blob returns). Required. Thread: worker, concurrently. Blocks: yes.
+	 * Errors: TEMPORARY (disk full), TOO_LARGE. */
+	bool (*upload)(void *account, PhContent *content, bool durable, PhBlobId *blob_out, GError **error);
+
+	/* abandon: that blob will not be named. Required. */
+	void (*abandon)(void *account, const PhBlobId *blob);
+
+	/* content: opens a message's octets. @content_out: (out, owned): outlives the account.
+	 * Required. Blocks: yes. Errors: GONE, CORRUPT. */
+	bool (*content)(void *account, const PhMailboxId *mailbox, uint32_t uid, const PhBlobId *blob, PhContent **content_out, GError **error);
+
+	/* commit: applies a batch; see the promises above. Sets done, change and error of each
+	 * transaction and the results of its operations. Operations say what is wanted and carry no
+	 * computed values, so a batch may be evaluated several times.
+	 * Required. Blocks: yes. Never two at once for one account.
+	 * Returns: false when nothing of the batch was applied (@error: TEMPORARY ...), or when the
+	 * engine cannot say (OUTCOME_UNKNOWN: `outcome` is asked until it answers). */
+	bool (*commit)(void *account, PhTransaction *const *batch, size_t n, GError **error);
+
+	/* outcome: was the transaction applied? @done_out. Optional: for engines that may answer
+	 * OUTCOME_UNKNOWN. forget: the core will not ask for ids older than @before any more. */
+	bool (*outcome)(void *account, PhTransaction *transaction, GError **error);
+	void (*forget)(void *account, PhTime before);
+
+	/* Optional; the core has a default for each.
+	 * refresh: folds in what other programs did to the mailbox.
+	 * sync: makes durable what was deferred.
+	 * watch: calls @func(user_data) when the account may have changed; hints may be lost.
+	 * share: names the blob in another account of the same section without a second upload.
+	 * verify, repair: @report gets one line for each finding. compact: gives space back. */
+	bool (*refresh)(void *account, const PhMailboxId *mailbox, GError **error);
+	bool (*sync)(void *account, GError **error);
+	bool (*watch)(void *account, void (*func)(void *user_data), void *user_data, GError **error);
+	bool (*share)(void *account, const PhBlobId *blob, void *to_account, PhBlobId *blob_out, GError **error);
+	bool (*verify)(void *account, bool repair, PhListLineFunc report, void *user_data, GError **error);
+	bool (*compact)(void *account, GError **error);
+};
+
+G_END_DECLS
+
+#endif
