@@ -36,7 +36,8 @@ typedef struct {
 	int64_t number;
 } PhLogField;
 
-#define PH_LOG_TEXT(n, value)   ((PhLogField){ (n), (value) != NULL ? (value) : "", (value) != NULL ? strlen(value) : 0, 0 })
+#define PH_LOG_TEXT(n, value)                                                                      \
+	((PhLogField){ (n), (value) != NULL ? (value) : "", (value) != NULL ? strlen(value) : 0, 0 })
 #define PH_LOG_SLICE(n, value)  ((PhLogField){ (n), (value).data != NULL ? (value).data : "", (value).length, 0 })
 #define PH_LOG_NUMBER(n, value) ((PhLogField){ (n), NULL, 0, (int64_t) (value) })
 #define PH_LOG_FAILURE(e)       PH_LOG_TEXT("error", (e) != NULL ? (e)->message : "")

@@ -75,11 +75,13 @@ struct PhProtocol {
 	 * Optional: required of a protocol that calls it. Thread: session. */
 	PhNext (*tls_started)(PhSession *session);
 
-	/* timeout: the deadline has passed: say goodbye, PH_CLOSE. Optional (default: close). */
+	/* timeout: the deadline has passed: say goodbye, PH_CLOSE. Optional (default: close).
+	 * Thread: session. */
 	PhNext (*timeout)(PhSession *session);
 
 	/* drain: the server stops or reloads and the session is idle: say goodbye, PH_CLOSE.
-	 * PH_DONE keeps the session until its next command. Optional (default: close). */
+	 * PH_DONE keeps the session until its next command. Optional (default: close).
+	 * Thread: session. */
 	PhNext (*drain)(PhSession *session);
 
 	/* refused: a connection that is over a limit: the line to send before closing, or NULL.

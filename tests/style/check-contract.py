@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""check-contract.py: the public headers say what a plugin author must know
+
+Every function pointer of a plugin's table has a comment that names it and says whether it is
+required and on which thread it runs. Every public function has a comment above it or belongs to a
+group whose comment does. A promise with an id, [STORE-3], is cited by some test.
+"""
+import re
+
+import tree
+
+TABLE = re.compile(r"^struct (Ph(?:Protocol|Mechanism|Directory|Store|Filter|Transport)) \{$(.*?)^\};$",
+                   re.MULTILINE | re.DOTALL)
+MEMBER = re.compile(r"^\t[\w \t]*?\**[ \t]*\(\*(\w+)\)\(", re.MULTILINE)
+PUBLIC = re.compile(r"^PH_PUBLIC[^;]*?\b(ph_\w+)\s*\(", re.MULTILINE)
+PROMISE = re.compile(r"\[([A-Z]+-\d+)[ \]]")
+USUAL = re.compile(r"_(new|ref|unref|free|clear|length|quark)$")
+THREAD = re.compile(r"Thread: (session|worker|main|load|any|lane)")
+
+
+def comment_above(text, offset):
+    """The comment that ends on the line above, or an empty string."""
+    before = text[:offset].rstrip()
+    if not before.endswith("*/"):
+        return ""
+    return before[before.rfind("/*"):]
+
+
+def member_faults(text):
+    for table in TABLE.finditer(text):
+        for match in MEMBER.finditer(table.group(2)):
+            offset = table.start(2) + match.start()
+            comment = comment_above(text, offset)
+            name = "%s.%s" % (table.group(1), match.group(1))
+            if not re.match(r"/\* (\w+, )*%s\b" % match.group(1), comment):
+                yield offset, "%s has no comment that names it" % name
+                continue
+            if not re.search(r"Required|Optional", comment):
+                yield offset, "%s does not say Required or Optional" % name
+            if not THREAD.search(comment):
+                yield offset, "%s does not say its Thread" % name
+
+
+def function_faults(text):
+    """A run of prototypes without blank line between them shares the comment above the first, and
+    so does the paragraph below a comment that stands alone. What every type has needs none."""
+    for match in PUBLIC.finditer(text):
+        start = text.rfind("\n\n", 0, match.start()) + 2
+        above = text[text.rfind("\n\n", 0, start - 2) + 2:start].rstrip()
+        alone = above.startswith("/*") and above.endswith("*/")
+        if "*/" not in text[start:match.start()] and not alone and not USUAL.search(match.group(1)):
+            yield match.start(), "%s has no comment" % match.group(1)
+
+
+def promises(root):
+    cited = set()
+    for path in tree.files(root, ("tests", "core/conform"), (".c", ".h", ".py", ".sh", ".txt")):
+        cited |= set(PROMISE.findall(tree.read(root, path)))
+    for path in tree.files(root, ("include",), (".h",)):
+        text = tree.read(root, path)
+        for match in PROMISE.finditer(text):
+            if match.group(1) not in cited:
+                yield path, text, match.start(), "promise %s is cited by no test" % match.group(1)
+
+
+def check(root, options):
+    for path in tree.files(root, ("include",), (".h",)):
+        text = tree.read(root, path)
+        for offset, wrong in list(member_faults(text)) + list(function_faults(text)):
+            yield "%s:%d: %s" % (path, tree.line_of(text, offset), wrong)
+    for path, text, offset, wrong in promises(root):
+        yield "%s:%d: %s" % (path, tree.line_of(text, offset), wrong)
+
+
+tree.run("contract", check)

@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""check-tokens.py: sharp tools have one home, some have none"""
+import re
+
+import tree
+
+NOWHERE = re.compile(
+    r"\b(goto|strcpy|strcat|sprintf|vsprintf|strtok|strtok_r|atoi|atol|atoll|strtol|strtoul|strtoll"
+    r"|strtoull|strtod|strtof|alloca|system|popen|sleep|usleep|rand|srand|localtime|localtime_r"
+    r"|gets|g_error|gmtime|tmpnam|mktemp)\s*(?=[(\s])")
+KEYWORDS = {"goto"}
+CALL = r"(?<![\w.>])(%s)\s*\("
+# What -> where it lives, in words and as a pattern of paths.
+HOMES = [
+    (r"dlopen|dlsym|dlmopen", "core/plugin/loader.c", r"core/plugin/loader[\w-]*\.c"),
+    (r"epoll_\w+|accept4|accept|sendfile|recv|recvmsg", "core/net", r"core/net/.*"),
+    (r"SSL_\w+|BIO_\w+", "core/net/tls-*.c", r"core/net/tls[\w-]*\.[ch]"),
+    (r"fork|vfork|clone|execve|execv|execvp|execl|fexecve|posix_spawn|setuid|setgid|setresuid"
+     r"|setresgid|setgroups|initgroups|seccomp_\w+", "core/server",
+     r"core/server/(supervisor|sandbox|process|worker-process|privileges)[\w-]*\.c"),
+    (r"connect", "core/net/connect.c", r"core/(net/connect[\w-]*|cli/[\w-]+)\.c"),
+    (r"fsync|fdatasync|rename|renameat|renameat2", "core/base/durable.c",
+     r"core/base/durable[\w-]*\.c"),
+    (r"sqlite3_\w+", "core/mailbox/index*.c and stores on SQLite",
+     r"core/mailbox/index[\w-]*\.[ch]|plugins/(store|directory)/sqlite/.*"),
+    (r"g_thread_new|g_thread_try_new|pthread_create|g_thread_pool_new",
+     "core/net and the account lanes of core/mailbox", r"core/(net|mailbox)/.*"),
+    (r"printf|puts|putchar|g_print|vprintf", "core/cli", r"core/cli/.*"),
+]
+UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
+
+
+def tests_may(path):
+    """A test may use what it tests with; only what is nowhere allowed is refused there."""
+    return path.startswith("tests/")
+
+
+def bad_tokens(path, code):
+    for match in NOWHERE.finditer(code):
+        word = match.group(1)
+        if word in KEYWORDS or re.match(r"\s*\(", code[match.end(1):]):
+            if code[match.start() - 1:match.start()] not in (".", ">"):
+                yield match.start(), "%s is used nowhere in this tree" % word
+    for names, home, pattern in HOMES:
+        if tests_may(path) or re.fullmatch(pattern, path):
+            continue
+        for match in re.finditer(CALL % names, code):
+            yield match.start(), "%s belongs in %s" % (match.group(1), home)
+
+
+def bad_comments(text):
+    for offset, comment in tree.comments_of(text):
+        if comment.startswith("//"):
+            yield offset, "write /* */"
+        if UNFINISHED.search(comment):
+            yield offset, "unfinished work belongs in an issue"
+
+
+def check(root, options):
+    for path in tree.files(root, ("include", "core", "plugins", "tests", "examples"), (".c", ".h")):
+        text = tree.read(root, path)
+        code = tree.code_of(text)
+        found = list(bad_tokens(path, code)) + list(bad_comments(text))
+        found += [(match.start(), "dead code")
+                  for match in re.finditer(r"^[ \t]*#[ \t]*if[ \t]+0\b", code, re.MULTILINE)]
+        for offset, wrong in found:
+            yield "%s:%d: %s" % (path, tree.line_of(text, offset), wrong)
+
+
+tree.run("tokens", check)
