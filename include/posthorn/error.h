@@ -71,6 +71,17 @@ PH_PUBLIC const PhErrorReply *ph_error_reply(const GError *error);
 /* ph_error_is_temporary: would a later attempt make sense? Thread: any. */
 PH_PUBLIC bool ph_error_is_temporary(const GError *error);
 
+/* ph_error_set: g_set_error in the domain PH_ERROR. @error: (out, nullable). Thread: any. */
+PH_PUBLIC void ph_error_set(GError **error, uint32_t code, const char *format, ...)
+	G_GNUC_PRINTF(3, 4);
+
+/* ph_error_set_errno: the same for a failed system call: ENOENT is NOT_FOUND, EEXIST is EXISTS,
+ * EACCES and EPERM are DENIED, EDQUOT is OVER_QUOTA, EFBIG is TOO_LARGE, ENAMETOOLONG is INVALID,
+ * all others (ENOSPC, EIO, EMFILE, ...) are TEMPORARY. ": " and the system's text for @errnum are
+ * appended to the message. Thread: any. */
+PH_PUBLIC void ph_error_set_errno(GError **error, int errnum, const char *format, ...)
+	G_GNUC_PRINTF(3, 4);
+
 G_END_DECLS
 
 #endif
