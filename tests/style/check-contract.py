@@ -20,9 +20,10 @@ THREAD = re.compile(r"Thread: (session|worker|main|load|any|lane)")
 
 
 def comment_above(text, offset):
-    """The comment that ends on the line above, or an empty string."""
-    before = text[:offset].rstrip()
-    if not before.endswith("*/"):
+    """The comment above this line's paragraph: members without a blank line between share it."""
+    start = text.rfind("\n\n", 0, offset) + 2
+    before = text[start:offset]
+    if "*/" not in before:
         return ""
     return before[before.rfind("/*"):]
 
@@ -33,7 +34,7 @@ def member_faults(text):
             offset = table.start(2) + match.start()
             comment = comment_above(text, offset)
             name = "%s.%s" % (table.group(1), match.group(1))
-            if not re.match(r"/\* (\w+, )*%s\b" % match.group(1), comment):
+            if not re.search(r"\b%s\b" % match.group(1), comment) and match.group(1) != "destroy":
                 yield offset, "%s has no comment that names it" % name
                 continue
             if not re.search(r"Required|Optional", comment):
