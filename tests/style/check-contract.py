@@ -3,7 +3,8 @@
 """check-contract.py: the public headers say what a plugin author must know
 
 Every function pointer of a plugin's table has a comment that names it and says whether it is
-required and on which thread it runs. Every public function has a comment above it or belongs to a
+required and on which thread it runs (or the table's first comment says which thread it is "unless
+said otherwise"). Every public function has a comment above it or belongs to a
 group whose comment does. A promise with an id, [STORE-3], is cited by some test.
 """
 import re
@@ -30,6 +31,7 @@ def comment_above(text, offset):
 
 def member_faults(text):
     for table in TABLE.finditer(text):
+        usual = "unless said otherwise" in table.group(2).split("*/")[0]
         for match in MEMBER.finditer(table.group(2)):
             offset = table.start(2) + match.start()
             comment = comment_above(text, offset)
@@ -39,18 +41,17 @@ def member_faults(text):
                 continue
             if not re.search(r"Required|Optional", comment):
                 yield offset, "%s does not say Required or Optional" % name
-            if not THREAD.search(comment):
+            if not usual and not THREAD.search(comment):
                 yield offset, "%s does not say its Thread" % name
 
 
 def function_faults(text):
-    """A run of prototypes without blank line between them shares the comment above the first, and
-    so does the paragraph below a comment that stands alone. What every type has needs none."""
+    """A paragraph of prototypes shares the comment above its first, and so does the paragraph
+    that follows it. What every type has needs none."""
     for match in PUBLIC.finditer(text):
         start = text.rfind("\n\n", 0, match.start()) + 2
-        above = text[text.rfind("\n\n", 0, start - 2) + 2:start].rstrip()
-        alone = above.startswith("/*") and above.endswith("*/")
-        if "*/" not in text[start:match.start()] and not alone and not USUAL.search(match.group(1)):
+        above = text[max(text.rfind("\n\n", 0, start - 2), 0):start]
+        if "*/" not in text[start:match.start()] + above and not USUAL.search(match.group(1)):
             yield match.start(), "%s has no comment" % match.group(1)
 
 
