@@ -26,4 +26,9 @@ typedef struct {
  * sessions. Lives as long as the session. Thread: session. */
 const PhServices *ph_session_services(const PhSession *session);
 
+/* ph_session_count_login_failure, ph_session_login_failures: how often this connection failed to
+ * authenticate. Thread: session. */
+uint32_t ph_session_count_login_failure(PhSession *session);
+uint32_t ph_session_login_failures(const PhSession *session);
+
 #endif

@@ -92,6 +92,13 @@ typedef enum {
  * owned) on FOUND. Thread: session. Blocks: yes. */
 PH_PUBLIC PhLookup ph_login_lookup(PhSession *session, PhSlice address, PhIdentity **identity_out);
 
+/* ph_login_expand: what an alias or list stands for (EXPN): one address a call of @func, which
+ * returns false to stop. FOUND, or UNKNOWN when it is no list. Thread: session. Blocks: yes. */
+PH_PUBLIC PhLookup ph_login_expand(PhSession *session,
+                                   PhSlice address,
+                                   bool (*func)(const char *address, void *user_data),
+                                   void *user_data);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PhLogin, ph_login_free)
 
 G_END_DECLS

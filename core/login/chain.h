@@ -1,0 +1,43 @@
+/* chain.h: asks directories in order until one knows the user
+ *
+ * A chain is a NULL-terminated array of directory sections. Every call into a directory is counted
+ * and timed under its section's name.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef PH_LOGIN_CHAIN_H
+#define PH_LOGIN_CHAIN_H
+
+#include <posthorn/directory.h>
+
+typedef PhSection *const *PhChain;
+
+/* Each returns the first answer that is not UNKNOWN_USER; ERROR stops the chain with @error, its
+ * message beginning with the directory's name. Outputs are set only for OK.
+ * Thread: worker. Blocks: yes. */
+PhVerify ph_chain_verify(PhChain chain,
+                         const char *user,
+                         const PhSecret *secret,
+                         PhIdentity **identity_out,
+                         GError **error);
+PhVerify ph_chain_lookup(PhChain chain,
+                         const char *address,
+                         PhIdentity **identity_out,
+                         GError **error);
+PhVerify ph_chain_secret(PhChain chain,
+                         const char *user,
+                         const char *scheme,
+                         PhSecret **secret_out,
+                         GError **error);
+
+/* ph_chain_expand: what an alias or list stands for. */
+PhVerify ph_chain_expand(PhChain chain,
+                         const char *address,
+                         PhListFunc func,
+                         void *user_data,
+                         GError **error);
+
+/* ph_chain_can_give_secret: does any directory keep forms that challenge mechanisms need? */
+bool ph_chain_can_give_secret(PhChain chain);
+
+#endif

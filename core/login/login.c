@@ -1,0 +1,337 @@
+/* login.c: one exchange, from the protocol's request to an identity
+ *
+ * The answer to a failure is held back so that it comes a fixed time after the attempt began,
+ * whatever the directories needed: unknown users and wrong passwords take the same time. The
+ * session is parked meanwhile. Each failure is logged once, here. RFC 4422 section 3.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <posthorn/log.h>
+#include <posthorn/login.h>
+#include <posthorn/slice.h>
+
+#include "base/clock.h"
+#include "login/exchange.h"
+#include "login/prepare.h"
+#include "login/service.h"
+
+enum {
+	MAX_STEPS = 16,
+};
+
+struct PhLogin {
+	PhSession *session; /* borrowed: a login never outlives its session */
+	const PhLoginParams *params;
+	PhSection *section; /* the mechanism's; NULL for a plain password */
+	void *state;
+	PhExchange exchange;
+	uint64_t started_us;
+	uint32_t outcome; /* PhLoginOutcome, as told after a delay */
+	uint32_t steps;
+};
+
+static PhLoginService *
+service_of(PhSession *session)
+{
+	const PhServices *services = ph_session_services(session);
+
+	return services != NULL ? services->login : NULL;
+}
+
+const char *const *
+ph_login_mechanisms(PhSession *session)
+{
+	static const char *const none[] = { NULL };
+	const PhLoginService *service = service_of(session);
+	if (service == NULL)
+		return none;
+
+	return ph_offered_names(service, ph_session_is_tls(session),
+	                        ph_plaintext_ok(service, session));
+}
+
+bool
+ph_login_plaintext_allowed(PhSession *session)
+{
+	const PhLoginService *service = service_of(session);
+
+	return service != NULL && ph_plaintext_ok(service, session);
+}
+
+/* --- how an exchange ends ---------------------------------------------------------------------- */
+
+static const char *
+mechanism_name(const PhLogin *login)
+{
+	if (login->section == NULL)
+		return "password";
+	return ((const PhMechanism *) ph_section_table(login->section))->sasl_name;
+}
+
+static void
+log_login(const PhLogin *login, uint32_t level, const char *event, const GError *error)
+{
+	if (!ph_log_wants(level))
+		return;
+
+	/* The address in brackets comes last: log watchers look for it there. */
+	g_autofree char *sentence = g_strdup_printf(
+		"%s [%s]", level == PH_LOG_INFO ? "logged in" : "authentication failed",
+		ph_session_peer(login->session));
+	ph_log_session(login->session, level, event, sentence,
+	               PH_LOG_TEXT("user", login->exchange.user),
+	               PH_LOG_TEXT("mechanism", mechanism_name(login)),
+	               error != NULL ? PH_LOG_FAILURE(error) : PH_LOG_END, PH_LOG_END);
+}
+
+static PhLoginOutcome
+succeed(PhLogin *login)
+{
+	if (login->params->backoff != NULL)
+		ph_backoff_succeeded(login->params->backoff, login->exchange.user);
+	log_login(login, PH_LOG_INFO, "login", NULL);
+	return PH_LOGIN_DONE;
+}
+
+/* Holds the answer back until the delay, counted from the start of the attempt, is over. */
+static PhLoginOutcome
+fail(PhLogin *login)
+{
+	login->outcome = login->exchange.disabled ? PH_LOGIN_DISABLED : PH_LOGIN_FAILED;
+	log_login(login, PH_LOG_WARNING,
+	          login->exchange.disabled ? "login-disabled" : "login-failed", NULL);
+	(void) ph_session_count_login_failure(login->session);
+	if (login->params->backoff == NULL)
+		return login->outcome;
+
+	uint64_t now_us = ph_clock_us();
+	PhDuration delay =
+		ph_backoff_failed(login->params->backoff, ph_session_peer(login->session),
+	                          login->exchange.user, now_us);
+	uint64_t spent_us = now_us - login->started_us;
+	if (delay.us <= spent_us)
+		return login->outcome;
+	ph_session_delay(login->session, (PhDuration){ delay.us - spent_us });
+	return PH_LOGIN_WAIT;
+}
+
+static PhLoginOutcome
+unavailable(PhLogin *login, const GError *error)
+{
+	log_login(login, PH_LOG_ERROR, "login-unavailable", error);
+	return PH_LOGIN_UNAVAILABLE;
+}
+
+static PhLoginOutcome
+judge(PhLogin *login, PhStep step, const GError *error)
+{
+	switch (step) {
+	case PH_STEP_CHALLENGE:
+		return ++login->steps > MAX_STEPS ? PH_LOGIN_MALFORMED : PH_LOGIN_CHALLENGE;
+	case PH_STEP_DONE:
+		return login->exchange.identity != NULL ? succeed(login) : fail(login);
+	case PH_STEP_FAILED:
+		return fail(login);
+	case PH_STEP_MALFORMED:
+		return PH_LOGIN_MALFORMED;
+	case PH_STEP_ERROR:
+		break;
+	}
+	return unavailable(login, error);
+}
+
+/* --- beginning and going on ---------------------------------------------------------------------- */
+
+static PhLogin *
+new_login(PhSession *session, const PhLoginService *service)
+{
+	PhLogin *login = g_new0(PhLogin, 1);
+
+	login->session = session;
+	login->started_us = ph_clock_us();
+	login->exchange.session = session;
+	if (service != NULL) {
+		login->params = ph_login_service_params(service);
+		login->exchange.directories = login->params->directories;
+	}
+	return login;
+}
+
+static bool
+failed_too_often(PhSession *session, const PhLoginService *service)
+{
+	uint32_t limit = ph_login_service_params(service)->max_failures;
+
+	return limit > 0 && ph_session_login_failures(session) >= limit;
+}
+
+/* May this exchange begin at all? PH_LOGIN_DONE: yes. */
+static PhLoginOutcome
+admit(PhLogin *login, const PhLoginService *service, PhSlice mechanism)
+{
+	if (service == NULL)
+		return PH_LOGIN_NOT_OFFERED;
+	if (failed_too_often(login->session, service))
+		return PH_LOGIN_TOO_MANY;
+
+	PhOffered offered =
+		ph_offered_find(service, mechanism, ph_session_is_tls(login->session),
+	                        ph_plaintext_ok(service, login->session), &login->section);
+	if (offered == PH_OFFERED_NEEDS_TLS)
+		return PH_LOGIN_NEEDS_TLS;
+	return offered == PH_OFFERED_YES ? PH_LOGIN_DONE : PH_LOGIN_NOT_OFFERED;
+}
+
+static PhLoginOutcome
+run_step(PhLogin *login, const PhSlice *response)
+{
+	const PhMechanism *table = ph_section_table(login->section);
+	g_autoptr(GError) error = NULL;
+	PhStep step = table->step(ph_section_instance(login->section), login->state,
+	                          &login->exchange, response, &error);
+
+	return judge(login, step, error);
+}
+
+static PhLoginOutcome
+begin(PhLogin *login, const PhSlice *initial)
+{
+	const PhMechanism *table = ph_section_table(login->section);
+
+	if (table->begin != NULL)
+		login->state = table->begin(ph_section_instance(login->section), &login->exchange);
+	if (initial == NULL && (table->flags & PH_MECHANISM_CLIENT_FIRST) != 0) {
+		ph_exchange_challenge(&login->exchange, PH_SLICE_EMPTY);
+		return PH_LOGIN_CHALLENGE;
+	}
+	return run_step(login, initial);
+}
+
+PhLogin *
+ph_login_start(PhSession *session,
+               PhSlice mechanism,
+               const PhSlice *initial,
+               PhLoginOutcome *outcome_out)
+{
+	const PhLoginService *service = service_of(session);
+	PhLogin *login = new_login(session, service);
+	PhLoginOutcome outcome = admit(login, service, mechanism);
+
+	*outcome_out = outcome == PH_LOGIN_DONE ? begin(login, initial) : outcome;
+	return login;
+}
+
+static PhLoginOutcome
+verify_password(PhLogin *login, const PhLoginService *service, PhSlice user, PhSlice password)
+{
+	if (service == NULL)
+		return PH_LOGIN_NOT_OFFERED;
+	if (failed_too_often(login->session, service))
+		return PH_LOGIN_TOO_MANY;
+	if (!ph_plaintext_ok(service, login->session))
+		return PH_LOGIN_NEEDS_TLS;
+
+	g_autoptr(GError) error = NULL;
+	PhStep step = ph_exchange_verify(&login->exchange, PH_SLICE_EMPTY, user, password, &error);
+	return judge(login, step, error);
+}
+
+PhLogin *
+ph_login_password(PhSession *session, PhSlice user, PhSlice password, PhLoginOutcome *outcome_out)
+{
+	const PhLoginService *service = service_of(session);
+	PhLogin *login = new_login(session, service);
+
+	*outcome_out = verify_password(login, service, user, password);
+	return login;
+}
+
+PhLoginOutcome
+ph_login_answer(PhLogin *login, PhSlice response)
+{
+	g_return_val_if_fail(login->section != NULL, PH_LOGIN_MALFORMED);
+	login->started_us = ph_clock_us();
+	return run_step(login, &response);
+}
+
+PhSlice
+ph_login_challenge(const PhLogin *login)
+{
+	const GByteArray *challenge = login->exchange.challenge;
+	if (challenge == NULL)
+		return PH_SLICE_EMPTY;
+
+	return PH_SLICE((const char *) challenge->data, challenge->len);
+}
+
+PhLoginOutcome
+ph_login_outcome(const PhLogin *login)
+{
+	return login->outcome;
+}
+
+const PhIdentity *
+ph_login_identity(const PhLogin *login)
+{
+	return login->exchange.identity;
+}
+
+void
+ph_login_free(PhLogin *login)
+{
+	if (login == NULL)
+		return;
+	if (login->section != NULL) {
+		const PhMechanism *table = ph_section_table(login->section);
+		if (table->end != NULL)
+			table->end(ph_section_instance(login->section), login->state);
+	}
+	ph_exchange_clear(&login->exchange);
+	g_free(login);
+}
+
+/* --- who exists --------------------------------------------------------------------------------- */
+
+static PhLookup
+judge_lookup(PhSession *session, PhVerify result, const GError *error)
+{
+	if (result == PH_VERIFY_OK)
+		return PH_LOOKUP_FOUND;
+	if (result != PH_VERIFY_ERROR)
+		return PH_LOOKUP_UNKNOWN;
+	ph_log_session(session, PH_LOG_ERROR, "lookup-unavailable", "a directory did not answer",
+	               PH_LOG_FAILURE(error), PH_LOG_END);
+	return PH_LOOKUP_UNAVAILABLE;
+}
+
+static PhChain
+chain_of(PhSession *session)
+{
+	const PhLoginService *service = service_of(session);
+
+	return service != NULL ? ph_login_service_params(service)->directories : NULL;
+}
+
+PhLookup
+ph_login_lookup(PhSession *session, PhSlice address, PhIdentity **identity_out)
+{
+	g_autofree char *name = ph_prepare_name(address);
+	if (name == NULL)
+		return PH_LOOKUP_UNKNOWN;
+
+	g_autoptr(GError) error = NULL;
+	PhVerify result = ph_chain_lookup(chain_of(session), name, identity_out, &error);
+	return judge_lookup(session, result, error);
+}
+
+PhLookup
+ph_login_expand(PhSession *session, PhSlice address, PhListFunc func, void *user_data)
+{
+	g_autofree char *name = ph_prepare_name(address);
+	if (name == NULL)
+		return PH_LOOKUP_UNKNOWN;
+
+	g_autoptr(GError) error = NULL;
+	PhVerify result = ph_chain_expand(chain_of(session), name, func, user_data, &error);
+	return judge_lookup(session, result, error);
+}

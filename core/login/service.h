@@ -1,0 +1,62 @@
+/* service.h: what one listener's logins need: mechanisms, directories, policy
+ *
+ * Made by the server for each listener and generation, found through the session's services.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef PH_LOGIN_SERVICE_H
+#define PH_LOGIN_SERVICE_H
+
+#include <posthorn/mechanism.h>
+#include <posthorn/slice.h>
+
+#include "login/backoff.h"
+#include "login/chain.h"
+#include "net/services.h"
+
+/* PhPlaintextPolicy: when a password may be sent without TLS. Values are the choices of the
+ * listener's `plaintext-auth`. */
+typedef enum {
+	PH_PLAINTEXT_NEVER = 0,
+	PH_PLAINTEXT_LOOPBACK = 1, /* only from this machine */
+	PH_PLAINTEXT_ALWAYS = 2,
+} PhPlaintextPolicy;
+
+/* PhLoginParams: borrowed for the life of the service. */
+typedef struct {
+	PhChain directories;          /* NULL-terminated */
+	PhSection *const *mechanisms; /* NULL-terminated; (nullable) none */
+	PhBackoff *backoff;           /* of the process */
+	uint32_t plaintext;           /* PhPlaintextPolicy */
+	uint32_t max_failures;        /* a connection may fail so often */
+} PhLoginParams;
+
+PhLoginService *ph_login_service_new(const PhLoginParams *params);
+void ph_login_service_free(PhLoginService *service);
+
+/* --- inside core/login ------------------------------------------------------------------------ */
+
+const PhLoginParams *ph_login_service_params(const PhLoginService *service);
+
+/* ph_offered_names: what may be offered on a connection, NULL-terminated, upper case (borrowed). */
+const char *const *ph_offered_names(const PhLoginService *service, bool tls, bool plaintext_ok);
+
+/* PhOffered: is a mechanism there for this connection? */
+typedef enum {
+	PH_OFFERED_YES = 1,
+	PH_OFFERED_NEEDS_TLS = 2,
+	PH_OFFERED_NO = 3,
+} PhOffered;
+
+PhOffered ph_offered_find(const PhLoginService *service,
+                          PhSlice name,
+                          bool tls,
+                          bool plaintext_ok,
+                          PhSection **section_out);
+
+/* ph_plaintext_ok: may a password be shown on this connection? */
+bool ph_plaintext_ok(const PhLoginService *service, const PhSession *session);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PhLoginService, ph_login_service_free)
+
+#endif
