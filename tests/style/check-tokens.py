@@ -14,12 +14,15 @@ CALL = r"(?<![\w.>])(%s)\s*\("
 # What -> where it lives, in words and as a pattern of paths.
 HOMES = [
     (r"dlopen|dlsym|dlmopen", "core/plugin/loader.c", r"core/plugin/loader[\w-]*\.c"),
-    (r"epoll_\w+|accept4|accept|sendfile|recv|recvmsg", "core/net", r"core/net/.*"),
+    (r"epoll_\w+|accept4|sendfile", "core/net", r"core/net/.*"),
+    (r"accept|recv|recvmsg|recvfrom", "core/net and the local sockets of core/server",
+     r"core/(net|server)/.*"),
     (r"SSL_\w+|BIO_\w+", "core/net/tls-*.c", r"core/net/tls[\w-]*\.[ch]"),
     (r"fork|vfork|clone|execve|execv|execvp|execl|fexecve|posix_spawn|setuid|setgid|setresuid"
      r"|setresgid|setgroups|initgroups|seccomp_\w+", "core/server",
      r"core/server/(supervisor|sandbox|process|worker-process|privileges)[\w-]*\.c"),
-    (r"connect", "core/net/connect.c", r"core/(net/connect[\w-]*|cli/[\w-]+)\.c"),
+    (r"connect", "core/net/connect.c, local sockets in core/base/log.c, core/server, core/cli",
+     r"core/(net/connect[\w-]*|base/log|server/[\w-]+|cli/[\w-]+)\.c"),
     (r"fsync|fdatasync|rename|renameat|renameat2", "core/base/durable.c",
      r"core/base/durable[\w-]*\.c"),
     (r"sqlite3_\w+", "core/mailbox/index*.c and stores on SQLite",
