@@ -34,6 +34,7 @@ SOURCE = os.environ.get("POSTHORN_SOURCE_DIR") or os.path.dirname(
 BUILD = os.environ.get("POSTHORN_BUILD_DIR") or os.path.join(SOURCE, "build")
 PROGRAM = os.environ.get("POSTHORN_PROGRAM") or os.path.join(BUILD, "core", "posthorn")
 PLUGINS = os.environ.get("POSTHORN_PLUGINS") or os.path.join(BUILD, "plugins")
+WORKERS = os.environ.get("POSTHORN_WORKERS")  # the suite also runs with a pool of one
 PASSWORD = "correct horse"
 START_SECONDS = 20
 STOP_SECONDS = 10
@@ -41,7 +42,8 @@ STOP_SECONDS = 10
 SERVER = """[server]
 hostname = mail.example.org
 data = {data}
-plugins = {plugins}
+plugin-path = {plugins}
+log = json
 """
 PEOPLE = """
 [directory people]
@@ -72,7 +74,6 @@ address = 127.0.0.1:{imap}
 store = mail
 directory = people
 mechanisms = plain, login
-plaintext-login = yes
 """
 POP3 = """
 [listener pop3]
@@ -81,7 +82,6 @@ address = 127.0.0.1:{pop3}
 store = mail
 directory = people
 mechanisms = plain
-plaintext-login = yes
 """
 TLS = """
 [tls]
@@ -143,6 +143,8 @@ class Server:
         self.values = dict(self.ports, dir=self.dir, plugins=PLUGINS,
                            data=os.path.join(self.dir, "data"))
         self.text = config + extra
+        if WORKERS:
+            self.text = self.text.replace("[server]\n", "[server]\nworkers = %s\n" % WORKERS)
         if "{dir}/cert.pem" in self.text:
             self.make_certificate()
         self.write_config(self.text)
@@ -220,7 +222,7 @@ class Server:
         return (descendants(self.process.pid) or [self.process.pid])[0]
 
     def events(self, name):
-        """The log's events of that name, as dictionaries (with `log-format = json`)."""
+        """The log's events of that name, as dictionaries (the log is JSON)."""
         found = []
         for line in list(self.log):
             if line.startswith("{"):

@@ -25,7 +25,7 @@ def example(name, **users):
     for port in ports:
         text = re.sub(r"(\[listener %s\][^\[]*?\naddress\s*= )\S+" % port,
                       r"\g<1>127.0.0.1:{%s}" % port, text)
-    text = re.sub(r"(?m)^data\s*=.*$", "data = {data}\nplugins = {plugins}", text)
+    text = re.sub(r"(?m)^data\s*=.*$", "data = {data}\nplugin-path = {plugins}", text)
     text = re.sub(r"(?m)^user\s*=.*\n", "", text)
     text = text.replace("/etc/posthorn/", "{dir}/")
     return Server(config=text, ports=ports, **users)

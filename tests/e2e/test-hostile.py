@@ -212,7 +212,8 @@ def test_input_before_starttls_is_not_taken_for_commands_after_it():
 
 
 def test_idle_connections_leave_room_for_work():
-    with Server() as server:
+    config = lib.WHOLE.replace("log = json", "log = json\nmax-connections-per-address = 1000")
+    with Server(config=config) as server:
         idle = []
         for _ in range(45):
             for name in ("smtp", "imap", "pop3"):
