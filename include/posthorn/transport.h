@@ -46,12 +46,13 @@ PH_PUBLIC const char *ph_mail_parameter(const PhMail *mail, const char *name);
 /* PhRcpt: what the router says of a recipient. */
 typedef enum {
 	PH_RCPT_OK = 1,
-	PH_RCPT_UNKNOWN = 2,     /* 550 5.1.1: the domain is ours, the user does not exist */
-	PH_RCPT_NO_ROUTE = 3,    /* 550 5.7.1: we do not take mail for that domain */
-	PH_RCPT_TEMPORARY = 4,   /* 451 4.3.0: a directory is away */
-	PH_RCPT_TOO_MANY = 5,    /* 452 4.5.3 */
-	PH_RCPT_DISABLED = 6,    /* 550 5.2.1 */
-	PH_RCPT_OVER_QUOTA = 7,  /* 452 4.2.2, 552 5.2.2 when the quota is smaller than the message */
+	PH_RCPT_UNKNOWN = 2,   /* 550 5.1.1: the domain is ours, the user does not exist */
+	PH_RCPT_NO_ROUTE = 3,  /* 550 5.7.1: we do not take mail for that domain */
+	PH_RCPT_TEMPORARY = 4, /* 451 4.3.0: a directory is away */
+	PH_RCPT_TOO_MANY = 5,  /* 452 4.5.3 */
+	PH_RCPT_DISABLED = 6,  /* 550 5.2.1 */
+	PH_RCPT_OVER_QUOTA =
+		7, /* 452 4.2.2, 552 5.2.2 when the quota is smaller than the message */
 } PhRcpt;
 
 /* ph_mail_add_recipient: routes the address and adds it when the answer is PH_RCPT_OK. The same
@@ -79,10 +80,30 @@ typedef struct {
 	uint32_t n_failed;
 	const GError *error; /* (borrowed from the mail, nullable) the most important one */
 } PhMailOutcome;
+
 PH_PUBLIC void ph_mail_outcome(const PhMail *mail, PhMailOutcome *outcome_out);
 
 /* ph_mail_recipient_error: NULL when that recipient was delivered (LMTP answers one by one). */
 PH_PUBLIC const GError *ph_mail_recipient_error(const PhMail *mail, size_t index);
+
+/* --- who would get it: VRFY and EXPN --------------------------------------------------------- */
+
+#define PH_ROUTE_MEMBERS_MAX 1000 /* final recipients that one address may stand for */
+
+/* PhRouteMemberFunc: one member of a list; false stops. */
+typedef bool (*PhRouteMemberFunc)(const char *address, void *user_data);
+
+/* ph_route_verify: what ph_mail_add_recipient() would say of @address, which may also be a user's
+ * name alone. @identity_out: (out, owned, nullable) set for PH_RCPT_OK when it is exactly one local
+ * user. Thread: session. Blocks: yes. */
+PH_PUBLIC PhRcpt ph_route_verify(PhSession *session, PhSlice address, PhIdentity **identity_out);
+
+/* ph_route_expand: the members of an alias or list, one level deep; PH_RCPT_UNKNOWN when it is
+ * none. Thread: session. Blocks: yes. */
+PH_PUBLIC PhRcpt ph_route_expand(PhSession *session,
+                                 PhSlice address,
+                                 PhRouteMemberFunc func,
+                                 void *user_data);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PhMail, ph_mail_unref)
 
@@ -104,6 +125,9 @@ PH_PUBLIC const PhIdentity *ph_delivery_identity(const PhDelivery *delivery, siz
  * that was interrupted. */
 PH_PUBLIC const uint8_t *ph_delivery_transaction(const PhDelivery *delivery, size_t index);
 
+/* ph_delivery_store: the store of the delivery's route; NULL when the route has none. */
+PH_PUBLIC PhSection *ph_delivery_store(const PhDelivery *delivery);
+
 /* ph_delivery_complete: one recipient's result. @error: (borrowed, nullable) NULL: delivered,
  * durably. After the last one the delivery is gone. Thread: any. */
 PH_PUBLIC void ph_delivery_complete(PhDelivery *delivery, size_t index, const GError *error);
@@ -120,7 +144,10 @@ struct PhTransport {
 	uint32_t reserved;
 
 	/* create: for one route section. Required. Thread: load. */
-	bool (*create)(PhSection *section, const void *settings, void **instance_out, GError **error);
+	bool (*create)(PhSection *section,
+	               const void *settings,
+	               void **instance_out,
+	               GError **error);
 	void (*destroy)(void *instance);
 
 	/* begin: takes the delivery and returns at once; results come by ph_delivery_complete().
@@ -131,9 +158,6 @@ struct PhTransport {
 	 * before it returns. Optional. Thread: worker. Blocks: yes. */
 	void (*deliver)(void *instance, PhDelivery *delivery);
 };
-
-/* ph_route_store: the store section that the route's `store` key names; NULL when absent. */
-PH_PUBLIC PhSection *ph_route_store(PhSection *route);
 
 G_END_DECLS
 

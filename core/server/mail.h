@@ -1,0 +1,76 @@
+/* mail.h: the inside of a message under way, for mail.c and delivery.c
+ *
+ * Recipients are what the client said; targets are who gets it: an alias has several targets, and
+ * two recipients may share one. Both lists only grow until the mail is submitted; afterwards only
+ * the results change, each by its completer.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef PH_SERVER_MAIL_H
+#define PH_SERVER_MAIL_H
+
+#include <posthorn/transport.h>
+
+#include "server/router.h"
+
+/* PhTarget: one account or next hop that gets the mail once. */
+typedef struct {
+	const PhRoute *route; /* borrowed from the mail's router */
+	PhIdentity *identity; /* (nullable) */
+	char *address;
+	GError *error; /* why not; NULL: delivered */
+	uint8_t transaction[16];
+	bool was_served; /* by an earlier submission: see partial.h */
+} PhTarget;
+
+/* PhRecipient: one address as the client gave it. */
+typedef struct {
+	char *address;
+	uint32_t *targets; /* indexes */
+	uint32_t n_targets;
+} PhRecipient;
+
+typedef struct {
+	char *name;
+	char *value;
+} PhMailParameter;
+
+struct PhMail {
+	gint refs;
+	gint n_pending; /* deliveries that are not finished, and the submitter itself */
+	char id[24];
+	uint8_t random[16];
+	PhRouter *router; /* (nullable) */
+	char *sender;
+	PhIdentity *user;
+	GArray *parameters; /* (nullable) PhMailParameter */
+	GArray *recipients; /* PhRecipient */
+	GArray *targets;    /* PhTarget */
+	GHashTable *known;  /* (nullable) target keys, when there are many */
+	PhContent *content;
+	GString *prepended;
+	PhWake *wake;
+	uint32_t partial_hint;
+	bool was_partial; /* some recipients had it already */
+};
+
+static inline PhTarget *
+ph_mail_target(const PhMail *mail, size_t index)
+{
+	return &g_array_index(mail->targets, PhTarget, index);
+}
+
+/* ph_target_name: what makes a target the same as another: route and identity or address.
+ * Returns: (owned). */
+char *ph_target_name(const PhRoute *route, const PhIdentity *identity, const char *address);
+
+/* ph_mail_new_routed: as ph_mail_new, for tools and tests. @router: (nullable, referenced) */
+PhMail *ph_mail_new_routed(PhRouter *router);
+
+/* ph_mail_recall: marks the targets that an earlier submission of this message has served. */
+void ph_mail_recall(PhMail *mail);
+
+/* ph_mail_settle: every result is there: remembers or withdraws what was served in part. */
+void ph_mail_settle(PhMail *mail);
+
+#endif

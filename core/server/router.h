@@ -1,0 +1,90 @@
+/* router.h: finds for an address the route and the users behind it
+ *
+ * A router is built once for each generation of the configuration from its [route] sections, in
+ * the order of the file, and is immutable then. It is counted: mails under way keep it.
+ *
+ * Resolving goes in this order: the route by the domain ("*" takes what no other has); the user in
+ * the route's directories; aliases and lists there, each member routed again; the user before the
+ * separator; postmaster, which every domain has (RFC 5321 section 4.5.1); the catch-all.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef PH_SERVER_ROUTER_H
+#define PH_SERVER_ROUTER_H
+
+#include <posthorn/directory.h>
+#include <posthorn/transport.h>
+
+#include "net/services.h"
+#include "server/partial.h"
+
+/* PhRouteDirectory: one of the directories that a route asks. */
+typedef struct {
+	PhSection *section;
+	const PhDirectory *table; /* completed */
+	void *instance;
+} PhRouteDirectory;
+
+/* PhRouteParams: one [route]; strings are copied, the rest is borrowed for the router's life. */
+typedef struct {
+	PhSection *section;
+	const char *const *domains; /* NULL-terminated, any case; "*": every other */
+	const char *postmaster;     /* (nullable) user or address; NULL: "postmaster" */
+	const char *catch_all;      /* (nullable) address that gets what nobody else takes */
+	const char *separators;     /* (nullable) characters between user and detail: "+" */
+	PhSection *store;           /* (nullable) */
+	const PhRouteDirectory *directories;
+	size_t n_directories;
+	const PhTransport *transport; /* completed */
+	void *instance;
+} PhRouteParams;
+
+typedef struct PhRoute PhRoute;
+
+struct PhRoute {
+	PhRouteParams params;
+	char **domains;
+	char *postmaster;
+	char *catch_all;
+	char *separators;
+	PhRouteDirectory *directories;
+	PhIdentity *catch_all_identity; /* when the route has no directory */
+};
+
+/* ph_router_new: @partial: (borrowed for the router's life, nullable). */
+PhRouter *ph_router_new(PhPartial *partial);
+
+/* ph_router_add: Errors: INVALID for a domain that an earlier route has, or a bad catch-all.
+ * Thread: load. */
+bool ph_router_add(PhRouter *router, const PhRouteParams *params, GError **error);
+PhRouter *ph_router_ref(PhRouter *router);
+void ph_router_unref(PhRouter *router);
+PhPartial *ph_router_partial(const PhRouter *router);
+
+/* ph_router_set_runner: where blocking transports run; without it, on the submitter's thread. */
+typedef void (*PhRunnerFunc)(void (*func)(void *user_data), void *user_data, void *runner_data);
+void ph_router_set_runner(PhRouter *router, PhRunnerFunc runner, void *runner_data);
+void ph_router_run(const PhRouter *router, void (*func)(void *user_data), void *user_data);
+
+/* PhResolved: one final recipient. Owned by the array that ph_router_resolve() fills. */
+typedef struct {
+	const PhRoute *route; /* borrowed from the router */
+	PhIdentity *identity; /* (nullable) */
+	char *address;
+} PhResolved;
+
+/* ph_router_resolve: @found: (borrowed) array of PhResolved that the final recipients are added to,
+ * unchanged unless the answer is PH_RCPT_OK. Thread: worker. Blocks: yes. */
+PhRcpt ph_router_resolve(PhRouter *router, PhSlice address, GArray *found);
+GArray *ph_resolved_array_new(void);
+
+/* ph_router_members: see ph_route_expand(). */
+PhRcpt ph_router_members(PhRouter *router,
+                         PhSlice address,
+                         PhRouteMemberFunc func,
+                         void *user_data);
+
+/* ph_router_store: the store of a route section of this router; NULL when absent. */
+PhSection *ph_router_store(const PhRouter *router, const PhSection *route);
+
+#endif
