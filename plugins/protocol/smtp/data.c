@@ -1,0 +1,177 @@
+/* data.c: DATA and BDAT: content comes in
+ *
+ * Content goes to a spool as it arrives. What cannot be kept (too large, disk full, no
+ * transaction) is read to its end and thrown away, and then answered, so that the next octet is a
+ * command again (RFC 3030 section 2). Where the end cannot be known the session is closed: octets
+ * of a message must never be taken for commands.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <posthorn/log.h>
+
+#include "smtp.h"
+
+enum {
+	DISCARD_MAX = 1 << 30 /* octets of a chunk that are worth reading only to discard them */
+};
+
+static const char *
+transaction_problem(const Client *client)
+{
+	if (client->envelope == NULL)
+		return "503 5.5.1 MAIL first";
+	if (ph_mail_n_recipients(client->envelope->mail) == 0)
+		return "554 5.5.1 no valid recipients";
+	return NULL;
+}
+
+static void
+begin_content(PhSession *session, uint8_t mode)
+{
+	Client *client = ph_session_data(session);
+
+	client->mode = mode;
+	client->verdict = VERDICT_GOOD;
+	if (client->envelope != NULL && client->envelope->spool == NULL)
+		client->envelope->spool = ph_spool_new();
+	ph_session_set_deadline(session, client->server->settings->data_timeout);
+}
+
+PhNext
+smtp_data(PhSession *session, PhSlice argument)
+{
+	const Client *client = ph_session_data(session);
+	const char *problem = transaction_problem(client);
+
+	if (problem == NULL && client->envelope->is_chunked)
+		problem = "503 5.5.1 BDAT has begun, DATA cannot follow";
+	if (client->server->settings->early_input == 0 && ph_session_has_input(session)) {
+		ph_log_session(session, PH_LOG_INFO, "refused",
+		               "client does not wait for the answer to DATA", PH_LOG_END);
+		return smtp_goodbye(session, "554 5.5.0 wait for the answer to DATA, closing");
+	}
+	if (problem != NULL)
+		return smtp_refuse(session, problem);
+	begin_content(session, MODE_DATA);
+	ph_session_read_data(session);
+	return smtp_reply(session, "354 end with CRLF.CRLF");
+}
+
+/* "size [LAST]"; digits only, at most 63 bits. */
+static bool
+parse_chunk(PhSlice argument, uint64_t *octets_out, bool *is_last_out)
+{
+	PhSlice rest = argument;
+	PhSlice size = ph_slice_split(&rest, ' ');
+	bool is_last = ph_slice_is_nocase(rest, "LAST");
+
+	if (!is_last && rest.length > 0)
+		return false;
+	*is_last_out = is_last;
+	return ph_slice_to_u64(size, INT64_MAX, octets_out);
+}
+
+PhNext
+smtp_bdat(PhSession *session, PhSlice argument)
+{
+	Client *client = ph_session_data(session);
+	const char *problem = transaction_problem(client);
+	uint64_t octets = 0;
+	bool is_last = false;
+
+	if (!parse_chunk(argument, &octets, &is_last))
+		return smtp_goodbye(session, "501 5.5.4 syntax: BDAT size [LAST], closing");
+	if (octets > client->server->size_limit && octets > DISCARD_MAX)
+		return smtp_goodbye(session, "552 5.3.4 chunk too large, closing");
+	begin_content(session, MODE_CHUNK);
+	client->chunk = octets;
+	client->is_last = is_last;
+	if (problem != NULL)
+		client->verdict = VERDICT_ORDER;
+	else
+		client->envelope->is_chunked = true;
+	ph_session_read_octets(session, octets, false);
+	return PH_DONE;
+}
+
+static void
+keep(PhSession *session, PhSlice piece)
+{
+	Client *client = ph_session_data(session);
+	Envelope *envelope = client->envelope;
+	g_autoptr(GError) error = NULL;
+
+	if (piece.length > client->server->size_limit - envelope->octets) {
+		client->verdict = VERDICT_TOO_LARGE;
+	} else if (!ph_spool_write(envelope->spool, piece, &error)) {
+		client->verdict = VERDICT_NO_SPACE;
+		ph_log_session(session, PH_LOG_ERROR, "spool-failed", "content could not be kept",
+		               PH_LOG_FAILURE(error), PH_LOG_END);
+	}
+	if (client->verdict != VERDICT_GOOD) {
+		g_clear_pointer(&envelope->spool, ph_spool_free);
+		return;
+	}
+	envelope->octets += piece.length;
+	if (!envelope->hops.is_past)
+		hops_scan(&envelope->hops, piece);
+}
+
+static const char *
+verdict_reply(uint8_t verdict)
+{
+	if (verdict == VERDICT_TOO_LARGE)
+		return "552 5.3.4 message too large";
+	if (verdict == VERDICT_NO_SPACE)
+		return "452 4.3.1 no space for the message, try later";
+	return "503 5.5.1 MAIL and RCPT first";
+}
+
+/* A refused content ends the transaction. */
+static PhNext
+refuse_content(PhSession *session)
+{
+	Client *client = ph_session_data(session);
+	const char *text = verdict_reply(client->verdict);
+
+	if (client->envelope != NULL)
+		ph_log_session(session, PH_LOG_INFO, "refused", "content refused",
+		               PH_LOG_TEXT("id", ph_mail_id(client->envelope->mail)),
+		               PH_LOG_TEXT("from", ph_mail_sender(client->envelope->mail)),
+		               PH_LOG_TEXT("reply", text), PH_LOG_END);
+	smtp_drop_envelope(session);
+	return smtp_refuse(session, text);
+}
+
+static PhNext
+end_chunk(PhSession *session)
+{
+	const Client *client = ph_session_data(session);
+	char text[64];
+
+	if (client->is_last)
+		return smtp_finish(session, client->envelope->flaws);
+	g_snprintf(text, sizeof text, "250 2.0.0 %" G_GUINT64_FORMAT " octets", client->chunk);
+	return smtp_reply(session, text);
+}
+
+PhNext
+smtp_content(PhSession *session, PhSlice piece, bool final)
+{
+	Client *client = ph_session_data(session);
+	Envelope *envelope = client->envelope;
+	bool is_chunk = client->mode == MODE_CHUNK;
+
+	if (client->verdict == VERDICT_GOOD && piece.length > 0)
+		keep(session, piece);
+	if (is_chunk && envelope != NULL)
+		envelope->flaws =
+			ph_session_scan_flaws(envelope->flaws, piece, final && client->is_last);
+	if (!final)
+		return PH_DONE;
+	client->mode = MODE_COMMAND;
+	ph_session_set_deadline(session, client->server->settings->command_timeout);
+	if (client->verdict != VERDICT_GOOD)
+		return refuse_content(session);
+	return is_chunk ? end_chunk(session) : smtp_finish(session, ph_session_data_flaws(session));
+}

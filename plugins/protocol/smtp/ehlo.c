@@ -1,0 +1,138 @@
+/* ehlo.c: HELO, EHLO and STARTTLS: who the client is and what may be spoken
+ *
+ * EHLO lists what this connection may use now: STARTTLS only before TLS, AUTH only with
+ * mechanisms that are safe here. A new hello, and TLS, forget what was said before (RFC 5321
+ * section 4.1.4, RFC 3207 section 4.2). A client that does not wait for the answer to its hello is
+ * not an SMTP client (RFC 2920 section 3.1).
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <posthorn/log.h>
+
+#include "smtp.h"
+
+void
+smtp_forget(Client *client)
+{
+	g_clear_pointer(&client->hello, g_free);
+	g_clear_pointer(&client->login, ph_login_free);
+	g_clear_pointer(&client->user, ph_identity_unref);
+	client->is_extended = false;
+	client->mode = MODE_COMMAND;
+}
+
+/* The name goes into our trace field, so even the lenient form takes printable ASCII only. */
+static bool
+is_lenient_name(PhSlice name)
+{
+	for (size_t i = 0; i < name.length; i++)
+		if (!g_ascii_isgraph(name.data[i]) || strchr("()<>@,;\\\"", name.data[i]) != NULL)
+			return false;
+	return name.length > 0 && name.length <= PH_DOMAIN_MAX;
+}
+
+static bool
+is_good_name(const Client *client, PhSlice name)
+{
+	if (!client->server->settings->hello_strict)
+		return is_lenient_name(name);
+	return ph_domain_parse(name, 0, NULL) == PH_ADDRESS_OK;
+}
+
+/* Takes the name; false when an answer that ends the command was already given. */
+static bool
+take_hello(PhSession *session, PhSlice name, PhNext *next_out)
+{
+	Client *client = ph_session_data(session);
+
+	if (!is_good_name(client, name)) {
+		*next_out = smtp_refuse(session, "501 5.5.4 syntax: EHLO domain or EHLO [address]");
+		return false;
+	}
+	if (client->server->settings->early_input == 0 && ph_session_has_input(session)) {
+		ph_log_session(session, PH_LOG_INFO, "refused",
+		               "client does not wait for the answer to its hello",
+		               PH_LOG_SLICE("hello", name), PH_LOG_END);
+		*next_out = smtp_goodbye(session, "554 5.5.0 wait for the answer to EHLO, closing");
+		return false;
+	}
+	smtp_drop_envelope(session);
+	g_free(client->hello);
+	client->hello = ph_slice_dup(name);
+	return true;
+}
+
+PhNext
+smtp_helo(PhSession *session, PhSlice argument)
+{
+	Client *client = ph_session_data(session);
+	PhNext next = PH_DONE;
+
+	if (!take_hello(session, argument, &next))
+		return next;
+	client->is_extended = false;
+	ph_session_write_text(session, "250 ");
+	return smtp_reply(session, ph_session_hostname(session));
+}
+
+static void
+append_mechanisms(PhSession *session, GString *out)
+{
+	const char *const *names = ph_login_mechanisms(session);
+
+	if (names == NULL || names[0] == NULL)
+		return;
+	g_string_append(out, "250-AUTH");
+	for (size_t i = 0; names[i] != NULL; i++) {
+		g_string_append_c(out, ' ');
+		g_string_append(out, names[i]);
+	}
+	g_string_append(out, "\r\n");
+}
+
+PhNext
+smtp_ehlo(PhSession *session, PhSlice argument)
+{
+	Client *client = ph_session_data(session);
+	const Settings *settings = client->server->settings;
+	PhNext next = PH_DONE;
+	GString *out = NULL;
+
+	if (!take_hello(session, argument, &next))
+		return next;
+	client->is_extended = true;
+	out = g_string_sized_new(320);
+	g_string_append(out, "250-");
+	g_string_append(out, ph_session_hostname(session));
+	g_string_append(out, "\r\n250-PIPELINING\r\n");
+	g_string_append_printf(out, "250-SIZE %" G_GUINT64_FORMAT "\r\n",
+	                       client->server->size_limit);
+	if (ph_session_tls_available(session))
+		g_string_append(out, "250-STARTTLS\r\n");
+	append_mechanisms(session, out);
+	if (settings->vrfy != SHOW_NO)
+		g_string_append(out, "250-VRFY\r\n");
+	if (settings->expn != SHOW_NO)
+		g_string_append(out, "250-EXPN\r\n");
+	g_string_append(out, "250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-SMTPUTF8\r\n"
+	                     "250-CHUNKING\r\n250 HELP\r\n");
+	ph_session_write(session, PH_SLICE(out->str, out->len));
+	g_string_free(out, TRUE);
+	return PH_DONE;
+}
+
+PhNext
+smtp_starttls(PhSession *session, PhSlice argument)
+{
+	const Client *client = ph_session_data(session);
+
+	if (ph_session_is_tls(session))
+		return smtp_refuse(session, "503 5.5.1 TLS is already there");
+	if (!ph_session_tls_available(session))
+		return smtp_refuse(session, "502 5.5.1 TLS is not offered here");
+	if (client->user != NULL || client->envelope != NULL)
+		return smtp_refuse(session, "503 5.5.1 too late for STARTTLS");
+	smtp_reply(session, "220 2.0.0 begin TLS");
+	ph_session_start_tls(session);
+	return PH_DONE;
+}

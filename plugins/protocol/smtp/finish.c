@@ -1,0 +1,137 @@
+/* finish.c: a message is complete: check it, stamp it, hand it over, answer for it
+ *
+ * The session is parked from the hand-over until every recipient has a result; 250 is sent only
+ * when all have the message durably. One line is logged for each message.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <posthorn/log.h>
+
+#include "smtp.h"
+
+static const char *
+flaw_reply(uint32_t flaws)
+{
+	if ((flaws & PH_FLAW_BARE_CR) != 0)
+		return "550 5.6.11 the message holds a CR without LF";
+	if ((flaws & PH_FLAW_BARE_LF) != 0)
+		return "550 5.6.11 the message holds an LF without CR";
+	if ((flaws & PH_FLAW_NUL) != 0)
+		return "550 5.6.11 the message holds a NUL octet";
+	return NULL;
+}
+
+static const char *
+content_problem(const Client *client, uint32_t flaws)
+{
+	const Settings *settings = client->server->settings;
+
+	if (settings->bare_newline == 0 && flaw_reply(flaws) != NULL)
+		return flaw_reply(flaws);
+	if (client->envelope->hops.n_received > (uint64_t) settings->max_hops)
+		return "554 5.4.6 too many Received fields, this is a mail loop";
+	return NULL;
+}
+
+/* RFC 3848 and RFC 6531 section 4.3. */
+static const char *
+with_keyword(const PhSession *session, const Client *client)
+{
+	static const char *const plain[] = { "ESMTP", "ESMTPS", "ESMTPA", "ESMTPSA" };
+	static const char *const utf8[] = { "UTF8SMTP", "UTF8SMTPS", "UTF8SMTPA", "UTF8SMTPSA" };
+	size_t index = (ph_session_is_tls(session) ? 1U : 0U) + (client->user != NULL ? 2U : 0U);
+
+	if (!client->is_extended)
+		return "SMTP";
+	return client->envelope->is_utf8 ? utf8[index] : plain[index];
+}
+
+static void
+stamp(PhSession *session)
+{
+	const Client *client = ph_session_data(session);
+	PhMail *mail = client->envelope->mail;
+	const char *only = ph_mail_n_recipients(mail) == 1 ? ph_mail_recipient(mail, 0) : NULL;
+	GString *trace = g_string_sized_new(384);
+
+	ph_session_trace(session, ph_slice(client->hello), with_keyword(session, client),
+	                 ph_mail_id(mail), ph_slice(only), trace);
+	ph_mail_prepend(mail, PH_SLICE(trace->str, trace->len));
+	g_string_free(trace, TRUE);
+}
+
+static void
+log_message(PhSession *session, uint32_t level, const char *event, const char *reply)
+{
+	const Client *client = ph_session_data(session);
+	const Envelope *envelope = client->envelope;
+	const PhMail *mail = envelope->mail;
+	size_t n = ph_mail_n_recipients(mail);
+	PhMailOutcome outcome = { 0 };
+
+	if (!ph_log_wants(level))
+		return;
+	ph_mail_outcome(mail, &outcome);
+	ph_log_session(
+		session, level, event, reply[0] == '2' ? "message delivered" : "message not taken",
+		PH_LOG_TEXT("id", ph_mail_id(mail)), PH_LOG_TEXT("from", ph_mail_sender(mail)),
+		PH_LOG_TEXT("to", n > 0 ? ph_mail_recipient(mail, 0) : ""),
+		PH_LOG_NUMBER("recipients", n), PH_LOG_NUMBER("octets", envelope->octets),
+		PH_LOG_TEXT("reply", reply), PH_LOG_FAILURE(outcome.error), PH_LOG_END);
+}
+
+PhNext
+smtp_finish(PhSession *session, uint32_t flaws)
+{
+	Client *client = ph_session_data(session);
+	Envelope *envelope = client->envelope;
+	const char *problem = content_problem(client, flaws);
+	g_autoptr(PhContent) content = NULL;
+	g_autoptr(GError) error = NULL;
+
+	if (problem != NULL) {
+		log_message(session, PH_LOG_INFO, "refused", problem);
+		smtp_drop_envelope(session);
+		return smtp_refuse(session, problem);
+	}
+	content = ph_spool_finish(g_steal_pointer(&envelope->spool), &error);
+	if (content == NULL) {
+		ph_log_session(session, PH_LOG_ERROR, "spool-failed", "content could not be kept",
+		               PH_LOG_FAILURE(error), PH_LOG_END);
+		smtp_drop_envelope(session);
+		return smtp_refuse(session, "452 4.3.1 no space for the message, try later");
+	}
+	stamp(session);
+	ph_mail_set_content(envelope->mail, content);
+	client->mode = MODE_COMMIT;
+	ph_session_set_deadline(session, client->server->settings->commit_timeout);
+	ph_mail_submit(envelope->mail, ph_session_park(session));
+	return PH_WAIT;
+}
+
+PhNext
+smtp_committed(PhSession *session)
+{
+	Client *client = ph_session_data(session);
+	PhMailOutcome outcome = { 0 };
+	char text[256];
+
+	client->mode = MODE_COMMAND;
+	ph_session_set_deadline(session, client->server->settings->command_timeout);
+	ph_mail_outcome(client->envelope->mail, &outcome);
+	if (outcome.n_temporary == 0 && outcome.n_failed == 0) {
+		const char *id = ph_mail_id(client->envelope->mail);
+
+		client->n_messages++;
+		client->n_errors = 0;
+		log_message(session, PH_LOG_INFO, "received", "250");
+		ph_session_write(session, PH_SLICE_LITERAL("250 2.0.0 OK "));
+		smtp_reply(session, id);
+		smtp_drop_envelope(session);
+		return PH_DONE;
+	}
+	smtp_describe(outcome.error, text, sizeof text);
+	log_message(session, PH_LOG_WARNING, "received", text);
+	smtp_drop_envelope(session);
+	return smtp_refuse(session, text);
+}

@@ -1,0 +1,140 @@
+/* smtp.h: what the files of the smtp plugin share
+ *
+ * A Client is small (an idle session holds it and a hello name); an Envelope exists from MAIL to
+ * the end of the transaction. Each command is one function that answers and says what follows.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef POSTHORN_SMTP_H
+#define POSTHORN_SMTP_H
+
+#include <posthorn/address.h>
+#include <posthorn/error.h>
+#include <posthorn/login.h>
+#include <posthorn/protocol.h>
+#include <posthorn/slice.h>
+#include <posthorn/transport.h>
+
+#include "hops.h"
+
+enum {
+	SHOW_NO = 0,            /* VRFY 252, EXPN 502 */
+	SHOW_AUTHENTICATED = 1, /* only to users who have logged in */
+	SHOW_YES = 2,
+};
+
+typedef struct {
+	PhSize message_size_limit;
+	PhSize command_length;
+	PhSize auth_length;
+	int64_t max_recipients;
+	int64_t max_errors;
+	int64_t delay_errors;
+	int64_t max_hops;
+	PhDuration error_delay;
+	PhDuration command_timeout;
+	PhDuration data_timeout;
+	PhDuration commit_timeout;
+	const char *banner;
+	uint32_t vrfy;
+	uint32_t expn;
+	uint32_t bare_newline;
+	uint32_t early_input;
+	bool hello_required;
+	bool hello_strict;
+	bool auth_required;
+} Settings;
+
+/* Server: one listener section. */
+typedef struct {
+	const Settings *settings;
+	PhSection *section;
+	char *greeting; /* "220 host ESMTP banner" */
+	uint64_t size_limit;
+} Server;
+
+typedef enum {
+	MODE_COMMAND = 0,
+	MODE_AUTH = 1,   /* the next line answers a challenge */
+	MODE_DATA = 2,   /* dot-stuffed data is coming */
+	MODE_CHUNK = 3,  /* octets of BDAT are coming */
+	MODE_COMMIT = 4, /* parked until the transports have answered */
+	MODE_LOGIN = 5,  /* parked by the login service */
+	MODE_DELAY = 6,  /* parked because of too many errors */
+} Mode;
+
+/* Verdict: why content is being thrown away. */
+typedef enum {
+	VERDICT_GOOD = 0,
+	VERDICT_TOO_LARGE = 1, /* 552 5.3.4 */
+	VERDICT_NO_SPACE = 2,  /* 452 4.3.1: the spool could not be written */
+	VERDICT_ORDER = 3,     /* 503 5.5.1: BDAT without a transaction */
+} Verdict;
+
+typedef struct {
+	PhMail *mail;
+	PhSpool *spool;  /* once content is coming */
+	uint64_t octets; /* of content that were kept */
+	size_t charged;  /* taken from the session's budget */
+	uint32_t flaws;  /* state of ph_session_scan_flaws() over all chunks */
+	Hops hops;
+	bool is_utf8;    /* MAIL with SMTPUTF8 */
+	bool is_chunked; /* BDAT has begun */
+} Envelope;
+
+typedef struct {
+	const Server *server;
+	char *hello;        /* what the client calls itself; NULL before HELO and EHLO */
+	Envelope *envelope; /* between MAIL and its end */
+	PhIdentity *user;
+	PhLogin *login;
+	uint64_t chunk;    /* announced by the BDAT under way */
+	uint32_t n_errors; /* since the last accepted message */
+	uint32_t n_messages;
+	uint8_t mode;
+	uint8_t verdict;
+	bool is_extended; /* EHLO, not HELO */
+	bool is_last;     /* BDAT LAST */
+} Client;
+
+/* commands.c */
+PhNext smtp_command(PhSession *session, PhSlice line);
+PhSlice smtp_verb(PhSlice line, PhSlice *argument_out);
+
+/* reply.c */
+PhNext smtp_reply(PhSession *session, const char *text);
+PhNext smtp_refuse(PhSession *session, const char *text);
+void smtp_describe(const GError *error, char *text, size_t size);
+PhNext smtp_goodbye(PhSession *session, const char *text);
+
+/* ehlo.c */
+PhNext smtp_helo(PhSession *session, PhSlice argument);
+PhNext smtp_ehlo(PhSession *session, PhSlice argument);
+PhNext smtp_starttls(PhSession *session, PhSlice argument);
+void smtp_forget(Client *client);
+
+/* mail.c */
+PhNext smtp_mail(PhSession *session, PhSlice argument);
+PhNext smtp_rset(PhSession *session, PhSlice argument);
+void smtp_drop_envelope(PhSession *session);
+
+/* rcpt.c */
+PhNext smtp_rcpt(PhSession *session, PhSlice argument);
+PhNext smtp_vrfy(PhSession *session, PhSlice argument);
+PhNext smtp_expn(PhSession *session, PhSlice argument);
+
+/* data.c */
+PhNext smtp_data(PhSession *session, PhSlice argument);
+PhNext smtp_bdat(PhSession *session, PhSlice argument);
+PhNext smtp_content(PhSession *session, PhSlice piece, bool final);
+
+/* finish.c */
+PhNext smtp_finish(PhSession *session, uint32_t flaws);
+PhNext smtp_committed(PhSession *session);
+
+/* auth.c */
+PhNext smtp_auth(PhSession *session, PhSlice argument);
+PhNext smtp_auth_line(PhSession *session, PhSlice line, uint32_t flaws);
+PhNext smtp_auth_resumed(PhSession *session);
+
+#endif
