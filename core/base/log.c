@@ -44,6 +44,7 @@ static struct {
 	PhLock lock; /* guards rates and keeps lines whole */
 	Rate rates[RATE_SLOTS];
 	const char *journal_path;
+	struct sockaddr_un journal_address;
 	PhLogSessionDescriber describe_session;
 	PhLogSectionDescriber describe_section;
 } state = {
@@ -88,29 +89,37 @@ ph_log_set_section_describer(PhLogSectionDescriber func)
 	state.describe_section = func;
 }
 
+/* A datagram socket that is not tied to a peer: each line names its address, so that a restart of
+ * journald needs no attention. */
 static int
-connect_journal(void)
+open_journal(void)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = -1;
+	struct sockaddr_un *address = &state.journal_address;
 
-	if (strlen(state.journal_path) >= sizeof address.sun_path)
+	*address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	if (strlen(state.journal_path) >= sizeof address->sun_path
+	    || access(state.journal_path, W_OK) < 0)
 		return -1;
-	(void) g_strlcpy(address.sun_path, state.journal_path, sizeof address.sun_path);
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -1;
-	if (connect(fd, (const struct sockaddr *) &address, sizeof address) == 0)
-		return fd;
-	(void) close(fd);
-	return -1;
+	(void) g_strlcpy(address->sun_path, state.journal_path, sizeof address->sun_path);
+	return socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+}
+
+static bool
+send_journal(const GString *line)
+{
+	int fd = atomic_load_explicit(&state.journal_fd, memory_order_relaxed);
+
+	return sendto(fd, line->str, line->len, MSG_NOSIGNAL,
+	              (const struct sockaddr *) &state.journal_address,
+	              sizeof state.journal_address)
+	       >= 0;
 }
 
 bool
 ph_log_open(uint32_t sink, uint32_t level)
 {
 	int old = -1;
-	int fd = sink == PH_LOG_TO_JOURNALD ? connect_journal() : -1;
+	int fd = sink == PH_LOG_TO_JOURNALD ? open_journal() : -1;
 	bool good = sink != PH_LOG_TO_JOURNALD || fd >= 0;
 
 	old = atomic_exchange(&state.journal_fd, fd);
@@ -163,10 +172,8 @@ emit(const PhLogEvent *event)
 	g_autoptr(GString) line = g_string_sized_new(256);
 
 	if (sink == PH_LOG_TO_JOURNALD) {
-		int fd = atomic_load_explicit(&state.journal_fd, memory_order_relaxed);
-
 		ph_log_format_journal(event, line);
-		if (send(fd, line->str, line->len, MSG_NOSIGNAL) >= 0)
+		if (send_journal(line))
 			return;
 		g_string_truncate(line, 0);
 	}

@@ -1,0 +1,46 @@
+/* build.h: inside the config folder only: a config while it is made
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef POSTHORN_CONFIG_BUILD_H
+#define POSTHORN_CONFIG_BUILD_H
+
+#include "config/config.h"
+#include "config/options.h"
+
+#include <stdatomic.h>
+
+struct PhConfig {
+	atomic_uint n_refs;
+	char *folder;
+	PhKeyfile *keyfile;
+	PhServerSettings *server;
+	unsigned int server_line;
+	uid_t user;
+	gid_t group;
+	GArray *tls;         /* of PhConfigTls */
+	GPtrArray *sections; /* of PhSection: owned, in the order of the file, then implicit ones */
+	GPtrArray *all;      /* the same, NULL behind the last */
+	GPtrArray *ordered;  /* used ones, by need, NULL behind the last */
+};
+
+/* PhBuilder: one making. */
+typedef struct {
+	PhConfig *config;
+	const PhOfferSource *source;
+	PhMistakes *mistakes;
+	PhOptionContext context;
+	PhSection *current; /* whose keys are being bound */
+} PhBuilder;
+
+/* ph_build_all: fills builder->config; mistakes tell what is wrong. */
+void ph_build_all(PhBuilder *builder);
+
+/* ph_check_all: what can only be seen when everything stands: order, references, addresses,
+ * domains, files. Called even when there are mistakes, and tells further ones. */
+void ph_check_all(PhBuilder *builder);
+
+/* ph_check_order: walks what sections use: marks used ones, finds circles, fills `ordered`. */
+void ph_check_order(PhBuilder *builder);
+
+#endif

@@ -1,0 +1,348 @@
+/* check.c: what is wrong with a config as a whole: references, addresses, domains, files
+ *
+ * Everything that would stop the server later is found here, so that what passes never fails in
+ * `serve` for a reason that lies in the file.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <posthorn/protocol.h>
+#include <posthorn/slice.h>
+#include <posthorn/transport.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "config/build.h"
+#include "config/certificate.h"
+#include "config/listen.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+static unsigned int
+server_line(const PhBuilder *builder, const char *key)
+{
+	const PhKeyfile *keyfile = builder->config->keyfile;
+
+	for (guint i = 0; i < keyfile->sections->len; i++) {
+		const PhKeyfileSection *section = keyfile->sections->pdata[i];
+		const PhKeyfileKey *row =
+			strcmp(section->kind, "server") == 0 ? ph_keyfile_key(section, key) : NULL;
+
+		if (row != NULL)
+			return row->line;
+	}
+	return builder->config->server_line;
+}
+
+static void
+check_data(PhBuilder *builder)
+{
+	const char *data = builder->config->server->data;
+	unsigned int line = server_line(builder, "data");
+	struct stat info;
+
+	if (data == NULL)
+		return;
+	if (stat(data, &info) < 0 && errno == ENOENT)
+		ph_mistakes_add(
+			builder->mistakes, line,
+			"the data directory '%s' does not exist; create it for the server's "
+			"user with mode 0700",
+			data);
+	else if (stat(data, &info) < 0)
+		ph_mistakes_add(builder->mistakes, line,
+		                "cannot look at the data directory '%s': %s", data,
+		                g_strerror(errno));
+	else if (!S_ISDIR(info.st_mode))
+		ph_mistakes_add(builder->mistakes, line,
+		                "the data directory '%s' is a file; name a directory", data);
+	else if (info.st_uid != builder->config->user)
+		ph_mistakes_add(
+			builder->mistakes, line,
+			"the data directory '%s' belongs to user %u, but the server runs as "
+			"user %u; run: chown %u '%s'",
+			data, (unsigned int) info.st_uid, (unsigned int) builder->config->user,
+			(unsigned int) builder->config->user, data);
+	else if ((info.st_mode & S_IWOTH) != 0)
+		ph_mistakes_add(builder->mistakes, line,
+		                "the data directory '%s' can be written by everybody (mode %04o); "
+		                "run: chmod 0700 '%s'",
+		                data, (unsigned int) (info.st_mode & 07777), data);
+}
+
+static bool
+is_host_name(const char *name, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		if (!g_ascii_isalnum(name[i]) && strchr("-._", name[i]) == NULL
+		    && (unsigned char) name[i] < 0x80)
+			return false;
+	return length > 0 && length <= PH_LIMIT_DOMAIN && name[0] != '.' && name[0] != '-'
+	       && strstr(name, "..") == NULL;
+}
+
+static void
+check_server(PhBuilder *builder)
+{
+	const PhServerSettings *server = builder->config->server;
+	const struct sockaddr_un un;
+
+	check_data(builder);
+	if (server->hostname != NULL && !is_host_name(server->hostname, strlen(server->hostname)))
+		ph_mistakes_add(builder->mistakes, server_line(builder, "hostname"),
+		                "'%s' is no host name; write such as mail.example.org",
+		                server->hostname);
+	if (server->control != NULL && strlen(server->control) >= sizeof un.sun_path)
+		ph_mistakes_add(
+			builder->mistakes, server_line(builder, "control"),
+			"the path of the control socket '%s' is longer than %zu octets; name "
+			"a shorter one in 'control'",
+			server->control, sizeof un.sun_path - 1);
+	for (size_t i = 0; server->plugin_path != NULL && server->plugin_path[i] != NULL; i++)
+		if (server->plugin_path[i][0] != '/')
+			ph_mistakes_add(
+				builder->mistakes, server_line(builder, "plugin-path"),
+				"'plugin-path' names '%s'; directories in it must be absolute",
+				server->plugin_path[i]);
+}
+
+static unsigned int
+tls_line(const PhBuilder *builder, const PhConfigTls *tls, const char *key)
+{
+	const PhKeyfile *keyfile = builder->config->keyfile;
+
+	for (guint i = 0; i < keyfile->sections->len; i++) {
+		const PhKeyfileSection *section = keyfile->sections->pdata[i];
+
+		if (section->line == tls->line && ph_keyfile_key(section, key) != NULL)
+			return ph_keyfile_key(section, key)->line;
+	}
+	return tls->line;
+}
+
+static void
+check_tls(PhBuilder *builder)
+{
+	const PhConfigTls *tls = NULL;
+
+	for (size_t i = 0; (tls = ph_config_tls(builder->config, i)) != NULL; i++) {
+		PhCertificateFaults faults = { NULL, NULL, NULL };
+
+		if (i == 0 && tls->name[0] != '\0')
+			ph_mistakes_add(
+				builder->mistakes, tls->line,
+				"there is no [tls] section for clients that name no server; "
+				"make [tls %s] that one by removing its name",
+				tls->name);
+		if (tls->settings->certificate == NULL || tls->settings->key == NULL)
+			continue;
+		faults = ph_certificate_check(tls->settings->certificate, tls->settings->key,
+		                              ph_clock_wall_us());
+		if (faults.certificate != NULL)
+			ph_mistakes_add(builder->mistakes, tls_line(builder, tls, "certificate"),
+			                "%s", faults.certificate);
+		if (faults.expires != NULL)
+			ph_mistakes_warn(builder->mistakes, tls_line(builder, tls, "certificate"),
+			                 "%s", faults.expires);
+		if (faults.key != NULL)
+			ph_mistakes_add(builder->mistakes, tls_line(builder, tls, "key"), "%s",
+			                faults.key);
+		ph_certificate_faults_clear(&faults);
+	}
+}
+
+static void
+check_listener_tls(PhBuilder *builder, const PhSection *section, PhListenerSettings *listener)
+{
+	bool has_tls = builder->config->tls->len > 0;
+	bool given = ph_keyfile_key(section->keys, "tls") != NULL;
+	static const char *const words[] = { "none", "starttls", "implicit" };
+
+	if (!given)
+		listener->tls = has_tls ? PH_LISTENER_TLS_STARTTLS : PH_LISTENER_TLS_NONE;
+	else if (listener->tls != PH_LISTENER_TLS_NONE && !has_tls)
+		ph_mistakes_add(builder->mistakes, ph_section_key_line(section, "tls"),
+		                "[listener %s] has tls = %s, but there is no [tls] section; write "
+		                "one with 'certificate' and 'key'",
+		                section->name, words[listener->tls]);
+}
+
+static void
+tell_need(PhBuilder *builder, const PhSection *section, const char *key, const char *what)
+{
+	g_autofree char *title = ph_section_title(section);
+
+	/* a key that is there and wrong has been told */
+	if (ph_keyfile_key(section->keys, key) != NULL)
+		return;
+	ph_mistakes_add(builder->mistakes, section->line,
+	                "%s lacks the key '%s': the plugin '%s' needs %s", title, key,
+	                section->offer->name, what);
+}
+
+static bool
+has_route(const PhBuilder *builder)
+{
+	for (guint i = 0; i < builder->config->sections->len; i++)
+		if (ph_section_is_route(builder->config->sections->pdata[i]))
+			return true;
+	return false;
+}
+
+static void
+check_listener_needs(PhBuilder *builder, const PhSection *section)
+{
+	const PhListenerSettings *listener = section->core_settings;
+	uint32_t needs = section->offer != NULL ? section->offer->needs : 0;
+
+	if ((needs & PH_NEEDS_STORE) != 0 && listener->store == NULL)
+		tell_need(builder, section, "store", "a store");
+	if ((needs & PH_NEEDS_DIRECTORY) != 0 && listener->directory == NULL)
+		tell_need(builder, section, "directory", "a directory");
+	if ((needs & PH_NEEDS_MECHANISMS) != 0 && listener->mechanisms == NULL)
+		tell_need(builder, section, "mechanisms", "mechanisms such as plain");
+	if (listener->mechanisms != NULL && listener->directory == NULL
+	    && (needs & PH_NEEDS_DIRECTORY) == 0 && section->offer != NULL)
+		tell_need(builder, section, "directory", "one to verify the mechanisms' users");
+	if ((needs & PH_NEEDS_ROUTES) != 0 && !has_route(builder))
+		ph_mistakes_add(
+			builder->mistakes, section->line,
+			"[listener %s] takes mail, but there is no [route NAME] section that "
+			"says where it goes",
+			section->name);
+}
+
+typedef struct {
+	PhListenAddress address;
+	const PhSection *section;
+	const char *text;
+} Bound;
+
+static void
+check_address(PhBuilder *builder, const PhSection *section, const char *text, GArray *bound)
+{
+	g_autoptr(GString) problem = g_string_new("");
+	Bound row = { .section = section, .text = text };
+	unsigned int line = ph_section_key_line(section, "address");
+
+	if (!ph_listen_parse(text, &row.address, problem)) {
+		ph_mistakes_add(builder->mistakes, line, "'address' in [listener %s] %s",
+		                section->name, problem->str);
+		return;
+	}
+	for (guint i = 0; i < bound->len; i++) {
+		const Bound *other = &g_array_index(bound, Bound, i);
+
+		if (!ph_listen_collide(&other->address, &row.address))
+			continue;
+		ph_mistakes_add(
+			builder->mistakes, line,
+			"[listener %s] wants '%s', which [listener %s] has taken with '%s'; "
+			"use another port",
+			section->name, text, other->section->name, other->text);
+		return;
+	}
+	g_array_append_val(bound, row);
+}
+
+static void
+check_listener(PhBuilder *builder, const PhSection *section, GArray *bound)
+{
+	PhListenerSettings *listener = section->core_settings;
+
+	check_listener_tls(builder, section, listener);
+	check_listener_needs(builder, section);
+	for (size_t i = 0; listener->address != NULL && listener->address[i] != NULL; i++)
+		check_address(builder, section, listener->address[i], bound);
+	for (size_t i = 0; listener->proxy_protocol != NULL && listener->proxy_protocol[i] != NULL;
+	     i++) {
+		g_autoptr(GString) problem = g_string_new("");
+		PhNetwork network;
+
+		if (!ph_network_parse(listener->proxy_protocol[i], &network, problem))
+			ph_mistakes_add(builder->mistakes,
+			                ph_section_key_line(section, "proxy-protocol"),
+			                "'proxy-protocol' in [listener %s] %s", section->name,
+			                problem->str);
+	}
+}
+
+static void
+check_domain(PhBuilder *builder, const PhSection *section, const char *domain, GHashTable *seen)
+{
+	g_autofree char *lower = g_utf8_strdown(domain, -1);
+	const PhSection *other = g_hash_table_lookup(seen, lower);
+	unsigned int line = ph_section_key_line(section, "domains");
+
+	if (strcmp(domain, "*") != 0 && !is_host_name(domain, strlen(domain))) {
+		ph_mistakes_add(
+			builder->mistakes, line,
+			"'domains' in [route %s] has '%s', which is no domain; write such as "
+			"example.org, or *",
+			section->name, domain);
+		return;
+	}
+	if (other != NULL)
+		ph_mistakes_add(
+			builder->mistakes, line,
+			"the domain '%s' is served by [route %s] and by [route %s]; leave it "
+			"to one of them",
+			domain, other->name, section->name);
+	else
+		g_hash_table_insert(seen, g_steal_pointer(&lower), (gpointer) (uintptr_t) section);
+}
+
+static void
+check_route(PhBuilder *builder, const PhSection *section, GHashTable *seen)
+{
+	const PhRouteSettings *route = section->core_settings;
+	uint32_t needs = section->offer != NULL ? section->offer->needs : 0;
+
+	if ((needs & PH_ROUTE_NEEDS_STORE) != 0 && route->store == NULL)
+		tell_need(builder, section, "store", "a store");
+	if ((needs & PH_ROUTE_NEEDS_DIRECTORY) != 0 && route->directory == NULL)
+		tell_need(builder, section, "directory", "a directory");
+	for (size_t i = 0; route->domains != NULL && route->domains[i] != NULL; i++)
+		check_domain(builder, section, route->domains[i], seen);
+}
+
+static void
+warn_unused(PhBuilder *builder, const PhSection *section)
+{
+	if (section->is_used || section->offer == NULL)
+		return;
+	ph_mistakes_warn(builder->mistakes, section->line,
+	                 "nothing uses [%s %s]; name it in a listener or route, or remove it",
+	                 section->word, section->name);
+}
+
+void
+ph_check_all(PhBuilder *builder)
+{
+	g_autoptr(GArray) bound = g_array_new(FALSE, FALSE, sizeof(Bound));
+	g_autoptr(GHashTable) domains =
+		g_hash_table_new_full(ph_str_hash, g_str_equal, g_free, NULL);
+	bool has_listener = false;
+
+	check_server(builder);
+	check_tls(builder);
+	ph_check_order(builder);
+	for (guint i = 0; i < builder->config->sections->len; i++) {
+		const PhSection *section = builder->config->sections->pdata[i];
+
+		if (ph_section_is_listener(section)) {
+			has_listener = true;
+			check_listener(builder, section, bound);
+		} else if (ph_section_is_route(section)) {
+			check_route(builder, section, domains);
+		} else {
+			warn_unused(builder, section);
+		}
+	}
+	if (!has_listener)
+		ph_mistakes_add(
+			builder->mistakes, 0,
+			"there is no listener; write a section [listener NAME] with 'plugin' "
+			"and 'address'");
+}

@@ -1,0 +1,282 @@
+/* sections.c: the kinds of sections and the core's own keys in them, as rows like a plugin's
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "config/sections.h"
+
+#include <posthorn/log.h>
+
+#include "base/limits.h"
+
+#include <string.h>
+
+static const char *const durability_words[] = { "store", NULL };
+static const char *const log_words[] = { "auto", "journald", "text", "json", NULL };
+static const char *const level_words[] = { "error", "warning", "notice", "info", "debug", NULL };
+static const char *const tls_words[] = { "none", "starttls", "implicit", NULL };
+static const char *const plaintext_words[] = { "never", "loopback", "always", NULL };
+static const char *const version_words[] = { "1.2", "1.3", NULL };
+static const char *const failure_words[] = { "temporary", "accept", "reject", "discard", NULL };
+
+enum {
+	MANY = 1000000
+};
+
+static const PhOption server_rows[] = {
+	PH_OPTION_STRING(
+		PhServerSettings,
+		hostname,
+		PH_ABSENT,
+		"the server's name for greetings and trace fields; the machine's when absent"),
+	PH_OPTION_PATH(PhServerSettings,
+	               data,
+	               PH_REQUIRED,
+	               "the directory that the server may write to"),
+	PH_OPTION_STRING(PhServerSettings,
+	                 user,
+	                 PH_ABSENT,
+	                 "the user to become when started as root"),
+	PH_OPTION_STRING(PhServerSettings,
+	                 group,
+	                 PH_ABSENT,
+	                 "the group to become when started as root; the user's when absent"),
+	PH_OPTION_CHOICE(PhServerSettings,
+	                 durability,
+	                 "store",
+	                 durability_words,
+	                 "who makes changes durable: each store for itself"),
+	PH_OPTION_CHOICE(PhServerSettings,
+	                 log,
+	                 "auto",
+	                 log_words,
+	                 "where log lines go; auto is journald under systemd, else text on stderr"),
+	PH_OPTION_CHOICE(PhServerSettings,
+	                 log_level,
+	                 "info",
+	                 level_words,
+	                 "the most detailed lines that are written"),
+	PH_OPTION_INTEGER(PhServerSettings,
+	                  workers,
+	                  "0",
+	                  0,
+	                  PH_LIMIT_WORKERS,
+	                  "most worker threads; 0 lets the pool grow to 64 when calls block"),
+	PH_OPTION_INTEGER(PhServerSettings,
+	                  max_connections,
+	                  "10000",
+	                  1,
+	                  MANY,
+	                  "most connections at once, of all listeners together"),
+	PH_OPTION_INTEGER(PhServerSettings,
+	                  max_connections_per_address,
+	                  "50",
+	                  1,
+	                  MANY,
+	                  "most connections at once from one client address"),
+	PH_OPTION_SIZE(PhServerSettings,
+	               max_output_memory,
+	               "256M",
+	               "most memory for answers that clients have not taken yet"),
+	PH_OPTION_PATH(PhServerSettings,
+	               control,
+	               "{data}/control.sock",
+	               "the socket that posthorn status and reload speak to"),
+	PH_OPTION_DURATION(PhServerSettings,
+	                   drain,
+	                   "10min",
+	                   "how long sessions may go on after a reload or stop"),
+	PH_OPTION_LIST(PhServerSettings,
+	               plugin_path,
+	               PH_ABSENT,
+	               "directories that plugins are looked for in, instead of the built-in one"),
+	PH_OPTION_SIZE(PhServerSettings,
+	               message_size_limit,
+	               "50M",
+	               "the largest message that is taken, by every protocol"),
+	PH_OPTION_INTEGER(PhServerSettings,
+	                  open_accounts,
+	                  "500",
+	                  1,
+	                  MANY,
+	                  "most accounts that are kept open while nobody uses them"),
+	PH_OPTIONS_END,
+};
+
+static const PhOption tls_rows[] = {
+	PH_OPTION_PATH(PhTlsSettings,
+	               certificate,
+	               PH_REQUIRED,
+	               "PEM file with the certificate and its chain"),
+	PH_OPTION_PATH(PhTlsSettings, key, PH_REQUIRED, "PEM file with the private key"),
+	PH_OPTION_LIST(PhTlsSettings,
+	               names,
+	               PH_ABSENT,
+	               "server names that it is for; those of the certificate when absent"),
+	PH_OPTION_CHOICE(PhTlsSettings,
+	                 minimum_version,
+	                 "1.2",
+	                 version_words,
+	                 "the oldest TLS version that is spoken"),
+	PH_OPTION_STRING(PhTlsSettings,
+	                 ciphers,
+	                 PH_ABSENT,
+	                 "OpenSSL's cipher list for TLS 1.2; its default when absent"),
+	PH_OPTIONS_END,
+};
+
+static const PhOption listener_rows[] = {
+	PH_OPTION_STRING(PhListenerSettings, plugin, PH_REQUIRED, "the protocol to speak"),
+	PH_OPTION_LIST(PhListenerSettings,
+	               address,
+	               PH_REQUIRED,
+	               "IP:PORT, [IPv6]:PORT, *:PORT, unix:/path or systemd:NAME"),
+	PH_OPTION_CHOICE(PhListenerSettings,
+	                 tls,
+	                 PH_ABSENT,
+	                 tls_words,
+	                 "starttls when absent and there is a [tls] section, else none"),
+	PH_OPTION_SECTION(PhListenerSettings,
+	                  store,
+	                  PH_ABSENT,
+	                  PH_KIND_STORE,
+	                  "where the users' mail is"),
+	PH_OPTION_SECTIONS(PhListenerSettings,
+	                   directory,
+	                   PH_ABSENT,
+	                   PH_KIND_DIRECTORY,
+	                   "who may log in; asked in this order until one knows the user"),
+	PH_OPTION_SECTIONS(PhListenerSettings,
+	                   mechanisms,
+	                   PH_ABSENT,
+	                   PH_KIND_MECHANISM,
+	                   "ways to log in that are offered"),
+	PH_OPTION_SECTIONS(PhListenerSettings,
+	                   filters,
+	                   PH_ABSENT,
+	                   PH_KIND_FILTER,
+	                   "filters that are asked, in this order"),
+	PH_OPTION_CHOICE(PhListenerSettings,
+	                 plaintext_auth,
+	                 "loopback",
+	                 plaintext_words,
+	                 "from where passwords are taken over a connection without TLS"),
+	PH_OPTION_LIST(PhListenerSettings,
+	               proxy_protocol,
+	               PH_ABSENT,
+	               "networks of load balancers that send a PROXY header; others may not"),
+	PH_OPTION_INTEGER(PhListenerSettings,
+	                  max_connections,
+	                  "0",
+	                  0,
+	                  MANY,
+	                  "most connections at once; 0 for the server's limit alone"),
+	PH_OPTION_INTEGER(PhListenerSettings,
+	                  max_connections_per_address,
+	                  "0",
+	                  0,
+	                  MANY,
+	                  "most connections at once from one client address; 0 for the server's"),
+	PH_OPTIONS_END,
+};
+
+static const PhOption route_rows[] = {
+	PH_OPTION_LIST(PhRouteSettings,
+	               domains,
+	               PH_REQUIRED,
+	               "domains that it serves; * for all that no other route names"),
+	PH_OPTION_STRING(PhRouteSettings,
+	                 transport,
+	                 PH_REQUIRED,
+	                 "the transport plugin, or a [transport NAME] section"),
+	PH_OPTION_SECTION(PhRouteSettings, store, PH_ABSENT, PH_KIND_STORE, "where the mail goes"),
+	PH_OPTION_SECTIONS(PhRouteSettings,
+	                   directory,
+	                   PH_ABSENT,
+	                   PH_KIND_DIRECTORY,
+	                   "which users exist; asked in this order"),
+	PH_OPTION_INTEGER(PhRouteSettings,
+	                  concurrency,
+	                  "0",
+	                  0,
+	                  MANY,
+	                  "most deliveries at once; 0 for no limit"),
+	PH_OPTION_DURATION(PhRouteSettings, timeout, "5min", "most time for one delivery"),
+	PH_OPTIONS_END,
+};
+
+#define BULKHEAD_ROWS(default_timeout)                                           \
+	PH_OPTION_INTEGER(PhPluginSettings, concurrency, "0", 0, MANY,           \
+	                  "most calls into the plugin at once; 0 for no limit"), \
+		PH_OPTION_DURATION(PhPluginSettings, timeout, default_timeout,   \
+	                           "most time for one call; then the client is told to try later")
+
+static const PhOption plugin_rows[] = {
+	PH_OPTION_STRING(PhPluginSettings, plugin, PH_REQUIRED, "the plugin to use"),
+	BULKHEAD_ROWS("30s"),
+	PH_OPTIONS_END,
+};
+
+static const PhOption filter_rows[] = {
+	PH_OPTION_STRING(PhPluginSettings, plugin, PH_REQUIRED, "the plugin to use"),
+	BULKHEAD_ROWS("30s"),
+	PH_OPTION_CHOICE(PhPluginSettings,
+	                 on_failure,
+	                 "temporary",
+	                 failure_words,
+	                 "the verdict when the filter fails or does not answer in time"),
+	PH_OPTIONS_END,
+};
+
+const PhSectionKind ph_section_kinds[] = {
+	{ "server", 0, NULL, false, false, server_rows, "the server as a whole", NULL },
+	{ "tls", 0, NULL, true, false, tls_rows,
+	  "a certificate; further ones have a name and are chosen by the client's SNI", NULL },
+	{ "listener", PH_KIND_PROTOCOL, "plugin", true, true, listener_rows,
+	  "addresses where a protocol is spoken", "protocol" },
+	{ "route", PH_KIND_TRANSPORT, "transport", true, true, route_rows,
+	  "where mail for some domains goes", NULL },
+	{ "mechanism", PH_KIND_MECHANISM, "plugin", true, true, plugin_rows, "a way to log in",
+	  "mechanism" },
+	{ "directory", PH_KIND_DIRECTORY, "plugin", true, true, plugin_rows, "who exists",
+	  "directory" },
+	{ "store", PH_KIND_STORE, "plugin", true, true, plugin_rows, "where mail is kept",
+	  "store" },
+	{ "filter", PH_KIND_FILTER, "plugin", true, true, filter_rows,
+	  "a verdict on mail that comes in", "filter" },
+	{ "transport", PH_KIND_TRANSPORT, "plugin", true, true, plugin_rows,
+	  "a way onward that several routes share", "transport" },
+	{ NULL, 0, NULL, false, false, NULL, NULL, NULL },
+};
+
+const PhSectionKind *
+ph_section_kind_find(const char *word)
+{
+	for (const PhSectionKind *row = ph_section_kinds; row->word != NULL; row++)
+		if (strcmp(row->word, word) == 0)
+			return row;
+	return NULL;
+}
+
+const char *
+ph_kind_name(uint32_t kind)
+{
+	for (const PhSectionKind *row = ph_section_kinds; row->word != NULL; row++)
+		if (row->kind == kind && row->file_kind != NULL)
+			return row->file_kind;
+	return "unknown";
+}
+
+uint32_t
+ph_kind_from_name(const char *name)
+{
+	for (const PhSectionKind *row = ph_section_kinds; row->word != NULL; row++)
+		if (row->file_kind != NULL && strcmp(row->file_kind, name) == 0)
+			return row->kind;
+	return 0;
+}
+
+uint32_t
+ph_server_log_level(const PhServerSettings *server)
+{
+	return PH_LOG_ERROR + server->log_level;
+}

@@ -1,0 +1,129 @@
+/* sections.h: the kinds of sections and the core's own keys in them, as rows like a plugin's
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef POSTHORN_CONFIG_SECTIONS_H
+#define POSTHORN_CONFIG_SECTIONS_H
+
+#include <posthorn/options.h>
+
+typedef enum {
+	PH_LOG_CHOICE_AUTO = 0,
+	PH_LOG_CHOICE_JOURNALD = 1,
+	PH_LOG_CHOICE_TEXT = 2,
+	PH_LOG_CHOICE_JSON = 3,
+} PhLogChoice;
+
+typedef enum {
+	PH_PLAINTEXT_NEVER = 0,
+	PH_PLAINTEXT_LOOPBACK = 1,
+	PH_PLAINTEXT_ALWAYS = 2,
+} PhPlaintextAuth;
+
+typedef enum {
+	PH_LISTENER_TLS_NONE = 0,
+	PH_LISTENER_TLS_STARTTLS = 1,
+	PH_LISTENER_TLS_IMPLICIT = 2,
+} PhListenerTls;
+
+typedef enum {
+	PH_TLS_MINIMUM_1_2 = 0,
+	PH_TLS_MINIMUM_1_3 = 1,
+} PhTlsMinimum;
+
+typedef enum {
+	PH_ON_FAILURE_TEMPORARY = 0,
+	PH_ON_FAILURE_ACCEPT = 1,
+	PH_ON_FAILURE_REJECT = 2,
+	PH_ON_FAILURE_DISCARD = 3,
+} PhOnFailure;
+
+/* [server] */
+typedef struct {
+	const char *hostname;
+	const char *data;
+	const char *user;  /* (nullable) */
+	const char *group; /* (nullable) */
+	uint32_t durability;
+	uint32_t log;       /* PhLogChoice */
+	uint32_t log_level; /* 0: error ... 4: debug; ph_server_log_level() */
+	int64_t workers;    /* 0: automatic */
+	int64_t max_connections;
+	int64_t max_connections_per_address;
+	PhSize max_output_memory;
+	const char *control;
+	PhDuration drain;
+	const char *const *plugin_path; /* (nullable) */
+	PhSize message_size_limit;
+	int64_t open_accounts;
+} PhServerSettings;
+
+/* [tls] and [tls NAME] */
+typedef struct {
+	const char *certificate;
+	const char *key;
+	const char *const *names; /* (nullable) from the certificate */
+	uint32_t minimum_version; /* PhTlsMinimum */
+	const char *ciphers;      /* (nullable) OpenSSL's list for TLS 1.2 */
+} PhTlsSettings;
+
+/* [listener NAME] */
+typedef struct {
+	const char *plugin;
+	const char *const *address;
+	uint32_t tls; /* PhListenerTls, settled: see ph_config_load() */
+	PhSection *store;
+	PhSection *const *directory;
+	PhSection *const *mechanisms;
+	PhSection *const *filters;
+	uint32_t plaintext_auth; /* PhPlaintextAuth */
+	const char *const *proxy_protocol;
+	int64_t max_connections;             /* 0: the server's */
+	int64_t max_connections_per_address; /* 0: the server's */
+} PhListenerSettings;
+
+/* [route NAME] */
+typedef struct {
+	const char *const *domains;
+	const char *transport;
+	PhSection *store;
+	PhSection *const *directory;
+	int64_t concurrency;
+	PhDuration timeout;
+} PhRouteSettings;
+
+/* [directory NAME], [store NAME], [mechanism NAME], [transport NAME], [filter NAME] */
+typedef struct {
+	const char *plugin;
+	int64_t concurrency; /* calls at once; 0: no limit */
+	PhDuration timeout;  /* of one call; 0: none */
+	uint32_t on_failure; /* filters: PhOnFailure */
+} PhPluginSettings;
+
+/* PhSectionKind: one row for each word that may open a section header. */
+typedef struct {
+	const char *word;
+	uint32_t kind;          /* PhKind of the plugin behind it; 0 for none */
+	const char *plugin_key; /* the key that names the plugin; NULL for none */
+	bool takes_name;        /* [word NAME] */
+	bool needs_name;
+	const PhOption *rows;
+	const char *help;      /* one line */
+	const char *file_kind; /* "protocol": how the plugin kind is called; NULL for none */
+} PhSectionKind;
+
+/* ph_section_kinds: NULL word behind the last. */
+extern const PhSectionKind ph_section_kinds[];
+
+/* ph_section_kind_find: by its word; NULL when there is none. */
+const PhSectionKind *ph_section_kind_find(const char *word);
+
+/* ph_kind_name: "protocol". ph_kind_word: the section that a reference to this kind names:
+ * "directory". ph_kind_from_name: 0 for none. */
+const char *ph_kind_name(uint32_t kind);
+uint32_t ph_kind_from_name(const char *name);
+
+/* ph_server_log_level: the PhLogLevel of [server] log-level. */
+uint32_t ph_server_log_level(const PhServerSettings *server);
+
+#endif
