@@ -260,7 +260,7 @@ class Server:
 
     def imap(self, user="anna@example.org", name="imap"):
         client = imaplib.IMAP4("127.0.0.1", self.ports[name], timeout=30)
-        client.login(user, '"%s"' % PASSWORD if " " in PASSWORD else PASSWORD)
+        client.login(user, PASSWORD)
         return client
 
     def pop3(self, user="anna@example.org", name="pop3"):

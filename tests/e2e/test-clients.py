@@ -54,7 +54,7 @@ def test_python_clients_start_tls_and_check_the_certificate():
         smtp.quit()
         imap = imaplib.IMAP4("localhost", server.ports["imap"])
         imap.starttls(server.trust())
-        imap.login("anna@example.org", '"%s"' % PASSWORD)
+        imap.login("anna@example.org", PASSWORD)
         assert imap.select("INBOX")[1] == [b"1"]
         imap.logout()
         pop3 = poplib.POP3("localhost", server.ports["pop3"], timeout=30)

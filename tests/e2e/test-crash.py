@@ -72,7 +72,7 @@ def append(server, ledger, stop):
     while not stop.is_set():
         try:
             client = imaplib.IMAP4("127.0.0.1", server.ports["imap"], timeout=10)
-            client.login("anna@example.org", '"%s"' % PASSWORD)
+            client.login("anna@example.org", PASSWORD)
             client.select("INBOX")
             for _ in range(random.randrange(1, 20)):
                 name = ledger.new("imap")

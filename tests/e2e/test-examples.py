@@ -34,7 +34,7 @@ def example(name, **users):
 def secure_imap(server, name, user="anna@example.org"):
     import imaplib
     client = imaplib.IMAP4_SSL("localhost", server.ports[name], ssl_context=server.trust())
-    client.login(user, '"%s"' % PASSWORD)
+    client.login(user, PASSWORD)
     return client
 
 

@@ -99,7 +99,7 @@ def test_user_add_makes_a_user_who_can_log_in_at_once():
         def can_log_in():
             try:
                 client = imaplib.IMAP4("127.0.0.1", server.ports["imap"])
-                client.login("dora@example.org", '"open sesame"')
+                client.login("dora@example.org", "open sesame")
                 client.logout()
                 return True
             except imaplib.IMAP4.error:

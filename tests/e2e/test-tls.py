@@ -79,12 +79,12 @@ def test_a_password_is_not_taken_without_tls_where_the_config_says_never():
         assert "LOGINDISABLED" in client.capabilities
         assert not any(word.startswith("AUTH=") for word in client.capabilities)
         try:
-            client.login("anna@example.org", '"%s"' % PASSWORD)
+            client.login("anna@example.org", PASSWORD)
             raise AssertionError("logged in without TLS")
         except imaplib.IMAP4.error:
             pass
         client.starttls(unchecked())
-        client.login("anna@example.org", '"%s"' % PASSWORD)
+        client.login("anna@example.org", PASSWORD)
         client.logout()
 
 
