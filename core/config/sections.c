@@ -201,6 +201,18 @@ static const PhOption route_rows[] = {
 	                  MANY,
 	                  "most deliveries at once; 0 for no limit"),
 	PH_OPTION_DURATION(PhRouteSettings, timeout, "5min", "most time for one delivery"),
+	PH_OPTION_STRING(PhRouteSettings,
+	                 catch_all,
+	                 PH_ABSENT,
+	                 "the user who gets mail for names that nobody has; else it is refused"),
+	PH_OPTION_STRING(PhRouteSettings,
+	                 postmaster,
+	                 PH_ABSENT,
+	                 "the user who gets postmaster's mail where no user has that name"),
+	PH_OPTION_STRING(PhRouteSettings,
+	                 separators,
+	                 PH_ABSENT,
+	                 "characters that end the user in user+detail: + or +-"),
 	PH_OPTIONS_END,
 };
 

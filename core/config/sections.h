@@ -90,6 +90,9 @@ typedef struct {
 	PhSection *const *directory;
 	int64_t concurrency;
 	PhDuration timeout;
+	const char *catch_all;  /* (nullable) */
+	const char *postmaster; /* (nullable) */
+	const char *separators; /* (nullable) */
 } PhRouteSettings;
 
 /* [directory NAME], [store NAME], [mechanism NAME], [transport NAME], [filter NAME] */
