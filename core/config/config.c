@@ -4,6 +4,8 @@
  */
 #include "config/config.h"
 
+#include <posthorn/plugin.h>
+
 #include "config/bind.h"
 #include "config/build.h"
 
@@ -220,4 +222,10 @@ ph_section_limits(const PhSection *section, uint32_t *concurrency_out, PhDuratio
 	}
 	*concurrency_out = (uint32_t) ph_section_plugin(section)->concurrency;
 	*timeout_out = ph_section_plugin(section)->timeout;
+}
+
+uint64_t
+ph_section_message_size_limit(PhSection *section)
+{
+	return ph_config_server(section->config)->message_size_limit.octets;
 }

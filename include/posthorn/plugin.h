@@ -121,6 +121,9 @@ PH_PUBLIC const char *ph_section_hostname(PhSection *section);
 /* ph_section_data: [server] data, the directory that the server may write to. Borrowed. */
 PH_PUBLIC const char *ph_section_data(PhSection *section);
 
+/* ph_section_message_size_limit: [server] message-size-limit in octets: SIZE, APPENDLIMIT. */
+PH_PUBLIC uint64_t ph_section_message_size_limit(PhSection *section);
+
 /* ph_section_expand: fills in a template's {user}, {domain}, {address} with one identity's values.
  * Values are made safe as one path component each: '/', NUL, control characters and a leading dot
  * are escaped as %XX. @identity: (borrowed). Returns: (owned) g_free it. */

@@ -11,10 +11,6 @@
 
 #include <posthorn/log.h>
 
-enum {
-	DEFAULT_SIZE_LIMIT = 50 << 20
-};
-
 static const char *const show_words[] = { "no", "authenticated", "yes", NULL };
 static const char *const newline_words[] = { "reject", "accept", NULL };
 static const char *const early_words[] = { "reject", "accept", NULL };
@@ -91,7 +87,7 @@ create(PhSection *section, const void *settings, void **instance_out, GError **e
 	server->section = section;
 	server->size_limit = server->settings->message_size_limit.octets;
 	if (server->size_limit == 0)
-		server->size_limit = DEFAULT_SIZE_LIMIT;
+		server->size_limit = ph_section_message_size_limit(section);
 	server->greeting = g_strdup_printf("220 %s ESMTP %s", ph_section_hostname(section),
 	                                   server->settings->banner);
 	*instance_out = server;

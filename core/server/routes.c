@@ -1,0 +1,45 @@
+/* routes.c: makes a generation's router from its configuration
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "server/routes.h"
+
+static bool
+add_route(PhRouter *router, PhSection *section, GError **error)
+{
+	const PhRouteSettings *settings = ph_section_route(section);
+	g_autoptr(GArray) directories = g_array_new(FALSE, TRUE, sizeof(PhRouteDirectory));
+	PhRouteParams params = { .section = section,
+		                 .domains = settings->domains,
+		                 .postmaster = settings->postmaster,
+		                 .catch_all = settings->catch_all,
+		                 .separators = settings->separators,
+		                 .store = settings->store,
+		                 .transport = ph_section_table(section),
+		                 .instance = ph_section_instance(section) };
+
+	for (size_t i = 0; settings->directory != NULL && settings->directory[i] != NULL; i++) {
+		PhRouteDirectory row = { .section = settings->directory[i],
+			                 .table = ph_section_table(settings->directory[i]),
+			                 .instance = ph_section_instance(settings->directory[i]) };
+
+		g_array_append_val(directories, row);
+	}
+	params.directories = (const PhRouteDirectory *) (const void *) directories->data;
+	params.n_directories = directories->len;
+	return ph_router_add(router, &params, error);
+}
+
+PhRouter *
+ph_routes_build(const PhConfig *config, PhPartial *partial, GError **error)
+{
+	PhRouter *router = ph_router_new(partial);
+	PhSection *const *sections = ph_config_all_sections(config);
+
+	for (size_t i = 0; sections[i] != NULL; i++)
+		if (ph_section_is_route(sections[i]) && !add_route(router, sections[i], error)) {
+			ph_router_unref(router);
+			return NULL;
+		}
+	return router;
+}
