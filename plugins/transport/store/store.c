@@ -1,0 +1,188 @@
+/* store.c: the store transport plugin: final delivery into the users' inboxes
+ *
+ * For each recipient one transaction in that user's account: the accounts' lanes gather them into
+ * batches, so nothing here waits for a commit. The octets are the same for all recipients of a
+ * mail: Return-Path (RFC 5321 section 4.4, added here because this is where the mail ends), the
+ * trace fields, and what was received.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <posthorn/address.h>
+#include <posthorn/error.h>
+#include <posthorn/mailbox.h>
+#include <posthorn/slice.h>
+#include <posthorn/transport.h>
+
+#include <string.h>
+
+enum {
+	WHOLE_MAX = 128 << 10 /* octets that are worth copying into one piece */
+};
+
+/* Job: one recipient, from the upload to the result. */
+typedef struct {
+	PhDelivery *delivery;
+	size_t index;
+	PhAccount *account;
+	PhTransaction *transaction;
+} Job;
+
+static bool
+create(PhSection *section, const void *settings, void **instance_out, GError **error)
+{
+	*instance_out = section;
+	return true;
+}
+
+static void
+destroy(void *instance)
+{
+}
+
+/* The sender is canonical, without quotes: on paper the local part may need them again. The domain
+ * begins behind the last '@', unless that stands inside an address literal. */
+static void
+append_path(const char *sender, GString *out)
+{
+	PhAddress address = { .kind = PH_ADDRESS_NULL };
+	const char *literal = g_strrstr(sender, "@[");
+	const char *at =
+		g_str_has_suffix(sender, "]") && literal != NULL ? literal : strrchr(sender, '@');
+
+	if (at != NULL && (size_t) (at - sender) < sizeof address.local) {
+		address.kind = PH_ADDRESS_MAILBOX;
+		address.domain_kind = PH_DOMAIN_NAME;
+		address.local_length = (uint16_t) (at - sender);
+		memcpy(address.local, sender, address.local_length);
+		address.domain_length =
+			(uint16_t) g_strlcpy(address.domain, at + 1, sizeof address.domain);
+	}
+	ph_address_append_path(&address, out);
+}
+
+static GString *
+make_head(const PhMail *mail)
+{
+	PhSlice trace = ph_mail_prepended(mail);
+	const char *sender = ph_mail_sender(mail);
+	GString *head = g_string_sized_new(trace.length + strlen(sender) + 32);
+
+	g_string_append(head, "Return-Path: ");
+	append_path(sender, head);
+	g_string_append(head, "\r\n");
+	g_string_append_len(head, trace.data, (gssize) trace.length);
+	return head;
+}
+
+/* Small messages lie in memory: one piece spares the store a walk over parts. */
+static PhContent *
+make_content(const PhMail *mail)
+{
+	GString *head = make_head(mail);
+	PhContent *parts[2] = { NULL, ph_mail_content(mail) };
+	PhContent *whole = NULL;
+	PhSlice octets;
+
+	if (ph_content_length(parts[1]) <= WHOLE_MAX && ph_content_peek(parts[1], &octets)) {
+		size_t length = head->len + octets.length;
+
+		g_string_append_len(head, octets.data, (gssize) octets.length);
+		return ph_content_new_take(g_string_free(head, FALSE), length);
+	}
+	parts[0] = ph_content_new_take(head->str, head->len);
+	g_string_free(head, FALSE);
+	whole = ph_content_new_joined(parts, G_N_ELEMENTS(parts));
+	ph_content_unref(parts[0]);
+	return whole;
+}
+
+static void
+finish(Job *job, const GError *error)
+{
+	ph_delivery_complete(job->delivery, job->index, error);
+	ph_transaction_free(job->transaction);
+	ph_account_unref(job->account);
+	g_free(job);
+}
+
+static void
+committed(void *user_data)
+{
+	Job *job = user_data;
+	g_autoptr(GError) unknown = NULL;
+
+	if (job->transaction->done) {
+		finish(job, NULL);
+		return;
+	}
+	if (job->transaction->error == NULL)
+		unknown = g_error_new_literal(PH_ERROR, PH_ERROR_TEMPORARY,
+		                              "the store gave no reason");
+	finish(job, unknown != NULL ? unknown : job->transaction->error);
+}
+
+/* Uploads for one recipient and submits; false when that failed already. */
+static bool
+start(Job *job, PhSection *store, PhContent *content, GError **error)
+{
+	const PhIdentity *identity = ph_delivery_identity(job->delivery, job->index);
+	PhAppendOptions options = { .size = sizeof options };
+	PhMailboxInfo inbox;
+
+	if (store == NULL || identity == NULL) {
+		g_set_error_literal(error, PH_ERROR, PH_ERROR_PERMANENT,
+		                    "the route has no store or no directory to find the user in");
+		return false;
+	}
+	job->account = ph_account_open(store, identity, error);
+	if (job->account == NULL)
+		return false;
+	if (!ph_account_find(job->account, PH_SLICE_LITERAL("INBOX"), &inbox, error))
+		return false;
+	job->transaction = ph_transaction_new(job->account,
+	                                      ph_delivery_transaction(job->delivery, job->index));
+	return ph_transaction_append(job->transaction, &inbox.id, content, &options, error) != NULL;
+}
+
+static void
+begin(void *instance, PhDelivery *delivery)
+{
+	PhSection *store = ph_delivery_store(delivery);
+	size_t n = ph_delivery_n_recipients(delivery);
+	g_autoptr(PhContent) content = make_content(ph_delivery_mail(delivery));
+
+	/* The delivery may be gone with its last result, so nothing is asked of it after that. */
+	for (size_t i = 0; i < n; i++) {
+		g_autoptr(GError) error = NULL;
+		Job *job = g_new0(Job, 1);
+
+		job->delivery = delivery;
+		job->index = i;
+		if (start(job, store, content, &error))
+			ph_transaction_submit(job->transaction, ph_wake_new_func(committed, job));
+		else
+			finish(job, error);
+	}
+}
+
+static const PhTransport transport = {
+	.size = sizeof transport,
+	.needs = PH_ROUTE_NEEDS_STORE | PH_ROUTE_NEEDS_DIRECTORY,
+	.create = create,
+	.destroy = destroy,
+	.begin = begin,
+};
+
+static const PhOption options[] = { PH_OPTIONS_END };
+
+static const PhOffer offers[] = { PH_OFFER_TRANSPORT("store", &transport), PH_OFFERS_END };
+
+PH_EXPORT const PhPlugin ph_plugin = {
+	.abi = PH_ABI,
+	.name = "store",
+	.version = "1.0",
+	.licence = "LGPL-2.1-or-later",
+	.summary = "delivers mail into the users' inboxes",
+	.options = options,
+	.offers = offers,
+};
