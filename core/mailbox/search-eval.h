@@ -1,0 +1,69 @@
+/* search-eval.h: one search tree against one message, in rounds of rising cost
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef PH_MAILBOX_SEARCH_EVAL_H
+#define PH_MAILBOX_SEARCH_EVAL_H
+
+#include <posthorn/search.h>
+
+#include "mailbox/text-find.h"
+
+/* PhCost: what a key needs to be decided; a round may use everything up to its own. */
+typedef enum {
+	PH_COST_VIEW = 0,   /* numbers, flags: in memory */
+	PH_COST_RECORD = 1, /* dates, sizes, structure: from the store's records */
+	PH_COST_OCTETS = 2, /* the message itself */
+} PhCost;
+
+typedef enum {
+	PH_TRUTH_NO = 0,
+	PH_TRUTH_YES = 1,
+	PH_TRUTH_UNKNOWN = 2, /* not with what this round may use */
+	PH_TRUTH_ERROR = 3,   /* the octets could not be read; @error is set */
+} PhTruth;
+
+/* PhSearchPlan: a tree with its strings prepared. */
+typedef struct PhSearchPlan PhSearchPlan;
+PhSearchPlan *ph_search_plan_new(const PhSearchKey *key, PhTime now);
+void ph_search_plan_free(PhSearchPlan *plan);
+
+/* ph_search_plan_fields: PH_FIELD_* that the record must have for cost RECORD and above. */
+uint32_t ph_search_plan_fields(const PhSearchPlan *plan);
+
+/* PhSubject: one message under the question; what it needs is loaded once. */
+typedef struct {
+	PhView *view;
+	uint32_t number;
+	uint32_t uid;
+	const PhRecord *record; /* from cost RECORD on */
+	PhStructure *structure; /* loaded when first needed */
+	PhContent *content;     /* the same */
+	GString *header;        /* the message's header block, the same */
+} PhSubject;
+
+PhTruth ph_search_plan_ask(const PhSearchPlan *plan,
+                           PhSubject *subject,
+                           PhCost cost,
+                           GError **error);
+
+/* ph_subject_clear: drops what was loaded, before the next message. */
+void ph_subject_clear(PhSubject *subject);
+
+/* ph_subject_structure, ph_subject_content, ph_subject_header: load once. NULL with @error. */
+PhStructure *ph_subject_structure(PhSubject *subject, GError **error);
+PhContent *ph_subject_content(PhSubject *subject, GError **error);
+GString *ph_subject_header(PhSubject *subject, GError **error);
+
+/* --- search-text.c: the keys that look into octets ------------------------------------------- */
+
+PhTruth ph_search_in_header(PhSubject *subject,
+                            const char *name,
+                            const PhNeedle *needle,
+                            GError **error);
+PhTruth ph_search_in_body(PhSubject *subject, const PhNeedle *needle, GError **error);
+PhTruth ph_search_in_text(PhSubject *subject, const PhNeedle *needle, GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PhSearchPlan, ph_search_plan_free)
+
+#endif

@@ -1,0 +1,252 @@
+/* search-text.c: the search keys that look into octets: HEADER, BODY, TEXT
+ *
+ * Header values are unfolded and decoded (RFC 2047). Bodies: the parts of type text and message,
+ * with transfer encoding and charset undone; text in an encoding of ASCII octets is searched where
+ * it lies when the needle is ASCII. Memory is bounded by one header block and one piece.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <posthorn/slice.h>
+
+#include "mailbox/search-eval.h"
+
+/* --- what is loaded for a message ----------------------------------------------------------------- */
+
+PhStructure *
+ph_subject_structure(PhSubject *subject, GError **error)
+{
+	if (subject->structure == NULL)
+		subject->structure = ph_view_structure(subject->view, subject->record, error);
+	return subject->structure;
+}
+
+PhContent *
+ph_subject_content(PhSubject *subject, GError **error)
+{
+	if (subject->content == NULL)
+		subject->content = ph_view_content(subject->view, subject->record, error);
+	return subject->content;
+}
+
+static bool
+append_piece(PhSlice piece, void *user_data, GError **error)
+{
+	g_string_append_len(user_data, piece.data, (gssize) piece.length);
+	return true;
+}
+
+/* The header block of one part, as octets. */
+static GString *
+read_header(PhSubject *subject, const PhPart *part, GError **error)
+{
+	PhContent *content = ph_subject_content(subject, error);
+	if (content == NULL)
+		return NULL;
+
+	uint64_t length = MIN(part->header_size, (uint64_t) PH_HEADER_SUM_MAX);
+	GString *header = g_string_sized_new(length);
+	if (ph_content_each(content, part->header_offset, length, append_piece, header, error))
+		return header;
+	g_string_free(header, TRUE);
+	return NULL;
+}
+
+GString *
+ph_subject_header(PhSubject *subject, GError **error)
+{
+	PhStructure *structure = ph_subject_structure(subject, error);
+	if (structure == NULL)
+		return NULL;
+
+	if (subject->header == NULL)
+		subject->header = read_header(subject, ph_structure_part(structure, 0), error);
+	return subject->header;
+}
+
+void
+ph_subject_clear(PhSubject *subject)
+{
+	g_clear_pointer(&subject->structure, ph_structure_unref);
+	g_clear_pointer(&subject->content, ph_content_unref);
+	if (subject->header != NULL)
+		g_string_free(g_steal_pointer(&subject->header), TRUE);
+}
+
+/* --- header fields ----------------------------------------------------------------------------------- */
+
+static bool
+value_has(PhSlice value, const PhNeedle *needle)
+{
+	/* Decoding can only make octets that stand in the value when there is no encoded word, no
+	 * fold and nothing outside ASCII. */
+	if (ph_slice_is_ascii(value) && memchr(value.data, '\n', value.length) == NULL
+	    && memmem(value.data, value.length, "=?", 2) == NULL)
+		return ph_needle_in(needle, value);
+
+	g_autoptr(GString) text = g_string_sized_new(value.length);
+	ph_header_decode(value, text);
+	return ph_needle_in(needle, PH_SLICE(text->str, text->len));
+}
+
+/* @name: NULL: any field, its name included. */
+static bool
+block_has(PhSlice block, const char *name, const PhNeedle *needle)
+{
+	size_t offset = 0;
+	PhHeaderField field;
+
+	while (ph_header_next(&block, &offset, &field)) {
+		if (name != NULL && !ph_slice_is_nocase(field.name, name))
+			continue;
+		if (ph_needle_is_empty(needle) || value_has(field.value, needle))
+			return true;
+		if (name == NULL && ph_needle_in(needle, field.whole))
+			return true;
+	}
+	return false;
+}
+
+PhTruth
+ph_search_in_header(PhSubject *subject, const char *name, const PhNeedle *needle, GError **error)
+{
+	GString *header = ph_subject_header(subject, error);
+	if (header == NULL)
+		return PH_TRUTH_ERROR;
+
+	bool found = block_has(PH_SLICE(header->str, header->len), name, needle);
+	return found ? PH_TRUTH_YES : PH_TRUTH_NO;
+}
+
+/* --- bodies -------------------------------------------------------------------------------------------- */
+
+/* Is every ASCII octet of text in this charset the character itself? */
+static bool
+is_ascii_superset(PhSlice charset)
+{
+	static const char *const prefixes[] = { "us-ascii", "utf-8", "iso-8859-", "windows-125",
+		                                "koi8" };
+
+	if (charset.length == 0)
+		return true;
+	for (size_t i = 0; i < G_N_ELEMENTS(prefixes); i++)
+		if (ph_slice_starts_nocase(charset, prefixes[i]))
+			return true;
+	return false;
+}
+
+static bool
+is_identity(uint32_t encoding)
+{
+	return encoding == PH_ENCODING_7BIT || encoding == PH_ENCODING_8BIT
+	       || encoding == PH_ENCODING_BINARY || encoding == PH_ENCODING_OTHER;
+}
+
+/* Scan: one part's text going by. */
+typedef struct {
+	PhHaystack haystack;
+	PhDecoder *decoder; /* (nullable) nothing to undo */
+	GString *decoded;
+} Scan;
+
+static bool
+scan_piece(PhSlice piece, void *user_data, GError **error)
+{
+	Scan *scan = user_data;
+
+	if (scan->decoder == NULL) {
+		(void) ph_haystack_feed(&scan->haystack, piece);
+	} else {
+		g_string_truncate(scan->decoded, 0);
+		ph_decoder_feed(scan->decoder, piece, scan->decoded);
+		(void) ph_haystack_feed(&scan->haystack,
+		                        PH_SLICE(scan->decoded->str, scan->decoded->len));
+	}
+	return !scan->haystack.found;
+}
+
+static void
+scan_end(Scan *scan)
+{
+	if (scan->decoder == NULL || scan->haystack.found)
+		return;
+	g_string_truncate(scan->decoded, 0);
+	ph_decoder_finish(scan->decoder, scan->decoded);
+	(void) ph_haystack_feed(&scan->haystack, PH_SLICE(scan->decoded->str, scan->decoded->len));
+}
+
+static PhTruth
+part_has(PhContent *content, const PhPart *part, const PhNeedle *needle, GError **error)
+{
+	g_autoptr(PhDecoder) decoder = NULL;
+	if (!is_identity(part->encoding) || !ph_needle_is_ascii(needle)
+	    || !is_ascii_superset(part->charset))
+		decoder = ph_decoder_new(part->encoding, &part->charset);
+
+	g_autoptr(GString) decoded = g_string_new(NULL);
+	Scan scan = { .decoder = decoder, .decoded = decoded };
+	g_autoptr(GError) failure = NULL;
+	ph_haystack_init(&scan.haystack, needle);
+	(void) ph_content_each(content, part->body_offset, part->body_size, scan_piece, &scan,
+	                       &failure);
+	if (failure == NULL)
+		scan_end(&scan);
+	bool found = scan.haystack.found;
+	ph_haystack_clear(&scan.haystack);
+
+	if (found)
+		return PH_TRUTH_YES;
+	if (failure == NULL)
+		return PH_TRUTH_NO;
+	g_propagate_error(error, g_steal_pointer(&failure));
+	return PH_TRUTH_ERROR;
+}
+
+/* The header of a part inside the message: of an attached message, or MIME fields. */
+static PhTruth
+part_header_has(PhSubject *subject, const PhPart *part, const PhNeedle *needle, GError **error)
+{
+	GString *header = read_header(subject, part, error);
+	if (header == NULL)
+		return PH_TRUTH_ERROR;
+
+	bool found = block_has(PH_SLICE(header->str, header->len), NULL, needle);
+	g_string_free(header, TRUE);
+	return found ? PH_TRUTH_YES : PH_TRUTH_NO;
+}
+
+static bool
+is_searchable(const PhPart *part)
+{
+	return part->kind == PH_PART_LEAF
+	       && (ph_slice_is_nocase(part->type, "text")
+	           || ph_slice_is_nocase(part->type, "message"));
+}
+
+PhTruth
+ph_search_in_body(PhSubject *subject, const PhNeedle *needle, GError **error)
+{
+	PhStructure *structure = ph_subject_structure(subject, error);
+	PhContent *content = structure != NULL ? ph_subject_content(subject, error) : NULL;
+	if (content == NULL)
+		return PH_TRUTH_ERROR;
+
+	PhTruth result = ph_needle_is_empty(needle) ? PH_TRUTH_YES : PH_TRUTH_NO;
+	uint32_t n_parts = ph_structure_info(structure)->n_parts;
+	for (uint32_t i = 0; i < n_parts && result == PH_TRUTH_NO; i++) {
+		const PhPart *part = ph_structure_part(structure, i);
+		if (i > 0)
+			result = part_header_has(subject, part, needle, error);
+		if (result == PH_TRUTH_NO && is_searchable(part))
+			result = part_has(content, part, needle, error);
+	}
+	return result;
+}
+
+PhTruth
+ph_search_in_text(PhSubject *subject, const PhNeedle *needle, GError **error)
+{
+	PhTruth in_header = ph_search_in_header(subject, NULL, needle, error);
+	if (in_header != PH_TRUTH_NO)
+		return in_header;
+	return ph_search_in_body(subject, needle, error);
+}
