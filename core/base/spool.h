@@ -1,0 +1,12 @@
+/* spool.h: where the files of PhSpool lie (the spool itself is in <posthorn/content.h>)
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef PH_BASE_SPOOL_H
+#define PH_BASE_SPOOL_H
+
+/* ph_spool_set_directory: a directory on the data file system; before that the spool's files are
+ * made in the system's directory for temporary files. Thread: load. */
+void ph_spool_set_directory(const char *path);
+
+#endif

@@ -1,0 +1,345 @@
+/* listener.c: a listening socket, who may come in, and how many
+ *
+ * A connection above a limit gets the protocol's refusal and is closed. When the process has no
+ * descriptor left, a reserved one is given up for the moment that it takes to refuse somebody;
+ * when even that fails the listener rests.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "net/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct PhListener {
+	_Atomic uint32_t references;
+	uint32_t number;
+	_Atomic uint32_t n_sessions;
+	_Atomic bool paused;
+	_Atomic int fd;
+	pthread_mutex_t lock; /* guards endpoint and old */
+	PhEndpoint *endpoint;
+	GPtrArray *old;         /* (owned) endpoints that still have sessions */
+	_Atomic int64_t old_us; /* by when those must be over; 0: no hurry */
+	PhReactor *reactor;
+	PhPeerCounts *counts;
+};
+
+static struct {
+	pthread_mutex_t lock; /* guards fd */
+	int fd;
+} reserve = { .lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1 };
+
+static void
+unref_endpoint(gpointer endpoint)
+{
+	ph_endpoint_unref(endpoint);
+}
+
+static void
+set_endpoint(PhListener *listener, const PhListenerParams *params)
+{
+	PhEndpoint *endpoint = params != NULL ? ph_endpoint_new(params) : NULL;
+	PhEndpoint *before = NULL;
+
+	if (endpoint != NULL)
+		endpoint->listener = ph_listener_ref(listener);
+	pthread_mutex_lock(&listener->lock);
+	before = listener->endpoint;
+	listener->endpoint = endpoint;
+	if (before != NULL) {
+		atomic_store(&before->retired, true);
+		g_ptr_array_add(listener->old, before);
+	}
+	pthread_mutex_unlock(&listener->lock);
+	ph_listener_prune(listener);
+}
+
+static PhEndpoint *
+get_endpoint(PhListener *listener)
+{
+	PhEndpoint *endpoint = NULL;
+
+	pthread_mutex_lock(&listener->lock);
+	if (listener->endpoint != NULL)
+		endpoint = ph_endpoint_ref(listener->endpoint);
+	pthread_mutex_unlock(&listener->lock);
+	return endpoint;
+}
+
+PhListener *
+ph_listener_new(PhReactor *reactor, uint32_t number, int fd, const PhListenerParams *params)
+{
+	PhListener *listener = g_new0(PhListener, 1);
+	int yes = 1;
+
+	atomic_init(&listener->references, 1);
+	atomic_init(&listener->fd, fd);
+	listener->number = number;
+	listener->reactor = reactor;
+	listener->counts = ph_peer_counts_new();
+	listener->old = g_ptr_array_new_with_free_func(unref_endpoint);
+	pthread_mutex_init(&listener->lock, NULL);
+	set_endpoint(listener, params);
+	/* What is accepted inherits both. A unix socket has no such option. */
+	(void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+	(void) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	return listener;
+}
+
+PhListener *
+ph_listener_ref(PhListener *listener)
+{
+	atomic_fetch_add_explicit(&listener->references, 1, memory_order_relaxed);
+	return listener;
+}
+
+void
+ph_listener_unref(PhListener *listener)
+{
+	if (listener == NULL)
+		return;
+	if (atomic_fetch_sub_explicit(&listener->references, 1, memory_order_acq_rel) != 1)
+		return;
+	ph_peer_counts_free(listener->counts);
+	g_ptr_array_unref(listener->old);
+	pthread_mutex_destroy(&listener->lock);
+	g_free(listener);
+}
+
+int
+ph_listener_fd(const PhListener *listener)
+{
+	return atomic_load(&listener->fd);
+}
+
+uint32_t
+ph_listener_number(const PhListener *listener)
+{
+	return listener->number;
+}
+
+void
+ph_listener_shut(PhListener *listener)
+{
+	int fd = atomic_exchange(&listener->fd, -1);
+
+	if (fd >= 0)
+		(void) close(fd);
+	set_endpoint(listener, NULL);
+}
+
+void
+ph_listener_replace(PhListener *listener, const PhListenerParams *params)
+{
+	set_endpoint(listener, params);
+}
+
+void
+ph_listener_set_paused(PhListener *listener, bool paused)
+{
+	atomic_store(&listener->paused, paused);
+}
+
+bool
+ph_listener_is_paused(const PhListener *listener)
+{
+	return atomic_load(&listener->paused);
+}
+
+void
+ph_listener_session_gone(PhSession *session)
+{
+	PhListener *listener = session->endpoint->listener;
+
+	if (listener == NULL)
+		return;
+	atomic_fetch_sub(&listener->n_sessions, 1);
+	if (session->counted)
+		ph_peer_counts_leave(listener->counts, &session->counted_peer);
+}
+
+static void
+refuse(int fd, const PhListenerParams *params)
+{
+	const char *text = params->protocol->refused;
+
+	if (text != NULL && params->tls_mode != PH_TLS_IMPLICIT)
+		(void) send(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
+	(void) shutdown(fd, SHUT_WR);
+	(void) close(fd);
+}
+
+static bool
+lacks_resources(int error_number)
+{
+	return error_number == EMFILE || error_number == ENFILE || error_number == ENOBUFS
+	       || error_number == ENOMEM;
+}
+
+void
+ph_listener_open_reserve(void)
+{
+	pthread_mutex_lock(&reserve.lock);
+	if (reserve.fd < 0)
+		reserve.fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	pthread_mutex_unlock(&reserve.lock);
+}
+
+/* Gives up the reserved descriptor to refuse one connection. */
+static PhAccept
+refuse_with_reserve(int listening, const PhListenerParams *params)
+{
+	int fd = -1;
+	bool kept = false;
+
+	pthread_mutex_lock(&reserve.lock);
+	if (reserve.fd >= 0) {
+		(void) close(reserve.fd);
+		fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd >= 0)
+			refuse(fd, params);
+	}
+	reserve.fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	kept = reserve.fd >= 0;
+	pthread_mutex_unlock(&reserve.lock);
+	return fd >= 0 && kept ? PH_ACCEPT_NONE : PH_ACCEPT_REST;
+}
+
+static bool
+may_enter(PhListener *listener, const PhListenerParams *params, const PhPeer *peer)
+{
+	uint32_t n = atomic_fetch_add(&listener->n_sessions, 1);
+
+	if (params->max_sessions > 0 && n >= params->max_sessions) {
+		atomic_fetch_sub(&listener->n_sessions, 1);
+		return false;
+	}
+	if (params->max_sessions_per_address == 0 || !peer->is_ip)
+		return true;
+	if (ph_peer_counts_enter(listener->counts, peer, params->max_sessions_per_address))
+		return true;
+	atomic_fetch_sub(&listener->n_sessions, 1);
+	return false;
+}
+
+static void
+prepare(PhSession *session, const PhPeer *peer)
+{
+	const PhListenerParams *params = &session->endpoint->params;
+
+	ph_session_set_peer(session, peer);
+	if (params->max_sessions_per_address > 0 && peer->is_ip) {
+		session->counted = true;
+		session->counted_peer = *peer;
+	}
+	ph_connection_begin(session);
+}
+
+static PhAccept
+admit(PhListener *listener,
+      PhEndpoint *endpoint,
+      PhHome *home,
+      int fd,
+      const struct sockaddr *address,
+      PhSession **session_out)
+{
+	PhPeer peer = { 0 };
+
+	ph_peer_set(&peer, address);
+	if (!may_enter(listener, &endpoint->params, &peer)) {
+		refuse(fd, &endpoint->params);
+		return PH_ACCEPT_NONE;
+	}
+	*session_out = ph_session_new(home, endpoint, fd, NULL);
+	if (*session_out == NULL) {
+		atomic_fetch_sub(&listener->n_sessions, 1);
+		if (endpoint->params.max_sessions_per_address > 0 && peer.is_ip)
+			ph_peer_counts_leave(listener->counts, &peer);
+		return PH_ACCEPT_NONE;
+	}
+	prepare(*session_out, &peer);
+	return PH_ACCEPT_SESSION;
+}
+
+PhAccept
+ph_listener_accept(PhListener *listener, PhHome *home, bool refuse_all, PhSession **session_out)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_storage storage;
+	} address = { .storage = { 0 } };
+
+	socklen_t length = sizeof address;
+	int listening = atomic_load(&listener->fd);
+	PhEndpoint *endpoint = get_endpoint(listener);
+	PhAccept result = PH_ACCEPT_NONE;
+	int fd = -1;
+
+	if (endpoint == NULL)
+		return PH_ACCEPT_NONE;
+	fd = accept4(listening, &address.any, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd >= 0 && refuse_all)
+		refuse(fd, &endpoint->params);
+	else if (fd >= 0)
+		result = admit(listener, endpoint, home, fd, &address.any, session_out);
+	else if (lacks_resources(errno))
+		result = refuse_with_reserve(listening, &endpoint->params);
+	ph_endpoint_unref(endpoint);
+	return result;
+}
+
+PhReactor *
+ph_listener_reactor(const PhListener *listener)
+{
+	return listener->reactor;
+}
+
+void
+ph_listener_post_old(PhListener *listener, const PhHome *home, uint32_t bits)
+{
+	pthread_mutex_lock(&listener->lock);
+	for (guint i = 0; i < listener->old->len; i++)
+		ph_slot_post_all(home, g_ptr_array_index(listener->old, i), bits);
+	pthread_mutex_unlock(&listener->lock);
+}
+
+void
+ph_listener_set_old_deadline(PhListener *listener, int64_t us)
+{
+	atomic_store(&listener->old_us, us);
+}
+
+int64_t
+ph_listener_look_at_old(PhListener *listener, const PhHome *home, int64_t now_us)
+{
+	int64_t us = atomic_load(&listener->old_us);
+
+	if (us == 0)
+		return INT64_MAX;
+	if (now_us < us)
+		return us;
+	atomic_store(&listener->old_us, 0);
+	ph_listener_post_old(listener, home, PH_BIT_ABORT);
+	return INT64_MAX;
+}
+
+void
+ph_listener_prune(PhListener *listener)
+{
+	g_autoptr(GPtrArray) unused = g_ptr_array_new_with_free_func(unref_endpoint);
+
+	pthread_mutex_lock(&listener->lock);
+	for (guint i = listener->old->len; i > 0; i--) {
+		PhEndpoint *endpoint = g_ptr_array_index(listener->old, i - 1);
+
+		if (atomic_load(&endpoint->n_sessions) == 0)
+			g_ptr_array_add(unused, g_ptr_array_steal_index_fast(listener->old, i - 1));
+	}
+	pthread_mutex_unlock(&listener->lock);
+}
