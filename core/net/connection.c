@@ -476,7 +476,7 @@ linger(PhSession *session)
 
 	for (size_t total = 0; total < linger_octets; total += (size_t) n) {
 		n = recv(session->plain.fd, session->scratch->in, sizeof session->scratch->in, 0);
-		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		if (n < 0 && errno == EAGAIN)
 			return PAUSE;
 		if (n <= 0)
 			break;

@@ -320,7 +320,7 @@ send_file(PhChunk *chunk, PhStream *stream, GError **error)
 	} while (n < 0 && errno == EINTR);
 	if (n > 0)
 		return n;
-	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+	if (n < 0 && errno == EAGAIN)
 		return PH_STREAM_WANT_WRITE;
 	if (n == 0)
 		g_set_error(error, PH_ERROR, PH_ERROR_CORRUPT,

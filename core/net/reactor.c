@@ -306,8 +306,7 @@ accept_one(PhReactor *reactor, PhListener *listener, PhSession **session_out)
 
 	refuse_all = atomic_load(&reactor->draining)
 	             || atomic_load(&reactor->n_sessions) >= reactor->params.max_sessions;
-	result = ph_listener_accept(listener, &reactor->home, refuse_all, &reactor->reserve_fd,
-	                            session_out);
+	result = ph_listener_accept(listener, &reactor->home, refuse_all, session_out);
 	if (result == PH_ACCEPT_SESSION)
 		atomic_fetch_add(&reactor->n_sessions, 1);
 	return result;

@@ -13,7 +13,7 @@ translate(ssize_t n, int again)
 {
 	if (n >= 0)
 		return n;
-	return errno == EAGAIN || errno == EWOULDBLOCK ? again : PH_STREAM_FAILED;
+	return errno == EAGAIN ? again : PH_STREAM_FAILED;
 }
 
 static ssize_t
