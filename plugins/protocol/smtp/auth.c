@@ -6,7 +6,8 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "base64.h"
+#include <posthorn/header.h>
+
 #include "smtp.h"
 
 static PhNext
@@ -24,14 +25,14 @@ static PhNext
 send_challenge(PhSession *session)
 {
 	Client *client = ph_session_data(session);
-	PhSlice challenge = ph_login_challenge(client->login);
-	g_autofree char *text = g_base64_encode(
-		(const guchar *) (challenge.length > 0 ? challenge.data : ""), challenge.length);
+	GString *text = g_string_new("334 ");
 
+	ph_base64_append(ph_login_challenge(client->login), text);
 	client->mode = MODE_AUTH;
 	ph_session_set_deadline(session, client->server->settings->command_timeout);
-	ph_session_write(session, PH_SLICE_LITERAL("334 "));
-	return smtp_reply(session, text);
+	smtp_reply(session, text->str);
+	g_string_free(text, TRUE);
+	return PH_DONE;
 }
 
 static PhNext
@@ -98,20 +99,26 @@ smtp_auth_resumed(PhSession *session)
 	return go_on(session, ph_login_outcome(client->login));
 }
 
-/* Decodes into new memory for the time of one call. */
-static bool
-decode(PhSlice text, char **octets_out, size_t *length_out)
+/* Decodes into new memory that never moves, so that wiping it wipes all; NULL when that is no
+ * base64. */
+static GString *
+decode(PhSlice text)
 {
-	g_autofree char *octets = g_malloc(text.length / 4 * 3 + 3);
-	ssize_t length = base64_decode(text, octets);
+	GString *octets = g_string_sized_new(text.length + 1);
 
-	if (length < 0) {
-		ph_secret_wipe(octets, text.length / 4 * 3 + 3);
-		return false;
-	}
-	*octets_out = g_steal_pointer(&octets);
-	*length_out = (size_t) length;
-	return true;
+	if (ph_base64_decode(text, octets))
+		return octets;
+	g_string_free(octets, TRUE);
+	return NULL;
+}
+
+static void
+wipe(GString *octets)
+{
+	if (octets == NULL)
+		return;
+	ph_secret_wipe(octets->str, octets->allocated_len);
+	g_string_free(octets, TRUE);
 }
 
 static const char *
@@ -134,9 +141,8 @@ smtp_auth(PhSession *session, PhSlice argument)
 	PhSlice mechanism = ph_slice_split(&rest, ' ');
 	PhLoginOutcome outcome = PH_LOGIN_FAILED;
 	const char *problem = order_problem(client);
-	g_autofree char *octets = NULL;
-	size_t length = 0;
-	PhSlice initial;
+	GString *octets = NULL;
+	PhSlice initial = PH_SLICE_EMPTY;
 
 	if (problem != NULL)
 		return smtp_refuse(session, problem);
@@ -146,12 +152,14 @@ smtp_auth(PhSession *session, PhSlice argument)
 		client->login = ph_login_start(session, mechanism, NULL, &outcome);
 		return go_on(session, outcome);
 	}
-	if (!ph_slice_is(rest, "=") && (rest.length == 0 || !decode(rest, &octets, &length)))
-		return smtp_refuse(session, "501 5.5.2 not base64");
-	initial = PH_SLICE(octets, length);
+	if (!ph_slice_is(rest, "=")) {
+		octets = rest.length > 0 ? decode(rest) : NULL;
+		if (octets == NULL)
+			return smtp_refuse(session, "501 5.5.2 not base64");
+		initial = PH_SLICE(octets->str, octets->len);
+	}
 	client->login = ph_login_start(session, mechanism, &initial, &outcome);
-	if (octets != NULL)
-		ph_secret_wipe(octets, length);
+	wipe(octets);
 	return go_on(session, outcome);
 }
 
@@ -160,16 +168,16 @@ smtp_auth_line(PhSession *session, PhSlice line, uint32_t flaws)
 {
 	Client *client = ph_session_data(session);
 	PhLoginOutcome outcome;
-	g_autofree char *octets = NULL;
-	size_t length = 0;
+	GString *octets = NULL;
 
 	if ((flaws & PH_LINE_TOO_LONG) != 0)
 		return end_login(session, "500 5.5.6 line too long");
 	if (flaws == 0 && ph_slice_is(line, "*"))
 		return end_login(session, "501 5.7.0 authentication cancelled");
-	if (flaws != 0 || !decode(line, &octets, &length))
+	octets = flaws == 0 ? decode(line) : NULL;
+	if (octets == NULL)
 		return end_login(session, "501 5.5.2 not base64");
-	outcome = ph_login_answer(client->login, PH_SLICE(octets, length));
-	ph_secret_wipe(octets, length);
+	outcome = ph_login_answer(client->login, PH_SLICE(octets->str, octets->len));
+	wipe(octets);
 	return go_on(session, outcome);
 }

@@ -1,10 +1,9 @@
-/* test-grammar.c: the pure parts of the smtp plugin: parameters, base64, Received fields, verbs
+/* test-grammar.c: the pure parts of the smtp plugin: parameters, Received fields
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include <posthorn/slice.h>
 
-#include "base64.h"
 #include "hops.h"
 #include "parameters.h"
 
@@ -86,39 +85,6 @@ test_parameters_bad(void)
 		g_assert_cmpint(parse(unknown[i], &out), ==, MAIL_PARAMETERS_UNKNOWN);
 }
 
-static void
-assert_base64(const char *text, const char *octets)
-{
-	char out[64];
-	ssize_t length = base64_decode(ph_slice(text), out);
-
-	g_assert_cmpint(length, ==, (ssize_t) strlen(octets));
-	g_assert_cmpmem(out, (size_t) length, octets, strlen(octets));
-}
-
-static void
-test_base64_good(void)
-{
-	assert_base64("", "");
-	assert_base64("Zg==", "f");
-	assert_base64("Zm8=", "fo");
-	assert_base64("Zm9v", "foo");
-	assert_base64("Zm9vYg==", "foob");
-	assert_base64("+/+/", "\xfb\xff\xbf");
-}
-
-static void
-test_base64_bad(void)
-{
-	static const char *const bad[] = { "Z",     "Zg",     "Zg=",  "Zg===", "Zh==",
-		                           "Zm9=",  "=",      "====", "Zm9v=", "Z=9v",
-		                           "Zm 9v", "Zm9v\n", "Zm9-", "A===",  "Zg==Zg==" };
-	char out[64];
-
-	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
-		g_assert_cmpint(base64_decode(ph_slice(bad[i]), out), ==, -1);
-}
-
 static uint32_t
 count_received(const char *text, size_t step)
 {
@@ -149,8 +115,6 @@ main(int argc, char **argv)
 	g_test_add_func("/smtp/parameters/are-taken-by-name", test_parameters_good);
 	g_test_add_func("/smtp/parameters/size-never-wraps", test_parameters_sizes);
 	g_test_add_func("/smtp/parameters/broken-and-unknown-differ", test_parameters_bad);
-	g_test_add_func("/smtp/base64/decodes", test_base64_good);
-	g_test_add_func("/smtp/base64/refuses-everything-else", test_base64_bad);
 	g_test_add_func("/smtp/hops/counts-received-in-any-pieces", test_hops);
 	return g_test_run();
 }
