@@ -49,12 +49,23 @@ span_slice(const PhAddressIter *iter, Span span)
 	return PH_SLICE(iter->scratch->str + span.start, span.end - span.start);
 }
 
+/* Blanks in a domain mean nothing next to a dot or after the '@' (RFC 5322 section 4.4). */
+static bool
+is_idle_blank(const Item *item)
+{
+	const GString *scratch = item->iter->scratch;
+	char before = scratch->len > 0 ? scratch->str[scratch->len - 1] : '\0';
+
+	return item->at != NOWHERE
+	       && (before == '@' || before == '.' || item->iter->rest.data[0] == '.');
+}
+
 static void
 start_word(Item *item)
 {
 	GString *scratch = item->iter->scratch;
 
-	if (item->blank && item->has_words) {
+	if (item->blank && item->has_words && !is_idle_blank(item)) {
 		g_string_append_c(scratch, ' ');
 		item->word = scratch->len;
 	}
@@ -168,7 +179,8 @@ append_comment(Item *item)
 	return span;
 }
 
-/* The spans of an addr-spec whose text ends where scratch now ends. */
+/* The spans of an addr-spec whose text ends where scratch now ends. Words before it are a name
+ * that should have been quoted; without '@' all of them are the local part. */
 static void
 split_spec(const Item *item, size_t start, Span *name, Span *local, Span *domain)
 {
@@ -176,13 +188,14 @@ split_spec(const Item *item, size_t start, Span *name, Span *local, Span *domain
 	size_t end = scratch->len;
 	const char *blank = NULL;
 
+	*name = (Span){ start, start };
 	if (item->at == NOWHERE) {
-		*local = (Span){ item->word, end };
-		*name = (Span){ start, item->word > start ? item->word - 1 : start };
+		*local = (Span){ start, end };
 		return;
 	}
 	*local = (Span){ item->at_word, item->at };
-	*name = (Span){ start, item->at_word > start ? item->at_word - 1 : start };
+	if (item->at_word > start)
+		name->end = item->at_word - 1;
 	blank = memchr(scratch->str + item->at, ' ', end - item->at);
 	*domain = (Span){ item->at + 1, blank != NULL ? (size_t) (blank - scratch->str) : end };
 }
@@ -229,6 +242,7 @@ take_angle(Item *item, Span *route, Span *local, Span *domain)
 		if (!take_element(item))
 			take_octet(item);
 	split_spec(item, start, &ignored, local, domain);
+	local->start = start;
 	if (iter->rest.length > 0 && iter->rest.data[0] == '>')
 		ph_lex_skip(&iter->rest, 1);
 }
@@ -265,7 +279,7 @@ finish_mailbox(Item *item, bool angle, PhListed *item_out)
 	if (name.end == name.start && item->comment.length > 0)
 		name = append_comment(item);
 	item_out->kind = PH_LISTED_MAILBOX;
-	item_out->name = span_slice(iter, name);
+	item_out->name = ph_slice_trim(span_slice(iter, name));
 	item_out->route = span_slice(iter, route);
 	item_out->local = span_slice(iter, local);
 	item_out->domain = span_slice(iter, domain);

@@ -9,7 +9,7 @@
 
 #define ERA_DAYS    146097 /* 400 years */
 #define EPOCH_SHIFT 719468 /* days from 0000-03-01 to 1970-01-01 */
-#define MINUTE_US   (60 * G_USEC_PER_SEC)
+#define MINUTE_US   (INT64_C(60) * G_USEC_PER_SEC)
 
 static const char month_names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 static const char week_names[] = "ThuFriSatSunMonTueWed"; /* the first day was a Thursday */

@@ -231,7 +231,7 @@ take_disposition(PhPartHeader *header, PhSlice value)
 	}
 }
 
-/* One tag is a string, several are a list (RFC 3282). */
+/* Tags divided by commas (RFC 3282); always given as a list. */
 static void
 take_language(PhPartHeader *header, PhSlice value)
 {
@@ -253,9 +253,7 @@ take_language(PhPartHeader *header, PhSlice value)
 		if (tag.length == 0)
 			ph_lex_skip(&value, 1);
 	}
-	if (count == 1)
-		start++;
-	else if (count > 1)
+	if (count > 0)
 		g_string_append_c(text, ')');
 	header->fields[PH_FIELD_CONTENT_LANGUAGE] = span_from(text, start);
 }
