@@ -1,0 +1,179 @@
+/* index-tend.c: what an index does in the background: checkpoints, tidying, checking
+ *
+ * One thread for the process takes the indexes whose write-ahead log has grown, copies the log
+ * back into the database over a connection of its own, so that commits go on meanwhile, and
+ * lets the store tidy in short transactions. A log that grows faster than it is copied is stopped
+ * by the committer itself.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <posthorn/log.h>
+
+#include "base/clock.h"
+#include "mailbox/index.h"
+
+static const int64_t history_us = INT64_C(30) * 24 * 3600 * 1000000;
+static const int64_t applied_us = INT64_C(48) * 3600 * 1000000;
+
+static struct {
+	PhLock lock;
+	PhSignal more;
+	GQueue waiting; /* of PhIndex, a reference each */
+	bool started;
+} tender = { .lock = PH_LOCK_INIT };
+
+static void
+trim_mailbox(PhIndexConnection *connection, int64_t no, int64_t change)
+{
+	static const PhSql both[] = { PH_SQL_TRIM, PH_SQL_TRIM_MARK };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
+		sqlite3_stmt *statement = ph_index_sql(connection, both[i], NULL);
+
+		if (statement == NULL)
+			return;
+		(void) sqlite3_bind_int64(statement, 1, no);
+		(void) sqlite3_bind_int64(statement, 2, change);
+		(void) ph_index_done(connection, statement, "trim", NULL);
+	}
+}
+
+/* Old expunges leave; who knew the mailbox before them must read all of it. */
+static void
+trim_history(PhIndexConnection *connection, PhTime now)
+{
+	g_autoptr(GArray) pairs = g_array_new(FALSE, FALSE, sizeof(int64_t));
+	sqlite3_stmt *statement = ph_index_sql(connection, PH_SQL_TRIM_LIMIT, NULL);
+
+	if (statement == NULL)
+		return;
+	(void) sqlite3_bind_int64(statement, 1, now - history_us);
+	while (sqlite3_step(statement) == SQLITE_ROW) {
+		int64_t pair[2] = { sqlite3_column_int64(statement, 0),
+			            sqlite3_column_int64(statement, 1) };
+
+		(void) g_array_append_vals(pairs, pair, 2);
+	}
+	(void) sqlite3_reset(statement);
+	for (guint i = 0; i < pairs->len; i += 2)
+		trim_mailbox(connection, g_array_index(pairs, int64_t, i),
+		             g_array_index(pairs, int64_t, i + 1));
+}
+
+static void
+forget(PhIndexConnection *connection, PhTime before)
+{
+	sqlite3_stmt *statement = ph_index_sql(connection, PH_SQL_FORGET, NULL);
+
+	if (statement == NULL)
+		return;
+	(void) sqlite3_bind_int64(statement, 1, before);
+	(void) ph_index_done(connection, statement, "forget", NULL);
+}
+
+void
+ph_index_forget(PhIndex *index, PhTime before)
+{
+	PhIndexConnection *connection = ph_index_begin_write(index, NULL);
+
+	if (connection == NULL)
+		return;
+	forget(connection, before);
+	(void) ph_index_end_write(index, connection, true, NULL);
+}
+
+static void
+tidy(PhIndex *index)
+{
+	PhTime now = ph_clock_wall_us();
+	bool more = true;
+
+	for (bool first = true; more; first = false) {
+		PhIndexConnection *connection = ph_index_begin_write(index, NULL);
+
+		if (connection == NULL)
+			return;
+		if (first) {
+			forget(connection, now - applied_us);
+			trim_history(connection, now);
+		}
+		more = index->hooks->tend != NULL
+		       && index->hooks->tend(index->user_data, connection, now);
+		if (!ph_index_end_write(index, connection, true, NULL))
+			return;
+	}
+}
+
+bool
+ph_index_checkpoint(PhIndex *index, GError **error)
+{
+	PhIndexConnection *connection = ph_index_begin_scan(index, error);
+	bool good = false;
+
+	if (connection == NULL)
+		return false;
+	(void) ph_index_exec(connection, PH_SQL_COMMIT, NULL);
+	good = sqlite3_wal_checkpoint_v2(connection->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL,
+	                                 NULL)
+	       == SQLITE_OK;
+	if (!good)
+		(void) ph_index_fail(connection, "checkpoint", error);
+	ph_index_end_read(index, connection);
+	return good;
+}
+
+static void
+tend(PhIndex *index)
+{
+	g_autoptr(GError) error = NULL;
+
+	tidy(index);
+	if (!ph_index_checkpoint(index, &error))
+		ph_log(PH_LOG_WARNING, "checkpoint-failed", "an index could not be checkpointed",
+		       PH_LOG_TEXT("path", index->path), PH_LOG_FAILURE(error), PH_LOG_END);
+	ph_lock_take(&index->lock);
+	index->tending = false;
+	ph_lock_drop(&index->lock);
+}
+
+static PhIndex *
+next_index(void)
+{
+	PH_LOCKED(&tender.lock);
+	while (g_queue_is_empty(&tender.waiting))
+		ph_signal_wait(&tender.more, &tender.lock);
+	return g_queue_pop_head(&tender.waiting);
+}
+
+static void *
+tend_for_ever(void *data)
+{
+	for (;;) {
+		PhIndex *index = next_index();
+
+		tend(index);
+		ph_index_unref(index);
+	}
+	return NULL;
+}
+
+void
+ph_index_tend(PhIndex *index)
+{
+	bool queue = false;
+
+	ph_lock_take(&index->lock);
+	queue = !index->tending;
+	index->tending = true;
+	ph_lock_drop(&index->lock);
+	if (!queue)
+		return;
+	PH_LOCKED(&tender.lock);
+	if (!tender.started) {
+		tender.started = true;
+		ph_signal_init(&tender.more);
+		g_thread_unref(g_thread_new("index-tend", tend_for_ever, NULL));
+	}
+	g_queue_push_tail(&tender.waiting, ph_index_ref(index));
+	ph_signal_one(&tender.more);
+}

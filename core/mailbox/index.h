@@ -1,0 +1,197 @@
+/* index.h: the inside of PhIndex, shared by its files
+ *
+ * index.c opens, closes and lends connections; index-schema.c makes and migrates tables;
+ * index-read.c answers questions; index-commit.c applies batches with the operations of
+ * index-message.c and index-names.c; index-tend.c checkpoints and tidies in the background.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef PH_MAILBOX_INDEX_H
+#define PH_MAILBOX_INDEX_H
+
+#include <posthorn/error.h>
+#include <posthorn/index.h>
+
+#include "base/lock.h"
+
+#include <sqlite3.h>
+
+enum {
+	PH_INDEX_SLOTS = 16,    /* statements of the store */
+	PH_INDEX_KEYWORDS = 64, /* bits of one integer */
+	PH_INDEX_KEYWORD_LENGTH = 100,
+	PH_INDEX_CHUNK = 512,          /* rows that are looked at before they are changed */
+	PH_INDEX_CACHED = 256,         /* mailboxes whose counters are kept */
+	PH_INDEX_WAL_PAGES = 256,      /* checkpoint in the background above this */
+	PH_INDEX_WAL_PAGES_MAX = 4096, /* checkpoint by the committer above this */
+};
+
+/* The index's own statements; their texts stand in index-schema.c. */
+typedef enum {
+	PH_SQL_BEGIN,
+	PH_SQL_BEGIN_READ,
+	PH_SQL_COMMIT,
+	PH_SQL_ROLLBACK,
+	PH_SQL_SAVE,
+	PH_SQL_RELEASE,
+	PH_SQL_UNDO,
+	PH_SQL_DATA_VERSION,
+	PH_SQL_ACCOUNT,
+	PH_SQL_ACCOUNT_SET,
+	PH_SQL_TOTALS,
+	PH_SQL_MAILBOXES,
+	PH_SQL_MAILBOX,
+	PH_SQL_MAILBOX_SET,
+	PH_SQL_MAILBOX_ADD,
+	PH_SQL_MAILBOX_NAME,
+	PH_SQL_MAILBOX_REMOVE,
+	PH_SQL_KEYWORDS,
+	PH_SQL_KEYWORD_ADD,
+	PH_SQL_RECORDS,
+	PH_SQL_RECORDS_SINCE,
+	PH_SQL_RECORDS_DOWN,
+	PH_SQL_ALTERED,
+	PH_SQL_EXPUNGED,
+	PH_SQL_EXPUNGED_ADD,
+	PH_SQL_APPEND,
+	PH_SQL_SOME,
+	PH_SQL_FLAGS_SET,
+	PH_SQL_COPY,
+	PH_SQL_DELETE,
+	PH_SQL_DELETE_ALL,
+	PH_SQL_VALUES,
+	PH_SQL_VALUE_PUT,
+	PH_SQL_VALUE_REMOVE,
+	PH_SQL_VALUES_REMOVE,
+	PH_SQL_KEYWORDS_REMOVE,
+	PH_SQL_EXPUNGED_REMOVE,
+	PH_SQL_APPLIED,
+	PH_SQL_APPLIED_ADD,
+	PH_SQL_FORGET,
+	PH_SQL_TRIM_LIMIT,
+	PH_SQL_TRIM,
+	PH_SQL_TRIM_MARK,
+	PH_SQL_N,
+} PhSql;
+
+struct PhIndexConnection {
+	sqlite3 *db;
+	sqlite3_stmt *own[PH_SQL_N];
+	sqlite3_stmt *store[PH_INDEX_SLOTS];
+};
+
+/* PhIndexMailbox: counters of one mailbox, as the running transaction sees them. */
+typedef struct {
+	PhMailboxId id;
+	int64_t no; /* upper half of its messages' keys; 0 is the account */
+	uint32_t uidvalidity;
+	uint32_t uidnext;
+	uint32_t n_messages;
+	uint32_t n_unseen;
+	uint32_t n_deleted;
+	uint32_t n_keywords;
+	uint64_t octets;
+	uint64_t change;
+	bool dirty;
+	bool has_keywords;                 /* names below are loaded */
+	char *keywords[PH_INDEX_KEYWORDS]; /* (owned) by bit */
+} PhIndexMailbox;
+
+struct PhIndex {
+	gint n_refs;
+	char *path;
+	const PhIndexHooks *hooks; /* never NULL */
+	void *user_data;
+	void (*free)(void *user_data);
+	uint64_t quota_octets;
+	uint64_t quota_messages;
+	uint32_t max_keywords;
+	uint32_t cache_pages;
+	PhLock lock; /* guards until the next blank line */
+	PhSignal given_back;
+	PhIndexConnection *main;  /* the only one that writes */
+	PhIndexConnection *spare; /* (nullable) a further one for reading, at rest */
+	bool main_busy;
+	unsigned n_extra;
+	bool tending; /* in the background thread's queue */
+
+	/* Belongs to whoever holds @main with a transaction begun. */
+	GHashTable *mailboxes; /* PhMailboxId -> PhIndexMailbox */
+	bool loaded;
+	int64_t data_version;
+	uint64_t change; /* the highest of the account */
+	uint64_t list_change;
+	uint32_t uidvalidity; /* the highest ever given */
+	int64_t next_no;
+	uint64_t octets;
+	uint64_t messages;
+	bool account_dirty;
+	int wal_pages; /* after the last commit */
+};
+
+/* PhIndexRun: one evaluation of a transaction. */
+typedef struct {
+	PhIndex *index;
+	PhIndexConnection *connection;
+	PhTransaction *transaction;
+	uint64_t change; /* 0 until something is altered */
+	PhTime now;
+} PhIndexRun;
+
+static inline int64_t
+ph_index_key(int64_t no, uint32_t uid)
+{
+	return (int64_t) ((uint64_t) no << 32 | uid);
+}
+
+/* index.c */
+sqlite3_stmt *ph_index_sql(PhIndexConnection *connection, PhSql which, GError **error);
+bool ph_index_exec(PhIndexConnection *connection, PhSql which, GError **error);
+/* ph_index_done: steps a statement that gives no row, and resets it. */
+bool ph_index_done(PhIndexConnection *connection,
+                   sqlite3_stmt *statement,
+                   const char *doing,
+                   GError **error);
+PhIndexConnection *ph_index_take_main(PhIndex *index);
+/* ph_index_begin_scan: like begin_read, for long reading: never the writing connection. */
+PhIndexConnection *ph_index_begin_scan(PhIndex *index, GError **error);
+PhIndexConnection *ph_index_connect(PhIndex *index, bool create, GError **error);
+void ph_index_disconnect(PhIndexConnection *connection);
+
+/* index-schema.c */
+extern const char *const ph_index_sql_texts[PH_SQL_N];
+bool ph_index_prepare_schema(PhIndex *index, PhIndexConnection *connection, GError **error);
+
+/* index-commit.c */
+bool ph_index_load(PhIndex *index, PhIndexConnection *connection, GError **error);
+void ph_index_unload(PhIndex *index);
+PhIndexMailbox *ph_index_mailbox(PhIndex *index,
+                                 PhIndexConnection *connection,
+                                 const PhMailboxId *id,
+                                 GError **error);
+bool ph_index_load_keywords(PhIndexConnection *connection, PhIndexMailbox *mailbox, GError **error);
+bool ph_index_save(PhIndex *index, PhIndexConnection *connection, GError **error);
+/* ph_index_next_change: the number of this transaction; noted for @mailbox (nullable). */
+uint64_t ph_index_next_change(PhIndexRun *run, PhIndexMailbox *mailbox);
+
+/* index-message.c, index-names.c: one operation. */
+bool ph_index_op_append(PhIndexRun *run, PhOp *op, GError **error);
+bool ph_index_op_flags(PhIndexRun *run, PhOp *op, GError **error);
+bool ph_index_op_expunge(PhIndexRun *run, PhOp *op, GError **error);
+bool ph_index_op_transfer(PhIndexRun *run, PhOp *op, GError **error);
+bool ph_index_op_create(PhIndexRun *run, PhOp *op, GError **error);
+bool ph_index_op_rename(PhIndexRun *run, PhOp *op, GError **error);
+bool ph_index_op_remove(PhIndexRun *run, PhOp *op, GError **error);
+bool ph_index_op_put(PhIndexRun *run, PhOp *op, GError **error);
+/* ph_index_drop_all: removes every message of a mailbox that goes away. */
+bool ph_index_drop_all(PhIndexRun *run, PhIndexMailbox *mailbox, GError **error);
+
+/* index-result.c: what a transaction gave, to give it again. */
+GByteArray *ph_index_pack_results(const PhTransaction *transaction);
+bool ph_index_unpack_results(PhTransaction *transaction, PhSlice packed);
+
+/* index-tend.c */
+void ph_index_tend(PhIndex *index);
+bool ph_index_checkpoint(PhIndex *index, GError **error);
+
+#endif

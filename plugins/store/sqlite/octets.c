@@ -1,0 +1,624 @@
+/* octets.c: where the octets of messages lie: uploads, rows, pieces, sharing, grace
+ *
+ * An upload is a reference to its content until the commit that names it writes the rows, in the
+ * transaction of the record: nothing is left behind by a crash. Copies share a blob; its row is
+ * never written again, a small table counts further owners. A blob that nobody owns is noted with
+ * the time, stays readable for the grace time and is then removed in the background. The newest
+ * blob is never removed, so that no number is used twice.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <posthorn/content.h>
+
+#include "sqlite.h"
+
+#include <sqlite3.h>
+#include <string.h>
+
+enum {
+	KIND_UPLOAD = 'U',
+	KIND_BLOB = 'B',
+	ID_LENGTH = 1 + sizeof(uint64_t),
+	PIECE_BITS = 20, /* of a piece's key */
+	TEND_AT_ONCE = 16,
+};
+
+enum {
+	SQL_ADD,
+	SQL_ADD_PIECE,
+	SQL_HIGHEST,
+	SQL_SHARE,
+	SQL_SHARED,
+	SQL_UNSHARE,
+	SQL_UNSHARE_LAST,
+	SQL_DROP,
+	SQL_UNDROP,
+	SQL_READ,
+	SQL_READ_PIECE,
+	SQL_OLD,
+	SQL_REMOVE,
+	SQL_REMOVE_PIECES,
+	SQL_REMOVE_DROPPED,
+};
+
+static const char *const texts[] = {
+	[SQL_ADD] = "INSERT INTO blob VALUES (?1, ?2, ?3)",
+	[SQL_ADD_PIECE] = "INSERT INTO piece VALUES (?1, ?2)",
+	[SQL_HIGHEST] = "SELECT max(id) FROM blob",
+	[SQL_SHARE] = "INSERT INTO shared VALUES (?1, 2)"
+		      " ON CONFLICT (blob) DO UPDATE SET owners = owners + 1",
+	[SQL_SHARED] = "SELECT owners FROM shared WHERE blob = ?1",
+	[SQL_UNSHARE] = "UPDATE shared SET owners = owners - 1 WHERE blob = ?1",
+	[SQL_UNSHARE_LAST] = "DELETE FROM shared WHERE blob = ?1",
+	[SQL_DROP] = "INSERT OR IGNORE INTO dropped VALUES (?2, ?1)",
+	[SQL_UNDROP] = "DELETE FROM dropped WHERE blob = ?1",
+	[SQL_READ] = "SELECT length, octets FROM blob WHERE id = ?1",
+	[SQL_READ_PIECE] = "SELECT octets FROM piece WHERE key = ?1",
+	[SQL_OLD] = "SELECT time, blob FROM dropped WHERE time < ?1"
+		    " AND blob < (SELECT max(id) FROM blob) LIMIT ?2",
+	[SQL_REMOVE] = "DELETE FROM blob WHERE id = ?1",
+	[SQL_REMOVE_PIECES] =
+		"DELETE FROM piece WHERE key BETWEEN ?1 << 20 AND (?1 << 20) + 1048575",
+	[SQL_REMOVE_DROPPED] = "DELETE FROM dropped WHERE time = ?2 AND blob = ?1",
+};
+
+static sqlite3_stmt *
+sql(PhIndexConnection *connection, uint32_t which, int64_t first, GError **error)
+{
+	sqlite3_stmt *statement = ph_index_statement(connection, which, texts[which], error);
+
+	if (statement != NULL)
+		(void) sqlite3_bind_int64(statement, 1, first);
+	return statement;
+}
+
+static bool
+done(PhIndexConnection *connection, sqlite3_stmt *statement, const char *doing, GError **error)
+{
+	bool good = statement != NULL && sqlite3_step(statement) == SQLITE_DONE;
+
+	if (statement != NULL && !good)
+		(void) ph_index_fail(connection, doing, error);
+	(void) sqlite3_reset(statement);
+	return good;
+}
+
+static bool
+run(PhIndexConnection *connection, uint32_t which, int64_t blob, GError **error)
+{
+	return done(connection, sql(connection, which, blob, error), "change octets", error);
+}
+
+/* --- blob ids ---------------------------------------------------------------------------------- */
+
+static PhBlobId
+make_id(char kind, uint64_t number)
+{
+	PhBlobId id = { .length = ID_LENGTH };
+
+	id.octets[0] = (uint8_t) kind;
+	memcpy(&id.octets[1], &number, sizeof number);
+	return id;
+}
+
+static bool
+parse_id(const PhBlobId *id, char kind, uint64_t *number_out)
+{
+	if (id->length != ID_LENGTH || id->octets[0] != (uint8_t) kind)
+		return false;
+	memcpy(number_out, &id->octets[1], sizeof *number_out);
+	return *number_out <= INT64_MAX;
+}
+
+/* --- uploads ------------------------------------------------------------------------------------ */
+
+void
+uploads_init(Account *account)
+{
+	(void) pthread_mutex_init(&account->lock, NULL);
+	account->uploads = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
+	                                         (GDestroyNotify) ph_content_unref);
+	account->used = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+}
+
+void
+uploads_clear(Account *account)
+{
+	g_hash_table_destroy(account->uploads);
+	(void) g_array_free(account->used, TRUE);
+	(void) pthread_mutex_destroy(&account->lock);
+}
+
+static PhContent *
+find_upload(Account *account, uint64_t number)
+{
+	PhContent *content = NULL;
+
+	(void) pthread_mutex_lock(&account->lock);
+	content = g_hash_table_lookup(account->uploads, &number);
+	if (content != NULL)
+		(void) ph_content_ref(content);
+	(void) pthread_mutex_unlock(&account->lock);
+	return content;
+}
+
+static void
+remove_upload(Account *account, uint64_t number)
+{
+	(void) pthread_mutex_lock(&account->lock);
+	(void) g_hash_table_remove(account->uploads, &number);
+	(void) pthread_mutex_unlock(&account->lock);
+}
+
+static uint64_t
+add_upload(Account *account, PhContent *content)
+{
+	uint64_t number = 0;
+
+	(void) pthread_mutex_lock(&account->lock);
+	number = ++account->next_upload;
+	(void) g_hash_table_insert(account->uploads, g_memdup2(&number, sizeof number),
+	                           ph_content_ref(content));
+	(void) pthread_mutex_unlock(&account->lock);
+	return number;
+}
+
+/* --- writing ------------------------------------------------------------------------------------ */
+
+static bool
+next_blob(Account *account, PhIndexConnection *connection, int64_t *number_out, GError **error)
+{
+	if (account->next_blob == 0) {
+		sqlite3_stmt *row =
+			ph_index_statement(connection, SQL_HIGHEST, texts[SQL_HIGHEST], error);
+
+		if (row == NULL)
+			return false;
+		if (sqlite3_step(row) != SQLITE_ROW) {
+			(void) sqlite3_reset(row);
+			return ph_index_fail(connection, "number a message", error);
+		}
+		account->next_blob = sqlite3_column_int64(row, 0) + 1;
+		(void) sqlite3_reset(row);
+	}
+	*number_out = account->next_blob++;
+	return true;
+}
+
+static bool
+write_row(PhIndexConnection *connection,
+          int64_t number,
+          uint64_t length,
+          PhSlice octets,
+          GError **error)
+{
+	sqlite3_stmt *row = sql(connection, SQL_ADD, number, error);
+
+	if (row == NULL)
+		return false;
+	(void) sqlite3_bind_int64(row, 2, (int64_t) length);
+	(void) sqlite3_bind_blob64(row, 3, octets.length > 0 ? octets.data : "", octets.length,
+	                           SQLITE_STATIC);
+	return done(connection, row, "store a message", error);
+}
+
+static bool
+write_small(PhIndexConnection *connection, int64_t number, PhContent *content, GError **error)
+{
+	uint64_t length = ph_content_length(content);
+	g_autofree char *copy = NULL;
+	PhSlice octets = PH_SLICE_EMPTY;
+
+	if (!ph_content_peek(content, &octets)) {
+		ssize_t got = 0;
+
+		copy = g_malloc(length + 1);
+		got = ph_content_read(content, 0, copy, length, error);
+		if (got < 0)
+			return false;
+		octets = PH_SLICE(copy, (size_t) got);
+	}
+	if (octets.length != length) {
+		ph_error_set(error, PH_ERROR_TEMPORARY, "a message is shorter than announced");
+		return false;
+	}
+	return write_row(connection, number, length, octets, error);
+}
+
+typedef struct {
+	PhIndexConnection *connection;
+	int64_t key; /* of the next piece */
+	char *buffer;
+	size_t filled;
+} Pieces;
+
+static bool
+write_piece(Pieces *pieces, GError **error)
+{
+	sqlite3_stmt *row = sql(pieces->connection, SQL_ADD_PIECE, pieces->key, error);
+
+	if (row == NULL)
+		return false;
+	(void) sqlite3_bind_blob64(row, 2, pieces->buffer, pieces->filled, SQLITE_STATIC);
+	pieces->key++;
+	pieces->filled = 0;
+	return done(pieces->connection, row, "store a message", error);
+}
+
+static bool
+take_piece(PhSlice piece, void *user_data, GError **error)
+{
+	Pieces *pieces = user_data;
+
+	while (piece.length > 0) {
+		size_t n = MIN(piece.length, PIECE - pieces->filled);
+
+		memcpy(pieces->buffer + pieces->filled, piece.data, n);
+		pieces->filled += n;
+		piece = PH_SLICE(piece.data + n, piece.length - n);
+		if (pieces->filled == PIECE && !write_piece(pieces, error))
+			return false;
+	}
+	return true;
+}
+
+static bool
+write_large(PhIndexConnection *connection, int64_t number, PhContent *content, GError **error)
+{
+	uint64_t length = ph_content_length(content);
+	g_autofree char *buffer = g_malloc(PIECE);
+	Pieces pieces = {
+		.connection = connection,
+		.key = (int64_t) ((uint64_t) number << PIECE_BITS),
+		.buffer = buffer,
+	};
+
+	return write_row(connection, number, length, PH_SLICE_EMPTY, error)
+	       && ph_content_each(content, 0, length, take_piece, &pieces, error)
+	       && (pieces.filled == 0 || write_piece(&pieces, error));
+}
+
+static bool
+write_content(Account *account,
+              PhIndexConnection *connection,
+              PhContent *content,
+              PhBlobId *blob_out,
+              GError **error)
+{
+	bool small = ph_content_length(content) <= SMALL;
+	int64_t number = 0;
+
+	if (!next_blob(account, connection, &number, error)
+	    || !(small ? write_small : write_large)(connection, number, content, error))
+		return false;
+	*blob_out = make_id(KIND_BLOB, (uint64_t) number);
+	return true;
+}
+
+static bool
+note_dropped(PhIndexConnection *connection, int64_t blob, GError **error)
+{
+	sqlite3_stmt *row = sql(connection, SQL_DROP, blob, error);
+
+	if (row == NULL)
+		return false;
+	(void) sqlite3_bind_int64(row, 2, g_get_real_time());
+	return done(connection, row, "drop octets", error);
+}
+
+/* --- the hooks of a commit ------------------------------------------------------------------- */
+
+static bool
+add(void *user_data,
+    PhIndexConnection *connection,
+    const PhOp *op,
+    PhBlobId *blob_out,
+    GError **error)
+{
+	Account *account = user_data;
+	uint64_t number = 0;
+	g_autoptr(PhContent) content = NULL;
+
+	if (parse_id(&op->blob, KIND_BLOB, &number))
+		return run(connection, SQL_UNDROP, (int64_t) number, error);
+	if (parse_id(&op->blob, KIND_UPLOAD, &number))
+		content = find_upload(account, number);
+	if (content == NULL) {
+		ph_error_set(error, PH_ERROR_INVALID, "the octets to append were not uploaded");
+		return false;
+	}
+	(void) g_array_append_val(account->used, number);
+	return write_content(account, connection, content, blob_out, error);
+}
+
+static bool
+copy(void *user_data, PhIndexConnection *connection, PhBlobId *blob_out, GError **error)
+{
+	uint64_t number = 0;
+
+	if (parse_id(blob_out, KIND_BLOB, &number))
+		return run(connection, SQL_SHARE, (int64_t) number, error);
+	ph_error_set(error, PH_ERROR_CORRUPT, "a record names no octets");
+	return false;
+}
+
+static bool
+count_owners(PhIndexConnection *connection, int64_t blob, int64_t *owners_out, GError **error)
+{
+	sqlite3_stmt *row = sql(connection, SQL_SHARED, blob, error);
+	int status = SQLITE_ERROR;
+
+	if (row == NULL)
+		return false;
+	status = sqlite3_step(row);
+	*owners_out = status == SQLITE_ROW ? sqlite3_column_int64(row, 0) : 1;
+	if (status != SQLITE_ROW && status != SQLITE_DONE)
+		(void) ph_index_fail(connection, "count owners", error);
+	(void) sqlite3_reset(row);
+	return status == SQLITE_ROW || status == SQLITE_DONE;
+}
+
+static bool
+drop(void *user_data, PhIndexConnection *connection, const PhBlobId *blob, GError **error)
+{
+	uint64_t number = 0;
+	int64_t owners = 0;
+
+	if (!parse_id(blob, KIND_BLOB, &number))
+		return true;
+	if (!count_owners(connection, (int64_t) number, &owners, error))
+		return false;
+	if (owners > 2)
+		return run(connection, SQL_UNSHARE, (int64_t) number, error);
+	if (owners == 2)
+		return run(connection, SQL_UNSHARE_LAST, (int64_t) number, error);
+	return note_dropped(connection, (int64_t) number, error);
+}
+
+static void
+finished(void *user_data, bool committed)
+{
+	Account *account = user_data;
+
+	for (guint i = 0; committed && i < account->used->len; i++)
+		remove_upload(account, g_array_index(account->used, uint64_t, i));
+	g_array_set_size(account->used, 0);
+	if (!committed)
+		account->next_blob = 0;
+}
+
+static bool
+remove_blob(PhIndexConnection *connection, int64_t time, int64_t blob)
+{
+	sqlite3_stmt *row = sql(connection, SQL_REMOVE_DROPPED, blob, NULL);
+
+	if (row == NULL)
+		return false;
+	(void) sqlite3_bind_int64(row, 2, time);
+	return done(connection, row, "remove octets", NULL)
+	       && run(connection, SQL_REMOVE_PIECES, blob, NULL)
+	       && run(connection, SQL_REMOVE, blob, NULL);
+}
+
+static bool
+tend(void *user_data, PhIndexConnection *connection, PhTime now)
+{
+	Account *account = user_data;
+	int64_t found[TEND_AT_ONCE][2];
+	size_t n = 0;
+	sqlite3_stmt *row =
+		sql(connection, SQL_OLD, now - (int64_t) account->settings->grace.us, NULL);
+
+	if (row == NULL)
+		return false;
+	(void) sqlite3_bind_int64(row, 2, TEND_AT_ONCE);
+	for (; n < TEND_AT_ONCE && sqlite3_step(row) == SQLITE_ROW; n++) {
+		found[n][0] = sqlite3_column_int64(row, 0);
+		found[n][1] = sqlite3_column_int64(row, 1);
+	}
+	(void) sqlite3_reset(row);
+	for (size_t i = 0; i < n; i++)
+		if (!remove_blob(connection, found[i][0], found[i][1]))
+			return false;
+	return n == TEND_AT_ONCE;
+}
+
+const PhIndexHooks octets_hooks = {
+	.size = sizeof octets_hooks,
+	.schema = "CREATE TABLE blob (id INTEGER PRIMARY KEY, length INTEGER NOT NULL,"
+		  " octets BLOB NOT NULL);"
+		  "CREATE TABLE piece (key INTEGER PRIMARY KEY, octets BLOB NOT NULL);"
+		  "CREATE TABLE shared (blob INTEGER PRIMARY KEY, owners INTEGER NOT NULL);"
+		  "CREATE TABLE dropped (time INTEGER NOT NULL, blob INTEGER NOT NULL,"
+		  " PRIMARY KEY (time, blob)) WITHOUT ROWID;",
+	.add = add,
+	.copy = copy,
+	.drop = drop,
+	.finished = finished,
+	.tend = tend,
+};
+
+/* --- upload and content ---------------------------------------------------------------------- */
+
+/* Octets whose row must be durable now; they count as dropped until a commit names them. */
+static bool
+upload_durably(Account *account, PhContent *content, PhBlobId *blob_out, GError **error)
+{
+	PhIndexConnection *connection = ph_index_begin_write(account->index, error);
+	uint64_t number = 0;
+	bool good = false;
+
+	if (connection == NULL)
+		return false;
+	good = write_content(account, connection, content, blob_out, error)
+	       && parse_id(blob_out, KIND_BLOB, &number)
+	       && note_dropped(connection, (int64_t) number, error);
+	if (!good)
+		account->next_blob = 0;
+	return ph_index_end_write(account->index, connection, good, error);
+}
+
+bool
+octets_upload(void *data, PhContent *content, bool durable, PhBlobId *blob_out, GError **error)
+{
+	Account *account = data;
+
+	if (account->settings->largest.octets != 0
+	    && ph_content_length(content) > account->settings->largest.octets) {
+		ph_error_set(error, PH_ERROR_TOO_LARGE, "a message of %" G_GUINT64_FORMAT " octets",
+		             ph_content_length(content));
+		return false;
+	}
+	if (durable)
+		return upload_durably(account, content, blob_out, error);
+	*blob_out = make_id(KIND_UPLOAD, add_upload(account, content));
+	return true;
+}
+
+void
+octets_abandon(void *data, const PhBlobId *blob)
+{
+	uint64_t number = 0;
+
+	if (parse_id(blob, KIND_UPLOAD, &number))
+		remove_upload(data, number);
+}
+
+/* Large: a message in pieces, read as they are asked for. */
+typedef struct {
+	PhIndex *index; /* (owned) a reference */
+	int64_t first;  /* key of the first piece */
+	uint64_t length;
+} Large;
+
+static ssize_t
+copy_piece(PhIndexConnection *connection,
+           sqlite3_stmt *row,
+           size_t skip,
+           GByteArray *out,
+           GError **error)
+{
+	ssize_t got = -1;
+
+	if (sqlite3_step(row) == SQLITE_ROW) {
+		size_t length = (size_t) sqlite3_column_bytes(row, 0);
+		const char *octets = sqlite3_column_blob(row, 0);
+
+		got = (ssize_t) MIN(length - MIN(skip, length), out->len);
+		if (got > 0)
+			memcpy(out->data, octets + skip, (size_t) got);
+	}
+	if (got < 0 && sqlite3_errcode(ph_index_database(connection)) == SQLITE_DONE)
+		ph_error_set(error, PH_ERROR_GONE, "the message was removed");
+	else if (got < 0)
+		(void) ph_index_fail(connection, "read a message", error);
+	else if (got == 0)
+		ph_error_set(error, PH_ERROR_CORRUPT, "a piece of a message is too short");
+	(void) sqlite3_reset(row);
+	return got > 0 ? got : -1;
+}
+
+static ssize_t
+large_read(void *handle, uint64_t offset, char *buffer, size_t length, GError **error)
+{
+	Large *large = handle;
+	size_t copied = 0;
+	PhIndexConnection *connection = NULL;
+
+	if (offset >= large->length || length == 0)
+		return 0;
+	length = MIN(length, large->length - offset);
+	connection = ph_index_begin_read(large->index, error);
+	if (connection == NULL)
+		return -1;
+	while (copied < length) {
+		uint64_t at = offset + copied;
+		sqlite3_stmt *row = sql(connection, SQL_READ_PIECE,
+		                        large->first + (int64_t) (at / PIECE), error);
+		GByteArray out = { (guint8 *) buffer + copied,
+			           (guint) MIN(length - copied, PIECE) };
+		ssize_t got =
+			row != NULL ? copy_piece(connection, row, at % PIECE, &out, error) : -1;
+
+		if (got < 0)
+			break;
+		copied += (size_t) got;
+	}
+	ph_index_end_read(large->index, connection);
+	return copied == length ? (ssize_t) copied : -1;
+}
+
+static void
+large_free(void *handle)
+{
+	Large *large = handle;
+
+	ph_index_unref(large->index);
+	g_free(large);
+}
+
+static const PhContentTable large_table = {
+	.size = sizeof large_table,
+	.read = large_read,
+	.free = large_free,
+};
+
+static PhContent *
+make_content(Account *account, sqlite3_stmt *row, uint64_t number, GError **error)
+{
+	uint64_t length = (uint64_t) sqlite3_column_int64(row, 0);
+	Large *large = NULL;
+
+	if (length <= SMALL) {
+		if ((uint64_t) sqlite3_column_bytes(row, 1) != length) {
+			ph_error_set(error, PH_ERROR_CORRUPT, "a message has lost octets");
+			return NULL;
+		}
+		return ph_content_new_copy(PH_SLICE(sqlite3_column_blob(row, 1), (size_t) length));
+	}
+	large = g_new0(Large, 1);
+	large->index = ph_index_ref(account->index);
+	large->first = (int64_t) (number << PIECE_BITS);
+	large->length = length;
+	return ph_content_new_custom(&large_table, large, length);
+}
+
+bool
+octets_content(void *data,
+               const PhMailboxId *mailbox,
+               uint32_t uid,
+               const PhBlobId *blob,
+               PhContent **content_out,
+               GError **error)
+{
+	Account *account = data;
+	uint64_t number = 0;
+	PhContent *content = NULL;
+	PhIndexConnection *connection = NULL;
+	sqlite3_stmt *row = NULL;
+
+	if (!parse_id(blob, KIND_BLOB, &number)) {
+		ph_error_set(error, PH_ERROR_GONE, "there are no such octets");
+		return false;
+	}
+	connection = ph_index_begin_read(account->index, error);
+	if (connection == NULL)
+		return false;
+	row = sql(connection, SQL_READ, (int64_t) number, error);
+	switch (row != NULL ? sqlite3_step(row) : SQLITE_ERROR) {
+	case SQLITE_ROW:
+		content = make_content(account, row, number, error);
+		break;
+	case SQLITE_DONE:
+		ph_error_set(error, PH_ERROR_GONE, "the message was removed");
+		break;
+	default:
+		if (row != NULL)
+			(void) ph_index_fail(connection, "read a message", error);
+	}
+	(void) sqlite3_reset(row);
+	ph_index_end_read(account->index, connection);
+	if (content != NULL)
+		*content_out = content;
+	return content != NULL;
+}

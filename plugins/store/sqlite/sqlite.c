@@ -1,0 +1,169 @@
+/* sqlite.c: a store that keeps each account in one SQLite database
+ *
+ * Records, flags and mailboxes are PhIndex's; octets are rows beside them (octets.c), so one
+ * transaction makes both durable.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "sqlite.h"
+
+static const PhOption options[] = {
+	PH_OPTION_TEMPLATE(Settings,
+	                   path,
+	                   "{data}/mail/{domain}/{user}.sqlite",
+	                   "the database of one account"),
+	PH_OPTION_DURATION(Settings,
+	                   grace,
+	                   "1h",
+	                   "how long a message can still be read after it was expunged"),
+	PH_OPTION_SIZE(Settings, largest, "0", "the largest message that is taken; 0: no limit"),
+	PH_OPTIONS_END,
+};
+
+static bool
+create(PhSection *section, const void *settings, void **instance_out, GError **error)
+{
+	*instance_out = g_memdup2(settings, sizeof(Settings));
+	return true;
+}
+
+static void
+destroy(void *instance)
+{
+	g_free(instance);
+}
+
+static void
+account_free(void *data)
+{
+	Account *account = data;
+
+	uploads_clear(account);
+	g_free(account);
+}
+
+static bool
+open_account(void *instance, const PhIdentity *identity, void **account_out, GError **error)
+{
+	const Settings *settings = instance;
+	g_autofree char *path = ph_section_expand(settings->path, identity);
+	Account *account = g_new0(Account, 1);
+	PhIndexParams params = {
+		.size = sizeof params,
+		.path = path,
+		.hooks = &octets_hooks,
+		.user_data = account,
+		.free = account_free,
+		.quota_octets = ph_identity_quota_octets(identity),
+		.quota_messages = ph_identity_quota_messages(identity),
+	};
+
+	account->settings = settings;
+	uploads_init(account);
+	account->index = ph_index_open(&params, error);
+	if (account->index == NULL) {
+		account_free(account);
+		return false;
+	}
+	*account_out = account;
+	return true;
+}
+
+static void
+close_account(void *data)
+{
+	Account *account = data;
+
+	ph_index_unref(account->index);
+}
+
+static bool
+mailboxes(void *data,
+          PhMailboxInfoFunc func,
+          void *user_data,
+          uint64_t *list_change_out,
+          GError **error)
+{
+	Account *account = data;
+
+	return ph_index_mailboxes(account->index, func, user_data, list_change_out, error);
+}
+
+static bool
+changes(void *data,
+        const PhMailboxId *mailbox,
+        const PhChangesQuery *query,
+        PhChangesResult *result_out,
+        GError **error)
+{
+	Account *account = data;
+
+	return ph_index_changes(account->index, mailbox, query, result_out, error);
+}
+
+static bool
+values(void *data,
+       const PhMailboxId *mailbox,
+       const char *prefix,
+       PhValueFunc func,
+       void *user_data,
+       GError **error)
+{
+	Account *account = data;
+
+	return ph_index_values(account->index, mailbox, prefix, func, user_data, error);
+}
+
+static bool
+commit(void *data, PhTransaction *const *batch, size_t n, GError **error)
+{
+	Account *account = data;
+
+	return ph_index_commit(account->index, batch, n, error);
+}
+
+static void
+forget(void *data, PhTime before)
+{
+	Account *account = data;
+
+	ph_index_forget(account->index, before);
+}
+
+static bool
+verify(void *data, bool repair, PhListLineFunc report, void *user_data, GError **error)
+{
+	Account *account = data;
+
+	return ph_index_check(account->index, repair, report, user_data, error);
+}
+
+static const PhStore store = {
+	.size = sizeof store,
+	.abilities = PH_STORE_CHEAP_COPY | PH_STORE_EXACT_QUOTA,
+	.create = create,
+	.destroy = destroy,
+	.open_account = open_account,
+	.close_account = close_account,
+	.mailboxes = mailboxes,
+	.changes = changes,
+	.values = values,
+	.upload = octets_upload,
+	.abandon = octets_abandon,
+	.content = octets_content,
+	.commit = commit,
+	.forget = forget,
+	.verify = verify,
+};
+
+static const PhOffer offers[] = { PH_OFFER_STORE("sqlite", &store), PH_OFFERS_END };
+
+PH_EXPORT const PhPlugin ph_plugin = {
+	.abi = PH_ABI,
+	.name = "sqlite",
+	.version = "1.0",
+	.licence = "LGPL-2.1-or-later",
+	.summary = "each account in one SQLite database, octets included",
+	.options = options,
+	.offers = offers,
+};
