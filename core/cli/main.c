@@ -4,9 +4,12 @@
  */
 #include <posthorn/program.h>
 
-#include "cli/table.h"
+#include "cli/commands.h"
 
 static const PhCommand *const commands[] = {
+	&ph_command_check,
+	&ph_command_plugins,
+	&ph_command_plugin,
 	NULL,
 };
 

@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 static unsigned int
 server_line(const PhBuilder *builder, const char *key)
@@ -35,6 +36,22 @@ server_line(const PhBuilder *builder, const char *key)
 	return builder->config->server_line;
 }
 
+/* The server makes the data directory itself where it can. */
+static void
+check_data_parent(PhBuilder *builder, const char *data, unsigned int line)
+{
+	g_autofree char *parent = g_path_get_dirname(data);
+	struct stat info;
+
+	if (stat(parent, &info) == 0 && S_ISDIR(info.st_mode) && access(parent, W_OK) == 0)
+		return;
+	ph_mistakes_add(
+		builder->mistakes, line,
+		"the data directory '%s' does not exist and cannot be created in '%s'; create "
+		"it for the server's user with mode 0700",
+		data, parent);
+}
+
 static void
 check_data(PhBuilder *builder)
 {
@@ -45,11 +62,7 @@ check_data(PhBuilder *builder)
 	if (data == NULL)
 		return;
 	if (stat(data, &info) < 0 && errno == ENOENT)
-		ph_mistakes_add(
-			builder->mistakes, line,
-			"the data directory '%s' does not exist; create it for the server's "
-			"user with mode 0700",
-			data);
+		check_data_parent(builder, data, line);
 	else if (stat(data, &info) < 0)
 		ph_mistakes_add(builder->mistakes, line,
 		                "cannot look at the data directory '%s': %s", data,

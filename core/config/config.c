@@ -4,10 +4,15 @@
  */
 #include "config/config.h"
 
+#include <posthorn/error.h>
 #include <posthorn/plugin.h>
 
 #include "config/bind.h"
 #include "config/build.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const PhOption *
 rows_of(const char *word)
@@ -127,6 +132,23 @@ gid_t
 ph_config_group(const PhConfig *config)
 {
 	return config->group;
+}
+
+bool
+ph_config_make_data(const PhConfig *config, GError **error)
+{
+	const char *data = config->server->data;
+
+	if (mkdir(data, 0700) < 0) {
+		if (errno == EEXIST)
+			return true;
+		ph_error_set_errno(error, errno, "cannot create the data directory '%s'", data);
+		return false;
+	}
+	if (geteuid() != 0 || chown(data, config->user, config->group) == 0)
+		return true;
+	ph_error_set_errno(error, errno, "cannot give '%s' to the server's user", data);
+	return false;
 }
 
 const PhConfigTls *

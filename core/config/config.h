@@ -41,6 +41,10 @@ const char *ph_config_folder(const PhConfig *config);
 uid_t ph_config_user(const PhConfig *config);
 gid_t ph_config_group(const PhConfig *config);
 
+/* ph_config_make_data: creates the data directory, mode 0700 and owned by the server's user, when
+ * it is not there and the one above it is. Errors: those of ph_error_set_errno(). */
+bool ph_config_make_data(const PhConfig *config, GError **error);
+
 /* ph_config_tls: number @index, the unnamed one first; NULL behind the last. */
 const PhConfigTls *ph_config_tls(const PhConfig *config, size_t index);
 

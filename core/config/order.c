@@ -16,6 +16,7 @@ enum {
 typedef struct {
 	PhBuilder *builder;
 	GPtrArray *path; /* the open sections from the root down */
+	bool is_used;    /* the walk began at a listener or route */
 } Walk;
 
 static void
@@ -45,14 +46,14 @@ visit(Walk *walk, PhSection *section)
 	if (section->mark != NEW)
 		return;
 	section->mark = OPEN;
-	section->is_used = true;
+	section->is_used = walk->is_used;
 	g_ptr_array_add(walk->path, section);
 	for (guint i = 0; i < section->uses->len; i++)
 		visit(walk, section->uses->pdata[i]);
 	g_ptr_array_set_size(walk->path, (gint) walk->path->len - 1);
 	section->mark = DONE;
 	/* a [transport NAME] only lends its settings to routes */
-	if (strcmp(section->word, "transport") != 0)
+	if (walk->is_used && strcmp(section->word, "transport") != 0)
 		g_ptr_array_add(walk->builder->config->ordered, section);
 }
 
@@ -60,7 +61,7 @@ void
 ph_check_order(PhBuilder *builder)
 {
 	g_autoptr(GPtrArray) path = g_ptr_array_new();
-	Walk walk = { builder, path };
+	Walk walk = { builder, path, true };
 	const GPtrArray *sections = builder->config->sections;
 
 	for (guint i = 0; i < sections->len; i++) {
@@ -68,5 +69,8 @@ ph_check_order(PhBuilder *builder)
 
 		if (ph_section_is_listener(section) || ph_section_is_route(section))
 			visit(&walk, section);
-	}
+	} /* circles among sections that nothing needs are mistakes too */
+	walk.is_used = false;
+	for (guint i = 0; i < sections->len; i++)
+		visit(&walk, sections->pdata[i]);
 }

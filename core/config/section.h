@@ -13,7 +13,8 @@
 #include "config/keyfile.h"
 
 typedef struct PhConfig PhConfig;
-typedef struct PhCalls PhCalls; /* plugin/calls.h */
+typedef struct PhCalls PhCalls;       /* plugin/calls.h */
+typedef struct PhInstance PhInstance; /* plugin/instance.h */
 
 /* PhOfferInfo: one offer of a plugin that was adopted. Lives as long as the process. */
 typedef struct {
@@ -62,6 +63,7 @@ struct PhSection {
 	GPtrArray *uses;              /* of PhSection: what it names; borrowed */
 	uint32_t mark;                /* for walks over `uses` */
 	/* the plugin layer's */
+	PhInstance *held;
 	void *instance;
 	PhCalls *calls;
 };

@@ -20,6 +20,7 @@
 typedef struct {
 	PhSection *section;
 	uint64_t started_us;
+	bool holds_room;
 } PhCall;
 
 /* ph_call_begin: false with PH_ERROR_TEMPORARY when the section is over its limit or its breaker
@@ -34,11 +35,12 @@ void ph_call_end(PhCall *call, bool ok);
 typedef struct {
 	uint64_t calls;
 	uint64_t errors;
-	uint64_t refused;    /* over the limit, or breaker open */
+	uint64_t refused; /* over the limit, or breaker open */
 	uint64_t in_flight;
 	uint64_t total_us;
 	uint64_t longest_us;
 } PhCallStats;
+
 void ph_call_stats(PhSection *section, PhCallStats *stats_out);
 
 /* ph_call_set_hooks: what to do around calls on this process's threads (the worker pool's

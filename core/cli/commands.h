@@ -1,0 +1,14 @@
+/* commands.h: the row of every command, defined in cmd-NAME.c and listed in main.c
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef POSTHORN_CLI_COMMANDS_H
+#define POSTHORN_CLI_COMMANDS_H
+
+#include "cli/table.h"
+
+extern const PhCommand ph_command_check;
+extern const PhCommand ph_command_plugin;
+extern const PhCommand ph_command_plugins;
+
+#endif

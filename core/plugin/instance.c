@@ -1,0 +1,289 @@
+/* instance.c: creates, shares and destroys instances; the public functions of a section
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "plugin/instance.h"
+
+#include <posthorn/error.h>
+#include <posthorn/plugin.h>
+
+#include "base/lock.h"
+#include "base/log.h"
+#include "config/expand.h"
+#include "plugin/adopt.h"
+#include "plugin/calls.h"
+
+#include <stdatomic.h>
+
+struct PhInstance {
+	atomic_uint n_refs;
+	PhSection *origin;
+	PhConfig *config; /* the origin's */
+	void *instance;
+	PhCalls *calls;
+	GPtrArray *below; /* PhInstance: what it stands on */
+};
+
+static void
+unref_instance(gpointer data)
+{
+	PhInstance *held = data;
+
+	if (atomic_fetch_sub(&held->n_refs, 1) > 1)
+		return;
+	ph_adopt_destroy(held->origin->offer, held->instance);
+	held->origin->instance = NULL;
+	held->origin->calls = NULL;
+	ph_calls_unref(held->calls);
+	g_ptr_array_unref(held->below);
+	ph_config_unref(held->config);
+	g_free(held);
+}
+
+static PhInstance *
+ref_instance(PhInstance *held)
+{
+	atomic_fetch_add(&held->n_refs, 1);
+	return held;
+}
+
+static void
+hold(PhSection *section, PhInstance *held)
+{
+	section->held = held;
+	section->instance = held->instance;
+	section->calls = held->calls;
+}
+
+/* Loads the code's own things once; a failed load is tried again by the next config. */
+static bool
+load_once(const PhOfferInfo *offer, GError **error)
+{
+	static PhLock lock = PH_LOCK_INIT;
+	static GHashTable *loaded;
+	PH_LOCKED(&lock);
+
+	if (offer->load == NULL)
+		return true;
+	if (loaded == NULL)
+		loaded = g_hash_table_new(g_str_hash, g_str_equal);
+	if (g_hash_table_contains(loaded, offer->path))
+		return true;
+	if (!offer->load(error))
+		return false;
+	return g_hash_table_add(loaded, (gpointer) (uintptr_t) offer->path);
+}
+
+static GPtrArray *
+instances_below(const PhSection *section)
+{
+	GPtrArray *below = g_ptr_array_new_with_free_func(unref_instance);
+
+	for (guint i = 0; i < section->uses->len; i++) {
+		const PhSection *used = section->uses->pdata[i];
+
+		if (used->held != NULL)
+			g_ptr_array_add(below, ref_instance(used->held));
+	}
+	return below;
+}
+
+static bool
+create_section(PhSection *section, GError **error)
+{
+	void *instance = NULL;
+	PhInstance *held = NULL;
+	uint32_t concurrency = 0;
+	PhDuration timeout = { 0 };
+
+	if (!load_once(section->offer, error)
+	    || !ph_adopt_create(section->offer, section, section->settings, &instance, error))
+		return false;
+	ph_section_limits(section, &concurrency, &timeout);
+	held = g_new0(PhInstance, 1);
+	atomic_init(&held->n_refs, 1);
+	held->origin = section;
+	held->config = ph_config_ref(section->config);
+	held->instance = instance;
+	held->calls = ph_calls_new(concurrency, timeout);
+	held->below = instances_below(section);
+	hold(section, held);
+	return true;
+}
+
+static bool
+has_same_keys(const PhKeyfileSection *a, const PhKeyfileSection *b)
+{
+	if (a == NULL || b == NULL || a->keys->len != b->keys->len)
+		return a == NULL && b == NULL;
+	for (guint i = 0; i < a->keys->len; i++) {
+		const PhKeyfileKey *left = &g_array_index(a->keys, PhKeyfileKey, i);
+		const PhKeyfileKey *right = ph_keyfile_key(b, left->key);
+
+		/* what a file holds may have changed */
+		if (right == NULL || strcmp(left->value, right->value) != 0
+		    || g_str_has_prefix(left->value, "file:"))
+			return false;
+	}
+	return true;
+}
+
+static bool
+is_same(const PhSection *section, const PhSection *old)
+{
+	if (old == NULL || old->offer != section->offer || old->uses->len != section->uses->len
+	    || !has_same_keys(section->keys, old->keys))
+		return false;
+	for (guint i = 0; i < section->uses->len; i++) {
+		const PhSection *used = section->uses->pdata[i];
+		const PhSection *old_used = old->uses->pdata[i];
+
+		if (strcmp(used->word, "transport") == 0) {
+			if (!has_same_keys(used->keys, old_used->keys))
+				return false;
+		} else if (used->held == NULL || used->held != old_used->held) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool
+is_same_server(const PhConfig *config, const PhConfig *previous)
+{
+	const PhServerSettings *a = ph_config_server(config);
+	const PhServerSettings *b = previous != NULL ? ph_config_server(previous) : NULL;
+
+	return b != NULL && strcmp(a->hostname, b->hostname) == 0 && strcmp(a->data, b->data) == 0
+	       && a->message_size_limit.octets == b->message_size_limit.octets
+	       && strcmp(ph_config_folder(config), ph_config_folder(previous)) == 0;
+}
+
+static bool
+share_section(PhSection *section, PhConfig *previous)
+{
+	PhSection *old = ph_config_section(previous, section->word, section->name);
+
+	if (old == NULL || old->held == NULL || !is_same(section, old))
+		return false;
+	hold(section, ref_instance(old->held));
+	return true;
+}
+
+static const char *
+describe(PhSection *section)
+{
+	return section->name;
+}
+
+/* Is everything there that the section stands on? What is missing has been told. */
+static bool
+stands(const PhSection *section)
+{
+	for (guint i = 0; i < section->uses->len; i++) {
+		const PhSection *used = section->uses->pdata[i];
+
+		if (used->held == NULL && strcmp(used->word, "transport") != 0)
+			return false;
+	}
+	return true;
+}
+
+bool
+ph_instances_create(PhConfig *config, PhConfig *previous, PhMistakes *mistakes)
+{
+	PhSection *const *sections = ph_config_sections(config);
+	bool may_share = is_same_server(config, previous);
+	bool good = true;
+
+	ph_log_set_section_describer(describe);
+	for (size_t i = 0; sections[i] != NULL; i++) {
+		g_autoptr(GError) error = NULL;
+		g_autofree char *title = ph_section_title(sections[i]);
+
+		if (may_share && share_section(sections[i], previous))
+			continue;
+		if (!stands(sections[i]) || create_section(sections[i], &error)) {
+			good = good && stands(sections[i]);
+			continue;
+		}
+		good = false;
+		ph_mistakes_add(mistakes, sections[i]->line, "%s (plugin '%s'): %s", title,
+		                sections[i]->offer->name,
+		                error != NULL ? error->message : "it failed and did not say why");
+	}
+	if (!good)
+		ph_instances_release(config);
+	return good;
+}
+
+void
+ph_instances_release(PhConfig *config)
+{
+	PhSection *const *sections = ph_config_sections(config);
+	size_t n = 0;
+
+	while (sections[n] != NULL)
+		n++;
+	while (n-- > 0) {
+		PhInstance *held = sections[n]->held;
+
+		sections[n]->held = NULL;
+		if (held != NULL)
+			unref_instance(held);
+	}
+}
+
+PhSection *
+ph_section_origin(PhSection *section)
+{
+	return section->held != NULL ? section->held->origin : section;
+}
+
+bool
+ph_section_is_shared(const PhSection *section)
+{
+	return section->held != NULL && section->held->origin != section;
+}
+
+const char *
+ph_section_name(PhSection *section)
+{
+	return section->name;
+}
+
+uint32_t
+ph_section_kind(PhSection *section)
+{
+	return section->kind;
+}
+
+void *
+ph_section_instance(PhSection *section)
+{
+	return section->instance;
+}
+
+const void *
+ph_section_table(PhSection *section)
+{
+	return section->offer->table;
+}
+
+const char *
+ph_section_hostname(PhSection *section)
+{
+	return ph_config_server(section->config)->hostname;
+}
+
+const char *
+ph_section_data(PhSection *section)
+{
+	return ph_config_server(section->config)->data;
+}
+
+char *
+ph_section_expand(const char *path_template, const PhIdentity *identity)
+{
+	return ph_expand_template(path_template, identity);
+}
