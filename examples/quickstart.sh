@@ -101,9 +101,8 @@ write_config() {
 	cat >"$run/posthorn.conf" <<END
 # Written by quickstart.sh at each start; copy it to change it.
 [server]
-hostname    = localhost
-data        = $run/data
-plugin-path = $build/plugins
+hostname = localhost
+data     = $run/data
 
 [tls]
 certificate = $run/cert.pem
