@@ -20,7 +20,8 @@ TEST_CASE = re.compile(r"g_test_add(?:_func|_data_func|_vtable|_data_func_full)?
 def head_faults(path, text):
     name = os.path.basename(path)
     first = text.split("\n", 1)[0]
-    if not first.startswith("/* %s: " % name):
+    folder = os.path.basename(os.path.dirname(path))
+    if not first.startswith(("/* %s: " % name, "/* %s/%s: " % (folder, name))):
         yield 1, "the first line is not \"/* %s: what it does\"" % name
     elif len(first) > 100:
         yield 1, "the first line is longer than 100 characters"
@@ -45,11 +46,13 @@ def test_faults(path, text):
     parts = path.split("/")
     if parts[:2] != ["tests", "unit"] or not parts[-1].startswith("test-"):
         return
-    prefix = "/%s/%s/" % (parts[2], parts[-1][len("test-"):-len(".c")])
+    name = parts[-1][len("test-"):-len(".c")]
+    folder = "" if parts[2] == "plugins" else "/" + parts[2]
     for match in TEST_CASE.finditer(text):
-        if not match.group(1).startswith(prefix):
-            yield tree.line_of(text, match.start()), "case %s does not start with %s" % (
-                match.group(1), prefix)
+        subject = match.group(1)[len(folder):].split("/")[1:2]
+        if not match.group(1).startswith(folder + "/") or not name.startswith(subject[0]):
+            yield tree.line_of(text, match.start()), "case %s does not start with %s/%s/" % (
+                match.group(1), folder, name)
 
 
 def exports(path):

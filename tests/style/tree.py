@@ -67,7 +67,8 @@ class Function:
     def __init__(self, code, head, opening):
         self.name = head.group(2)
         self.line = line_of(code, head.start(2))
-        self.static = code[:head.start(2)].rsplit("\n\n", 1)[-1].lstrip().startswith("static")
+        above = re.sub(r"^\s*#.*\n", "", code[:head.start(2)].rsplit("\n\n", 1)[-1], flags=re.M)
+        self.static = above.lstrip().startswith("static")
         end = code.find("\n}", opening)
         self.parameters = code[head.end():code.rfind(")", head.end(), opening)]
         self.body = code[opening + 1:end + 1 if end >= 0 else len(code)]
