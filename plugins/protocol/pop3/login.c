@@ -1,0 +1,231 @@
+/* login.c: what comes before the maildrop: USER and PASS, AUTH, STLS, CAPA
+ *
+ * RFC 1939 section 7, RFC 5034 (AUTH), RFC 2595 (STLS), RFC 2449 (CAPA). Passwords go to the login
+ * service and nowhere else; a wrong one is [AUTH], a directory that is away [SYS/TEMP].
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <posthorn/header.h>
+
+#include "pop3.h"
+
+static PhNext
+send_challenge(PhSession *session)
+{
+	Client *client = ph_session_data(session);
+	GString *text = g_string_new("+ ");
+
+	ph_base64_append(ph_login_challenge(client->login), text);
+	client->work = WORK_ANSWER;
+	ph_session_set_deadline(session, client->server->settings->login_timeout);
+	pop3_reply(session, text->str);
+	g_string_free(text, TRUE);
+	return PH_DONE;
+}
+
+static const char *
+refusal_of(PhLoginOutcome outcome)
+{
+	switch (outcome) {
+	case PH_LOGIN_UNAVAILABLE:
+		return "-ERR [SYS/TEMP] the user directory is away, try later";
+	case PH_LOGIN_NOT_OFFERED:
+		return "-ERR [AUTH] that way to log in is not offered here";
+	case PH_LOGIN_NEEDS_TLS:
+		return "-ERR [AUTH] a password needs TLS: STLS first";
+	case PH_LOGIN_MALFORMED:
+		return "-ERR malformed response";
+	case PH_LOGIN_CHALLENGE:
+	case PH_LOGIN_WAIT:
+	case PH_LOGIN_DONE:
+	case PH_LOGIN_FAILED:
+	case PH_LOGIN_DISABLED:
+	case PH_LOGIN_TOO_MANY:
+		break;
+	}
+	return "-ERR [AUTH] authentication failed";
+}
+
+static PhNext
+go_on(PhSession *session, PhLoginOutcome outcome)
+{
+	Client *client = ph_session_data(session);
+	g_autoptr(PhLogin) login = NULL;
+
+	if (outcome == PH_LOGIN_CHALLENGE)
+		return send_challenge(session);
+	if (outcome == PH_LOGIN_WAIT) {
+		client->work = WORK_LOGIN;
+		ph_session_set_deadline(session, (PhDuration){ 0 });
+		return PH_WAIT;
+	}
+	login = g_steal_pointer(&client->login);
+	client->work = WORK_NONE;
+	ph_session_set_deadline(session, client->server->settings->login_timeout);
+	if (outcome == PH_LOGIN_DONE)
+		return pop3_open(session, ph_login_identity(login));
+	if (outcome != PH_LOGIN_TOO_MANY)
+		return pop3_refuse(session, refusal_of(outcome));
+	pop3_reply(session, "-ERR [AUTH] too many failed logins, closing");
+	return PH_CLOSE;
+}
+
+PhNext
+pop3_login_resumed(PhSession *session)
+{
+	const Client *client = ph_session_data(session);
+
+	return go_on(session, ph_login_outcome(client->login));
+}
+
+PhNext
+pop3_user(PhSession *session, PhSlice argument)
+{
+	Client *client = ph_session_data(session);
+
+	if (!ph_login_plaintext_allowed(session))
+		return pop3_refuse(session, refusal_of(PH_LOGIN_NEEDS_TLS));
+	g_free(client->user);
+	client->user = ph_slice_dup(argument);
+	return pop3_reply(session, "+OK");
+}
+
+PhNext
+pop3_pass(PhSession *session, PhSlice argument)
+{
+	Client *client = ph_session_data(session);
+	g_autofree char *user = g_steal_pointer(&client->user);
+	PhLoginOutcome outcome = PH_LOGIN_FAILED;
+
+	if (user == NULL)
+		return pop3_refuse(session, "-ERR USER first");
+	client->login = ph_login_password(session, ph_slice(user), argument, &outcome);
+	return go_on(session, outcome);
+}
+
+/* --- AUTH ------------------------------------------------------------------------------------- */
+
+/* Decodes into new memory that never moves, so that wiping it wipes all; NULL when that is no
+ * base64. */
+static GString *
+decode(PhSlice text)
+{
+	GString *octets = g_string_sized_new(text.length + 1);
+
+	if (ph_base64_decode(text, octets))
+		return octets;
+	g_string_free(octets, TRUE);
+	return NULL;
+}
+
+static void
+wipe(GString *octets)
+{
+	if (octets == NULL)
+		return;
+	ph_secret_wipe(octets->str, octets->allocated_len);
+	g_string_free(octets, TRUE);
+}
+
+/* AUTH alone lists the mechanisms, as clients older than CAPA expect. */
+static PhNext
+list_mechanisms(PhSession *session)
+{
+	const char *const *names = ph_login_mechanisms(session);
+
+	pop3_reply(session, "+OK");
+	for (size_t i = 0; names != NULL && names[i] != NULL; i++)
+		pop3_reply(session, names[i]);
+	return pop3_reply(session, ".");
+}
+
+PhNext
+pop3_auth(PhSession *session, PhSlice argument)
+{
+	Client *client = ph_session_data(session);
+	PhSlice rest = argument;
+	PhSlice mechanism = ph_slice_split(&rest, ' ');
+	PhLoginOutcome outcome = PH_LOGIN_FAILED;
+	PhSlice initial = PH_SLICE_EMPTY;
+	GString *octets = NULL;
+
+	if (argument.length == 0)
+		return list_mechanisms(session);
+	g_clear_pointer(&client->user, g_free);
+	if (mechanism.length == argument.length) {
+		client->login = ph_login_start(session, mechanism, NULL, &outcome);
+		return go_on(session, outcome);
+	}
+	if (!ph_slice_is(rest, "=")) {
+		octets = rest.length > 0 ? decode(rest) : NULL;
+		if (octets == NULL)
+			return pop3_refuse(session, "-ERR not base64");
+		initial = PH_SLICE(octets->str, octets->len);
+	}
+	client->login = ph_login_start(session, mechanism, &initial, &outcome);
+	wipe(octets);
+	return go_on(session, outcome);
+}
+
+static PhNext
+cancel(PhSession *session, const char *text)
+{
+	Client *client = ph_session_data(session);
+
+	g_clear_pointer(&client->login, ph_login_free);
+	return pop3_refuse(session, text);
+}
+
+PhNext
+pop3_auth_line(PhSession *session, PhSlice line, uint32_t flaws)
+{
+	Client *client = ph_session_data(session);
+	PhLoginOutcome outcome;
+	GString *octets = NULL;
+
+	if (flaws == 0 && ph_slice_is(line, "*"))
+		return cancel(session, "-ERR authentication cancelled");
+	octets = flaws == 0 ? decode(line) : NULL;
+	if (octets == NULL)
+		return cancel(session, "-ERR not base64");
+	outcome = ph_login_answer(client->login, PH_SLICE(octets->str, octets->len));
+	wipe(octets);
+	return go_on(session, outcome);
+}
+
+/* --- CAPA and STLS ---------------------------------------------------------------------------- */
+
+PhNext
+pop3_capa(PhSession *session, PhSlice argument)
+{
+	const Client *client = ph_session_data(session);
+	const char *const *names = ph_login_mechanisms(session);
+
+	pop3_reply(session, "+OK capabilities");
+	pop3_reply(session, "TOP\r\nUIDL\r\nPIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE");
+	if (client->account == NULL && ph_login_plaintext_allowed(session))
+		pop3_reply(session, "USER");
+	if (names != NULL && names[0] != NULL) {
+		ph_session_write_text(session, "SASL");
+		for (size_t i = 0; names[i] != NULL; i++) {
+			ph_session_write_text(session, " ");
+			ph_session_write_text(session, names[i]);
+		}
+		pop3_reply(session, "");
+	}
+	if (client->account == NULL && ph_session_tls_available(session))
+		pop3_reply(session, "STLS");
+	return pop3_reply(session, "EXPIRE NEVER\r\nIMPLEMENTATION Posthorn\r\n.");
+}
+
+PhNext
+pop3_stls(PhSession *session, PhSlice argument)
+{
+	if (ph_session_is_tls(session))
+		return pop3_refuse(session, "-ERR TLS is already there");
+	if (!ph_session_tls_available(session))
+		return pop3_refuse(session, "-ERR TLS is not offered here");
+	pop3_reply(session, "+OK begin TLS");
+	ph_session_start_tls(session);
+	return PH_DONE;
+}
