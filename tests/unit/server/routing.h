@@ -11,6 +11,8 @@
 #include <posthorn/error.h>
 #include <posthorn/slice.h>
 
+#include "config/section.h"
+#include "plugin/calls.h"
 #include "server/mail.h"
 
 #include <string.h>
@@ -142,6 +144,19 @@ fake_transport_free(FakeTransport *fake)
 	g_free(fake);
 }
 
+/* A section that calls can be counted for. */
+static inline PhSection *
+fake_section(void)
+{
+	static PhSection section = { .word = "directory",
+		                     .name = "fake",
+		                     .kind = PH_KIND_DIRECTORY };
+
+	if (section.calls == NULL)
+		section.calls = ph_calls_new(0, (PhDuration){ 0 });
+	return &section;
+}
+
 /* example.org and example.net with users and aliases, "*" as @others says. */
 static inline PhRouter *
 fake_router(PhPartial *partial, FakeTransport *fake, const char *others)
@@ -149,8 +164,9 @@ fake_router(PhPartial *partial, FakeTransport *fake, const char *others)
 	static const char *const org[] = { "Example.ORG", NULL };
 	static const char *const net[] = { "example.net", NULL };
 	static const char *const any[] = { "*", NULL };
-	PhRouteDirectory directory = { .table = &fake_directory };
-	PhRouteParams params = { .domains = org,
+	PhRouteDirectory directory = { .section = fake_section(), .table = &fake_directory };
+	PhRouteParams params = { .section = fake_section(),
+		                 .domains = org,
 		                 .postmaster = "root",
 		                 .separators = "+",
 		                 .directories = &directory,
