@@ -1,0 +1,406 @@
+/* state.c: the messages of a mailbox at one moment, immutable and shared
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "mailbox/state.h"
+
+#include <string.h>
+
+enum {
+	PAGE_MESSAGES = 512,
+};
+
+typedef struct {
+	gatomicrefcount references;
+	uint32_t n;
+	PhMessage messages[];
+} Page;
+
+struct PhState {
+	gatomicrefcount references;
+	uint32_t n_pages;
+	uint32_t n_messages;
+	uint64_t change;
+	Page **pages;
+	uint32_t *starts; /* messages before each page */
+};
+
+/* --- pages ----------------------------------------------------------------------------------------- */
+
+static Page *
+new_page(const PhMessage *messages, uint32_t n)
+{
+	Page *page = g_malloc(sizeof *page + n * sizeof *messages);
+
+	g_atomic_ref_count_init(&page->references);
+	page->n = n;
+	memcpy(page->messages, messages, n * sizeof *messages);
+	return page;
+}
+
+static Page *
+ref_page(Page *page)
+{
+	g_atomic_ref_count_inc(&page->references);
+	return page;
+}
+
+static void
+unref_page(void *data)
+{
+	Page *page = data;
+
+	if (g_atomic_ref_count_dec(&page->references))
+		g_free(page);
+}
+
+static uint32_t
+first_uid(const Page *page)
+{
+	return page->messages[0].uid;
+}
+
+static uint32_t
+last_uid(const Page *page)
+{
+	return page->messages[page->n - 1].uid;
+}
+
+/* Adds pages for messages in order. */
+static void
+add_messages(GPtrArray *pages, const PhMessage *messages, size_t n)
+{
+	while (n > 0) {
+		uint32_t part = (uint32_t) MIN(n, (size_t) PAGE_MESSAGES);
+		g_ptr_array_add(pages, new_page(messages, part));
+		messages += part;
+		n -= part;
+	}
+}
+
+/* --- states ---------------------------------------------------------------------------------------- */
+
+/* @pages: (owned). */
+static PhState *
+take_pages(GPtrArray *pages, uint64_t change)
+{
+	PhState *state = g_new0(PhState, 1);
+
+	g_atomic_ref_count_init(&state->references);
+	state->change = change;
+	state->n_pages = pages->len;
+	state->starts = g_new(uint32_t, pages->len);
+	for (guint i = 0; i < pages->len; i++) {
+		state->starts[i] = state->n_messages;
+		state->n_messages += ((const Page *) g_ptr_array_index(pages, i))->n;
+	}
+	state->pages = g_new(Page *, pages->len);
+	if (pages->len > 0)
+		memcpy(state->pages, pages->pdata, pages->len * sizeof *state->pages);
+	g_ptr_array_unref(pages);
+	return state;
+}
+
+PhState *
+ph_state_new(const PhMessage *messages, size_t n, uint64_t change)
+{
+	GPtrArray *pages = g_ptr_array_new();
+
+	add_messages(pages, messages, n);
+	return take_pages(pages, change);
+}
+
+PhState *
+ph_state_ref(PhState *state)
+{
+	g_atomic_ref_count_inc(&state->references);
+	return state;
+}
+
+void
+ph_state_unref(PhState *state)
+{
+	if (state == NULL || !g_atomic_ref_count_dec(&state->references))
+		return;
+	for (uint32_t i = 0; i < state->n_pages; i++)
+		unref_page(state->pages[i]);
+	g_free(state->pages);
+	g_free(state->starts);
+	g_free(state);
+}
+
+uint32_t
+ph_state_count(const PhState *state)
+{
+	return state->n_messages;
+}
+
+uint64_t
+ph_state_change(const PhState *state)
+{
+	return state->change;
+}
+
+const PhMessage *
+ph_state_at(const PhState *state, uint32_t number)
+{
+	uint32_t low = 0;
+	uint32_t high = state->n_pages;
+
+	g_assert(number >= 1 && number <= state->n_messages);
+	while (high - low > 1) {
+		uint32_t middle = low + (high - low) / 2;
+		if (state->starts[middle] < number)
+			low = middle;
+		else
+			high = middle;
+	}
+	return &state->pages[low]->messages[number - 1 - state->starts[low]];
+}
+
+/* The first page whose last uid is not below @uid; n_pages when there is none. */
+static uint32_t
+find_page(const PhState *state, uint32_t uid)
+{
+	uint32_t low = 0;
+	uint32_t high = state->n_pages;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		if (last_uid(state->pages[middle]) < uid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+uint32_t
+ph_state_lower_bound(const PhState *state, uint32_t uid)
+{
+	uint32_t index = find_page(state, uid);
+	if (index == state->n_pages)
+		return state->n_messages + 1;
+
+	const Page *page = state->pages[index];
+	uint32_t low = 0;
+	uint32_t high = page->n;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		if (page->messages[middle].uid < uid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return state->starts[index] + low + 1;
+}
+
+uint32_t
+ph_state_find(const PhState *state, uint32_t uid)
+{
+	uint32_t number = ph_state_lower_bound(state, uid);
+
+	if (number > state->n_messages || ph_state_at(state, number)->uid != uid)
+		return 0;
+	return number;
+}
+
+uint32_t
+ph_state_last_uid(const PhState *state)
+{
+	return state->n_pages > 0 ? last_uid(state->pages[state->n_pages - 1]) : 0;
+}
+
+/* --- a new state from an old one ---------------------------------------------------------------------- */
+
+typedef struct {
+	const PhMessage *changed; /* what is left of it */
+	size_t n_changed;
+	const PhUidRange *ranges; /* expunged: what is left of them */
+	size_t n_ranges;
+	GPtrArray *pages;
+	GArray *scratch; /* of PhMessage */
+} Applying;
+
+static bool
+is_expunged(Applying *applying, uint32_t uid)
+{
+	while (applying->n_ranges > 0 && applying->ranges[0].last < uid) {
+		applying->ranges++;
+		applying->n_ranges--;
+	}
+	return applying->n_ranges > 0 && applying->ranges[0].first <= uid;
+}
+
+static void
+take_changed(Applying *applying)
+{
+	if (!is_expunged(applying, applying->changed[0].uid))
+		g_array_append_val(applying->scratch, applying->changed[0]);
+	applying->changed++;
+	applying->n_changed--;
+}
+
+static bool
+page_is_touched(Applying *applying, const Page *page)
+{
+	if (applying->n_changed > 0 && applying->changed[0].uid <= last_uid(page))
+		return true;
+	(void) is_expunged(applying, first_uid(page)); /* drops the ranges before the page */
+	return applying->n_ranges > 0 && applying->ranges[0].first <= last_uid(page);
+}
+
+static void
+merge_page(Applying *applying, const Page *page)
+{
+	g_array_set_size(applying->scratch, 0);
+	for (uint32_t i = 0; i < page->n; i++) {
+		const PhMessage *message = &page->messages[i];
+		while (applying->n_changed > 0 && applying->changed[0].uid < message->uid)
+			take_changed(applying);
+		if (applying->n_changed > 0 && applying->changed[0].uid == message->uid)
+			take_changed(applying);
+		else if (!is_expunged(applying, message->uid))
+			g_array_append_val(applying->scratch, *message);
+	}
+	add_messages(applying->pages, (const PhMessage *) (void *) applying->scratch->data,
+	             applying->scratch->len);
+}
+
+/* What is newer than every page fills the last one up before it makes more. */
+static void
+append_rest(Applying *applying)
+{
+	if (applying->n_changed == 0)
+		return;
+
+	g_array_set_size(applying->scratch, 0);
+	GPtrArray *pages = applying->pages;
+	if (pages->len > 0) {
+		Page *last = g_ptr_array_index(pages, pages->len - 1);
+		if (last->n < PAGE_MESSAGES) {
+			g_array_append_vals(applying->scratch, last->messages, last->n);
+			g_ptr_array_set_size(pages, (gint) pages->len - 1);
+			unref_page(last);
+		}
+	}
+	while (applying->n_changed > 0)
+		take_changed(applying);
+	add_messages(pages, (const PhMessage *) (void *) applying->scratch->data,
+	             applying->scratch->len);
+}
+
+PhState *
+ph_state_apply(const PhState *old,
+               const PhMessage *changed,
+               size_t n_changed,
+               const PhUidSet *expunged,
+               uint64_t change)
+{
+	g_autoptr(GArray) scratch = g_array_new(FALSE, FALSE, sizeof(PhMessage));
+	Applying applying = {
+		.changed = changed,
+		.n_changed = n_changed,
+		.pages = g_ptr_array_new(),
+		.scratch = scratch,
+	};
+	if (expunged != NULL)
+		applying.ranges = ph_uid_set_ranges(expunged, &applying.n_ranges);
+
+	for (uint32_t i = 0; i < old->n_pages; i++) {
+		Page *page = old->pages[i];
+		if (page_is_touched(&applying, page))
+			merge_page(&applying, page);
+		else
+			g_ptr_array_add(applying.pages, ref_page(page));
+	}
+	append_rest(&applying);
+	return take_pages(applying.pages, change);
+}
+
+/* --- what differs --------------------------------------------------------------------------------------- */
+
+/* Walk: a place in a state; number is that of the message it stands at. */
+typedef struct {
+	const PhState *state;
+	uint32_t page;
+	uint32_t in_page;
+	uint32_t number;
+} Walk;
+
+static const PhMessage *
+here(const Walk *walk)
+{
+	if (walk->page == walk->state->n_pages)
+		return NULL;
+	return &walk->state->pages[walk->page]->messages[walk->in_page];
+}
+
+static void
+step(Walk *walk)
+{
+	walk->number++;
+	walk->in_page++;
+	if (walk->in_page == walk->state->pages[walk->page]->n) {
+		walk->page++;
+		walk->in_page = 0;
+	}
+}
+
+static bool
+skip_shared_page(Walk *a, Walk *b)
+{
+	if (a->in_page != 0 || b->in_page != 0 || a->page == a->state->n_pages
+	    || b->page == b->state->n_pages || a->state->pages[a->page] != b->state->pages[b->page])
+		return false;
+	a->number += a->state->pages[a->page]->n;
+	b->number += b->state->pages[b->page]->n;
+	a->page++;
+	b->page++;
+	return true;
+}
+
+static bool
+is_same(const PhMessage *a, const PhMessage *b)
+{
+	return a->flags == b->flags && a->keywords == b->keywords && a->change == b->change;
+}
+
+void
+ph_state_diff(const PhState *old, const PhState *new_state, PhStateDiff *diff_out)
+{
+	Walk a = { .state = old, .number = 1 };
+	Walk b = { .state = new_state, .number = 1 };
+	diff_out->removed = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	diff_out->added = g_array_new(FALSE, FALSE, sizeof(PhMessage));
+	diff_out->changed = g_array_new(FALSE, FALSE, sizeof(PhMessage));
+
+	for (;;) {
+		if (skip_shared_page(&a, &b))
+			continue;
+		const PhMessage *was = here(&a);
+		const PhMessage *is = here(&b);
+		if (was == NULL && is == NULL)
+			return;
+		if (is == NULL || (was != NULL && was->uid < is->uid)) {
+			g_array_append_val(diff_out->removed, a.number);
+			step(&a);
+		} else if (was == NULL || is->uid < was->uid) {
+			g_array_append_val(diff_out->added, *is);
+			step(&b);
+		} else {
+			if (!is_same(was, is))
+				g_array_append_val(diff_out->changed, *is);
+			step(&a);
+			step(&b);
+		}
+	}
+}
+
+void
+ph_state_diff_clear(PhStateDiff *diff)
+{
+	g_array_unref(diff->removed);
+	g_array_unref(diff->added);
+	g_array_unref(diff->changed);
+}
