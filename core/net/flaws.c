@@ -76,7 +76,7 @@ ph_session_scan_flaws(uint32_t state, PhSlice piece, bool final)
 	size_t n_pairs = 0;
 	Census census = take_census(piece);
 	const char *at = piece.data;
-	const char *end = piece.data + piece.length;
+	const char *end = piece.length > 0 ? piece.data + piece.length : piece.data;
 
 	flaws |= census.flaws;
 	/* A CR at the end of the piece before counts with this one: it has a pair here, or not. */

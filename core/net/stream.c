@@ -160,12 +160,18 @@ ph_stream_memory_give_eof(PhStream *stream)
 	((Memory *) stream)->eof = true;
 }
 
-size_t
-ph_stream_memory_unread(const PhStream *stream)
+bool
+ph_stream_memory_readable(const PhStream *stream)
 {
 	const Memory *memory = (const Memory *) stream;
 
-	return memory->input->len - memory->at;
+	return memory->input->len > memory->at || memory->eof;
+}
+
+size_t
+ph_stream_memory_room(const PhStream *stream)
+{
+	return ((const Memory *) stream)->room;
 }
 
 void

@@ -74,7 +74,8 @@ void ph_stream_init_plain(PhStream *stream, int fd);
 PhStream *ph_stream_new_memory(void);
 void ph_stream_memory_give(PhStream *stream, PhSlice octets);
 void ph_stream_memory_give_eof(PhStream *stream);
-size_t ph_stream_memory_unread(const PhStream *stream);
+bool ph_stream_memory_readable(const PhStream *stream);
+size_t ph_stream_memory_room(const PhStream *stream);
 /* ph_stream_memory_limit: write takes at most this many octets until the next call of it. */
 void ph_stream_memory_limit(PhStream *stream, size_t octets);
 GByteArray *ph_stream_memory_output(PhStream *stream);

@@ -71,10 +71,12 @@ listen_on(uint16_t port)
 	struct sockaddr_in address = { .sin_family = AF_INET,
 		                       .sin_port = htons(port),
 		                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+
 	union {
 		struct sockaddr_in *in;
 		struct sockaddr *any;
 	} cast = { &address };
+
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int yes = 1;
 
