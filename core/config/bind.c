@@ -42,27 +42,50 @@ ph_bind_needs_keys(const PhOption *rows)
 	return false;
 }
 
+static bool
+has_member(const PhOption *row)
+{
+	return (row->flags & (PH_OPTION_IS_ALIAS | PH_OPTION_IS_REMOVED)) == 0;
+}
+
+static uint32_t
+struct_size(const PhOption *rows)
+{
+	for (; rows->key != NULL; rows++)
+		if (has_member(rows))
+			return rows->struct_size;
+	return 0;
+}
+
+static const char *
+help_fault(const PhOption *row)
+{
+	bool good = row->help != NULL && row->help[0] != '\0' && strlen(row->help) <= HELP_MAX
+	            && strchr(row->help, '\n') == NULL;
+
+	return good ? NULL : "has no help text of one line";
+}
+
 static const char *
 row_fault(const PhOption *rows, const PhOption *row)
 {
 	size_t size = ph_option_member_size(row->type);
 
-	if (row->help == NULL || row->help[0] == '\0' || strlen(row->help) > HELP_MAX
-	    || strchr(row->help, '\n') != NULL)
-		return "has no help text of one line";
+	if ((row->flags & PH_OPTION_IS_ALIAS) != 0)
+		return row == rows ? "is an alias of no row above it" : NULL;
+	if (!has_member(row))
+		return help_fault(row);
 	if (size == 0)
 		return "has a type that this version does not know";
 	if (row->struct_size == 0 || row->struct_size > STRUCT_MAX
-	    || row->struct_size != rows->struct_size)
+	    || row->struct_size != struct_size(rows))
 		return "names another settings struct than the first row";
 	if (row->member_size != size || row->offset > row->struct_size
 	    || row->struct_size - row->offset < size)
 		return "has a member of the wrong size";
 	if (row->type == PH_OPTION_TYPE_CHOICE && (row->choices == NULL || row->choices[0] == NULL))
 		return "has no words to choose from";
-	if ((row->flags & PH_OPTION_IS_ALIAS) != 0 && row == rows)
-		return "is an alias of no row above it";
-	return NULL;
+	return help_fault(row);
 }
 
 bool
@@ -101,7 +124,8 @@ take_text(const PhBinding *binding,
 
 	/* a row may come twice when an alias was given too */
 	ph_option_clear(row, member_of(row, settings));
-	if (ph_option_parse(row, text, context, member_of(row, settings), problem))
+	if (ph_option_parse(row, text, context, member_of(row, settings), problem)
+	    || problem->len == 0)
 		return;
 	key = ph_option_key(row);
 	ph_mistakes_add(binding->mistakes, line, "'%s' in %s %s", key, binding->title,
@@ -154,12 +178,12 @@ bind_row(const PhBinding *binding,
 	}
 	if (given != NULL) {
 		take_text(binding, context, row, given->value, given->line, settings);
-	} else if (ph_option_is_required(row)) {
+	} else if (ph_option_is_required(row) && binding->line > 0) {
 		g_autofree char *key = ph_option_key(row);
 
 		ph_mistakes_add(binding->mistakes, binding->line, "%s lacks the key '%s' (%s)",
 		                binding->title, key, row->help);
-	} else if (row->default_text != NULL) {
+	} else if (row->default_text != NULL && !ph_option_is_required(row)) {
 		take_text(binding, context, row, row->default_text, binding->line, settings);
 	}
 }
@@ -168,7 +192,7 @@ void *
 ph_bind(const PhBinding *binding, const PhOptionContext *context)
 {
 	const PhOption *rows = binding->rows;
-	void *settings = g_malloc0(MAX(rows->key != NULL ? rows->struct_size : 0, 1U));
+	void *settings = g_malloc0(MAX(struct_size(rows), 1U));
 
 	for (const PhOption *row = rows; row->key != NULL; row++) {
 		if ((row->flags & PH_OPTION_IS_ALIAS) == 0)
@@ -185,6 +209,7 @@ ph_bind_free(const PhOption *rows, void *settings)
 	if (settings == NULL)
 		return;
 	for (; rows->key != NULL; rows++)
-		ph_option_clear(rows, member_of(rows, settings));
+		if (has_member(rows))
+			ph_option_clear(rows, member_of(rows, settings));
 	g_free(settings);
 }

@@ -13,7 +13,7 @@ typedef struct {
 	const PhOption *rows;         /* ended by a NULL key */
 	const PhKeyfileSection *keys; /* (nullable) none: defaults only */
 	const char *title;            /* "[listener imap]", for mistakes */
-	unsigned int line;            /* where a missing key is told */
+	unsigned int line;            /* where a missing key is told; 0: nowhere */
 	PhMistakes *mistakes;
 	/* row_done: (nullable) called after each row, so that later rows may refer to earlier. */
 	void (*row_done)(const PhOption *row, const void *settings, void *user_data);

@@ -26,12 +26,13 @@ no_pass_phrase(char *buffer, int size, int writing, void *asked)
 }
 
 static FILE *
-open_file(const char *path, char **fault_out)
+open_file(const char *path, const char *key, char **fault_out)
 {
 	FILE *file = fopen(path, "re");
 
 	if (file == NULL)
-		*fault_out = g_strdup_printf("cannot open '%s': %s", path, g_strerror(errno));
+		*fault_out = g_strdup_printf("cannot open '%s': %s; name the right file in '%s'",
+		                             path, g_strerror(errno), key);
 	return file;
 }
 
@@ -74,7 +75,7 @@ check_dates(X509 *certificate, const char *path, PhTime now, PhCertificateFaults
 static X509 *
 read_certificate(const char *path, PhCertificateFaults *faults)
 {
-	FILE *file = open_file(path, &faults->certificate);
+	FILE *file = open_file(path, "certificate", &faults->certificate);
 	X509 *certificate = NULL;
 
 	if (file == NULL)
@@ -91,7 +92,7 @@ read_certificate(const char *path, PhCertificateFaults *faults)
 static EVP_PKEY *
 read_key(const char *path, PhCertificateFaults *faults)
 {
-	FILE *file = open_file(path, &faults->key);
+	FILE *file = open_file(path, "key", &faults->key);
 	EVP_PKEY *key = NULL;
 	bool asked = false;
 	struct stat info;

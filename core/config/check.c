@@ -217,7 +217,11 @@ check_listener_needs(PhBuilder *builder, const PhSection *section)
 		tell_need(builder, section, "mechanisms", "mechanisms such as plain");
 	if (listener->mechanisms != NULL && listener->directory == NULL
 	    && (needs & PH_NEEDS_DIRECTORY) == 0 && section->offer != NULL)
-		tell_need(builder, section, "directory", "one to verify the mechanisms' users");
+		ph_mistakes_add(
+			builder->mistakes, ph_section_key_line(section, "mechanisms"),
+			"[listener %s] offers mechanisms, but lacks the key 'directory' that "
+			"says whose passwords they check",
+			section->name);
 	if ((needs & PH_NEEDS_ROUTES) != 0 && !has_route(builder))
 		ph_mistakes_add(
 			builder->mistakes, section->line,
@@ -323,7 +327,8 @@ check_route(PhBuilder *builder, const PhSection *section, GHashTable *seen)
 static void
 warn_unused(PhBuilder *builder, const PhSection *section)
 {
-	if (section->is_used || section->offer == NULL)
+	if (section->is_used || section->offer == NULL
+	    || ph_mistakes_n_errors(builder->mistakes) > 0)
 		return;
 	ph_mistakes_warn(builder->mistakes, section->line,
 	                 "nothing uses [%s %s]; name it in a listener or route, or remove it",
@@ -349,8 +354,6 @@ ph_check_all(PhBuilder *builder)
 			check_listener(builder, section, bound);
 		} else if (ph_section_is_route(section)) {
 			check_route(builder, section, domains);
-		} else {
-			warn_unused(builder, section);
 		}
 	}
 	if (!has_listener)
@@ -358,4 +361,6 @@ ph_check_all(PhBuilder *builder)
 			builder->mistakes, 0,
 			"there is no listener; write a section [listener NAME] with 'plugin' "
 			"and 'address'");
+	for (guint i = 0; i < builder->config->sections->len; i++)
+		warn_unused(builder, builder->config->sections->pdata[i]);
 }

@@ -67,9 +67,7 @@ ph_expand_fixed(const char *text,
 		} else if (ph_slice_is(word, "hostname") && hostname != NULL) {
 			g_string_append(out, hostname);
 		} else if (ph_slice_is(word, "data") || ph_slice_is(word, "hostname")) {
-			g_string_append_printf(problem, "needs the key '%.*s' in [server]",
-			                       (int) word.length, word.data);
-			return NULL;
+			return NULL; /* that [server] lacks it has been told */
 		} else if (stays) {
 			g_string_append_len(out, text, (gssize) word.length + 2);
 		} else {

@@ -14,7 +14,8 @@ typedef enum {
 } PhExpandMode;
 
 /* ph_expand_fixed: replaces {data} and {hostname}. Returns: (owned), or NULL with what is wrong
- * appended to @problem. */
+ * appended to @problem; nothing is appended when @data or @hostname is NULL and needed, because that
+ * is a mistake of its own. */
 char *ph_expand_fixed(const char *text,
                       const char *data,
                       const char *hostname,

@@ -18,7 +18,8 @@ typedef struct {
 } PhOptionContext;
 
 /* ph_option_parse: @member: points into a zeroed settings struct. Returns: false with what is wrong
- * appended to @problem, as the end of a sentence that begins with the key: "must be ...". */
+ * appended to @problem, as the end of a sentence that begins with the key: "must be ..."; nothing when
+ * it is told elsewhere. */
 bool ph_option_parse(const PhOption *row,
                      const char *text,
                      const PhOptionContext *context,

@@ -98,6 +98,18 @@ find_by_path(const PhRegistry *registry, uint32_t kind, const char *text, GError
 	return find_in_file(registry, path, kind, colon + 1, error);
 }
 
+static char *
+list_folders(const PhRegistry *registry)
+{
+	GString *list = g_string_new("");
+
+	for (size_t i = 0; registry->folders[i] != NULL; i++)
+		g_string_append_printf(
+			list, "%s%s%s", i > 0 ? ", " : "", registry->folders[i],
+			access(registry->folders[i], F_OK) == 0 ? "" : " (no such directory)");
+	return g_string_free(list, FALSE);
+}
+
 static const PhOfferInfo *
 find(void *user_data, uint32_t kind, const char *name, GError **error)
 {
@@ -114,7 +126,7 @@ find(void *user_data, uint32_t kind, const char *name, GError **error)
 		if (access(path, F_OK) == 0)
 			return find_in_file(registry, path, kind, name, error);
 	}
-	list = g_strjoinv(", ", registry->folders);
+	list = list_folders(registry);
 	ph_error_set(error, PH_ERROR_NOT_FOUND, "there is no %s plugin '%s' in %s",
 	             ph_kind_name(kind), name, list);
 	return NULL;
@@ -197,12 +209,17 @@ static void
 open_source(void *user_data, const char *const *folders, uid_t user)
 {
 	PhRegistry *registry = user_data;
+	g_autoptr(GPtrArray) given = g_ptr_array_new_with_free_func(g_free);
 
 	registry->user = user;
-	if (folders == NULL)
+	for (size_t i = 0; folders != NULL && folders[i] != NULL; i++)
+		if (folders[i][0] == '/')
+			g_ptr_array_add(given, g_strdup(folders[i]));
+	if (given->len == 0)
 		return;
+	g_ptr_array_add(given, NULL);
 	g_strfreev(registry->folders);
-	registry->folders = g_strdupv((char **) (uintptr_t) folders);
+	registry->folders = (char **) g_ptr_array_free(g_steal_pointer(&given), FALSE);
 }
 
 PhRegistry *

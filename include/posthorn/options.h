@@ -62,7 +62,7 @@ typedef struct PhSecret PhSecret;
 
 /* PhOptionFlags. */
 enum {
-	PH_OPTION_IS_ALIAS = 1U << 0,   /* older name of the row above it; same member */
+	PH_OPTION_IS_ALIAS = 1U << 0,   /* older name of the row above it; has no member of its own */
 	PH_OPTION_IS_REMOVED = 1U << 1, /* accepted and ignored, with a warning; `help` says why */
 };
 
@@ -126,6 +126,13 @@ ph_option_is_required(const PhOption *row)
 	PH_OPTION_ROW_(S, member, PhSection *, PH_OPTION_TYPE_SECTION, def, help_text, .kind = (k))
 #define PH_OPTION_SECTIONS(S, member, def, k, help_text)                                           \
 	PH_OPTION_ROW_(S, member, PhSection *const *, PH_OPTION_TYPE_SECTIONS, def, help_text, .kind = (k))
+/* PH_OPTION_ALIAS: an older name of the row above it, still understood.
+ * PH_OPTION_REMOVED: a key that is accepted and ignored with a warning; the text says why. */
+#define PH_OPTION_ALIAS(old_key)          { .key = (old_key), .flags = PH_OPTION_IS_ALIAS }
+#define PH_OPTION_REMOVED(old_key, why)                                                            \
+	{                                                                                          \
+		.key = (old_key), .help = (why), .flags = PH_OPTION_IS_REMOVED                     \
+	}
 #define PH_OPTIONS_END { .key = NULL }
 
 G_END_DECLS
