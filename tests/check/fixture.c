@@ -62,17 +62,10 @@ lookup(void *instance, const char *address, PhIdentity **identity_out, GError **
 	return PH_VERIFY_UNKNOWN_USER;
 }
 
-static bool
-ask(void *instance,
-    void *state,
-    uint32_t stage,
-    PhMail *mail,
-    PhWake *wake,
-    bool *pending_out,
-    PhVerdict *verdict,
-    GError **error)
+/* No message ever comes to a fixture: what stands in the place of `ask` is not called. */
+static void
+ask(void)
 {
-	return true;
 }
 
 static void
@@ -196,7 +189,7 @@ static const PhFilter nod = {
 	.size = sizeof nod,
 	.create = create,
 	.destroy = destroy,
-	.ask = ask,
+	.ask = (__typeof__(((PhFilter *) NULL)->ask)) ask,
 };
 
 static const PhTransport drop = { .size = sizeof drop, .create = create, .deliver = deliver };

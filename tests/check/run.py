@@ -126,6 +126,8 @@ def main():
     parser.add_argument("--nothing", required=True)
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
+    for name in ("posthorn", "fixture", "old", "nothing"):
+        setattr(options, name, os.path.abspath(getattr(options, name)))
     os.umask(0o022)
     names = sorted(name[:-5] for name in os.listdir(CASES) if name.endswith(".conf"))
     failed = 0
