@@ -56,6 +56,9 @@ typedef struct {
 	const char *const *plugin_path; /* (nullable) */
 	PhSize message_size_limit;
 	int64_t open_accounts;
+	PhDuration login_delay;
+	PhDuration login_delay_max;
+	int64_t login_failures;
 } PhServerSettings;
 
 /* [tls] and [tls NAME] */

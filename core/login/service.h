@@ -10,24 +10,17 @@
 #include <posthorn/mechanism.h>
 #include <posthorn/slice.h>
 
+#include "config/sections.h"
 #include "login/backoff.h"
 #include "login/chain.h"
 #include "net/services.h"
-
-/* PhPlaintextPolicy: when a password may be sent without TLS. Values are the choices of the
- * listener's `plaintext-auth`. */
-typedef enum {
-	PH_PLAINTEXT_NEVER = 0,
-	PH_PLAINTEXT_LOOPBACK = 1, /* only from this machine */
-	PH_PLAINTEXT_ALWAYS = 2,
-} PhPlaintextPolicy;
 
 /* PhLoginParams: borrowed for the life of the service. */
 typedef struct {
 	PhChain directories;          /* NULL-terminated */
 	PhSection *const *mechanisms; /* NULL-terminated; (nullable) none */
 	PhBackoff *backoff;           /* of the process */
-	uint32_t plaintext;           /* PhPlaintextPolicy */
+	uint32_t plaintext;           /* PhPlaintextAuth */
 	uint32_t max_failures;        /* a connection may fail so often */
 } PhLoginParams;
 

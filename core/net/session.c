@@ -400,6 +400,20 @@ ph_session_instance(const PhSession *session)
 	return session->endpoint->params.instance;
 }
 
+uint32_t
+ph_session_count_login_failure(PhSession *session)
+{
+	if (session->login_failures < UINT8_MAX)
+		session->login_failures++;
+	return session->login_failures;
+}
+
+uint32_t
+ph_session_login_failures(const PhSession *session)
+{
+	return session->login_failures;
+}
+
 const PhServices *
 ph_session_services(const PhSession *session)
 {

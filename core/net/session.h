@@ -94,6 +94,7 @@ struct PhSession {
 	uint64_t number;
 	uint32_t armed; /* EPOLL* events that the reactor will report; 0: none */
 	uint8_t stage;  /* PhStage */
+	uint8_t login_failures;
 	bool added;     /* the descriptor is in the reactor */
 	bool opened;
 	bool client;
