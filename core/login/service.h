@@ -20,7 +20,7 @@ typedef struct {
 	PhChain directories;          /* NULL-terminated */
 	PhSection *const *mechanisms; /* NULL-terminated; (nullable) none */
 	PhBackoff *backoff;           /* of the process */
-	uint32_t plaintext;           /* PhPlaintextAuth */
+	uint32_t plaintext;           /* PhPlaintextAuth: from where a password may be sent without TLS */
 	uint32_t max_failures;        /* a connection may fail so often */
 } PhLoginParams;
 

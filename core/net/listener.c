@@ -211,6 +211,12 @@ refuse_with_reserve(int listening, const PhListenerParams *params)
 	return fd >= 0 && kept ? PH_ACCEPT_NONE : PH_ACCEPT_REST;
 }
 
+uint32_t
+ph_listener_sessions(const PhListener *listener)
+{
+	return atomic_load_explicit(&listener->n_sessions, memory_order_relaxed);
+}
+
 static bool
 may_enter(PhListener *listener, const PhListenerParams *params, const PhPeer *peer)
 {

@@ -80,6 +80,8 @@ PhListener *ph_reactor_add_listener(PhReactor *reactor,
 
 /* ph_listener_replace: new sessions use @params; the old generation's sessions go on. */
 void ph_listener_replace(PhListener *listener, const PhListenerParams *params);
+/* ph_listener_sessions: open sessions that it accepted, of all generations. Thread: any. */
+uint32_t ph_listener_sessions(const PhListener *listener);
 void ph_listener_pause(PhListener *listener);
 void ph_listener_resume(PhListener *listener);
 

@@ -400,20 +400,6 @@ ph_session_instance(const PhSession *session)
 	return session->endpoint->params.instance;
 }
 
-uint32_t
-ph_session_count_login_failure(PhSession *session)
-{
-	if (session->login_failures < UINT8_MAX)
-		session->login_failures++;
-	return session->login_failures;
-}
-
-uint32_t
-ph_session_login_failures(const PhSession *session)
-{
-	return session->login_failures;
-}
-
 const PhServices *
 ph_session_services(const PhSession *session)
 {
@@ -498,4 +484,18 @@ bool
 ph_session_is_draining(const PhSession *session)
 {
 	return session->draining || (ph_slot_peek(session->slot) & PH_BIT_DRAIN) != 0;
+}
+
+uint32_t
+ph_session_count_login_failure(PhSession *session)
+{
+	if (session->login_failures < UINT8_MAX)
+		session->login_failures++;
+	return session->login_failures;
+}
+
+uint32_t
+ph_session_login_failures(const PhSession *session)
+{
+	return session->login_failures;
 }

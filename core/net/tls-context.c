@@ -342,7 +342,8 @@ add_pair(PhTlsContext *context,
 		return false;
 	}
 	certificate = SSL_CTX_get0_certificate(ssl);
-	names = names_of(certificate);
+	names = pair->names != NULL ? g_strdupv((char **) (uintptr_t) pair->names)
+				    : names_of(certificate);
 	context->expiry = MIN(context->expiry, end_of_validity(certificate));
 	sibling = find_sibling(context, certificate, names);
 	if (sibling != NULL) {

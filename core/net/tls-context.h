@@ -17,6 +17,7 @@ typedef struct PhTlsContext PhTlsContext;
 typedef struct {
 	const char *certificate;
 	const char *key;
+	const char *const *names; /* (nullable) instead of those in the certificate */
 } PhTlsPair;
 
 /* PhTlsServerOptions: what a server context is made of; borrowed for the call. */

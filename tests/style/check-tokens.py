@@ -21,8 +21,8 @@ HOMES = [
     (r"fork|vfork|clone|execve|execv|execvp|execl|fexecve|posix_spawn|setuid|setgid|setresuid"
      r"|setresgid|setgroups|initgroups|seccomp_\w+", "core/server",
      r"core/server/(supervisor|sandbox|process|worker-process|privileges)[\w-]*\.c"),
-    (r"connect", "core/net/connect.c, local sockets in core/base/log.c, core/server, core/cli",
-     r"core/(net/connect[\w-]*|base/log|server/[\w-]+|cli/[\w-]+)\.c"),
+    (r"connect", "core/net/{connect,socket}.c, local sockets in core/base/log.c, core/server, core/cli",
+     r"core/(net/connect[\w-]*|net/socket|base/log|server/[\w-]+|cli/[\w-]+)\.c"),
     (r"fsync|fdatasync|rename|renameat|renameat2", "core/base/durable.c",
      r"core/base/durable[\w-]*\.c"),
     (r"sqlite3_\w+", "core/mailbox/index*.c and stores on SQLite",

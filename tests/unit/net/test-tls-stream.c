@@ -40,7 +40,7 @@ static PhTlsContext *
 server_context(const Fixture *f, const char *const *names, uint32_t minimum, GError **error)
 {
 	g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
-	PhTlsPair pairs[4];
+	PhTlsPair pairs[4] = { { NULL } };
 	PhTlsServerOptions options = { .pairs = pairs, .minimum_version = minimum };
 
 	for (; names[options.n_pairs] != NULL; options.n_pairs++) {
@@ -419,9 +419,9 @@ test_bad_files(Fixture *f, gconstpointer user_data)
 	g_autofree char *certificate = path_of(f, "main.pem");
 	g_autofree char *other_key = path_of(f, "other.key");
 	g_autofree char *missing = path_of(f, "missing.pem");
-	PhTlsPair mismatch = { certificate, other_key };
-	PhTlsPair absent = { missing, other_key };
-	PhTlsPair swapped = { other_key, certificate };
+	PhTlsPair mismatch = { certificate, other_key, NULL };
+	PhTlsPair absent = { missing, other_key, NULL };
+	PhTlsPair swapped = { other_key, certificate, NULL };
 	g_autoptr(GError) error = NULL;
 
 	g_assert_false(ph_tls_file_check(&mismatch, NULL, NULL, &error));
@@ -440,7 +440,7 @@ test_good_files(Fixture *f, gconstpointer user_data)
 {
 	g_autofree char *certificate = path_of(f, "other.pem");
 	g_autofree char *key = path_of(f, "other.key");
-	PhTlsPair pair = { certificate, key };
+	PhTlsPair pair = { certificate, key, NULL };
 	g_auto(GStrv) names = NULL;
 	PhTime expiry = 0;
 
