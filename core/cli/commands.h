@@ -10,5 +10,9 @@
 extern const PhCommand ph_command_check;
 extern const PhCommand ph_command_plugin;
 extern const PhCommand ph_command_plugins;
+extern const PhCommand ph_command_reload;
+extern const PhCommand ph_command_serve;
+extern const PhCommand ph_command_status;
+extern const PhCommand ph_command_worker;
 
 #endif

@@ -7,9 +7,13 @@
 #include "cli/commands.h"
 
 static const PhCommand *const commands[] = {
+	&ph_command_serve,
 	&ph_command_check,
+	&ph_command_reload,
+	&ph_command_status,
 	&ph_command_plugins,
 	&ph_command_plugin,
+	&ph_command_worker,
 	NULL,
 };
 

@@ -1,0 +1,275 @@
+/* generation.c: everything that one configuration brings to life
+ *
+ * Made in the order of need: instances, TLS, router, listeners; destroyed in the other direction,
+ * on the main thread, because that is what plugins are promised for `destroy`.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "server/generation.h"
+
+#include <posthorn/error.h>
+#include <posthorn/log.h>
+
+#include "login/service.h"
+#include "net/address-list.h"
+#include "net/tls-context.h"
+#include "net/tls-stream.h"
+#include "plugin/instance.h"
+#include "server/routes.h"
+
+#include <string.h>
+
+enum {
+	LOGIN_FAILURES_MAX = 10 /* of one connection */
+};
+
+typedef struct {
+	PhSection *section; /* borrowed from the config */
+	PhLoginParams login;
+	PhAddressList *proxies; /* (nullable) */
+	PhServices services;
+} Listener;
+
+struct PhGeneration {
+	gatomicrefcount references;
+	uint64_t number;
+	const PhRuntime *runtime;
+	PhConfig *config;
+	bool has_instances;
+	PhTlsContext *tls;
+	PhRouter *router;
+	GPtrArray *listeners; /* of Listener */
+};
+
+static void
+free_listener(gpointer pointer)
+{
+	Listener *listener = pointer;
+
+	ph_login_service_free(listener->services.login);
+	ph_address_list_free(listener->proxies);
+	g_free(listener);
+}
+
+static gboolean
+destroy(gpointer pointer)
+{
+	PhGeneration *generation = pointer;
+
+	g_ptr_array_unref(generation->listeners);
+	ph_router_unref(generation->router);
+	ph_tls_context_unref(generation->tls);
+	if (generation->has_instances)
+		ph_instances_release(generation->config);
+	ph_config_unref(generation->config);
+	g_free(generation);
+	return G_SOURCE_REMOVE;
+}
+
+PhGeneration *
+ph_generation_ref(PhGeneration *generation)
+{
+	g_atomic_ref_count_inc(&generation->references);
+	return generation;
+}
+
+void
+ph_generation_unref(PhGeneration *generation)
+{
+	if (generation == NULL || !g_atomic_ref_count_dec(&generation->references))
+		return;
+	if (generation->runtime->has_main_loop)
+		g_idle_add(destroy, generation);
+	else
+		destroy(generation);
+}
+
+static void
+release(void *user_data)
+{
+	ph_generation_unref(user_data);
+}
+
+/* --- making --------------------------------------------------------------------------------- */
+
+static bool
+make_tls(PhGeneration *generation, PhMistakes *mistakes)
+{
+	g_autoptr(GArray) pairs = g_array_new(FALSE, FALSE, sizeof(PhTlsPair));
+	const PhConfigTls *first = ph_config_tls(generation->config, 0);
+	const PhConfigTls *tls = first;
+	PhTlsServerOptions options = { .n_pairs = 0 };
+	g_autoptr(GError) error = NULL;
+
+	for (size_t i = 0; tls != NULL; tls = ph_config_tls(generation->config, ++i)) {
+		PhTlsPair pair = {
+			.certificate = tls->settings->certificate,
+			.key = tls->settings->key,
+			.names = tls->settings->names,
+		};
+
+		g_array_append_val(pairs, pair);
+	}
+	if (first == NULL)
+		return true;
+	options.pairs = (const PhTlsPair *) (void *) pairs->data;
+	options.n_pairs = pairs->len;
+	options.minimum_version =
+		first->settings->minimum_version == PH_TLS_MINIMUM_1_3 ? 0x0304 : 0x0303;
+	options.ciphers = first->settings->ciphers;
+	generation->tls = ph_tls_context_new_server(&options, &error);
+	if (generation->tls == NULL)
+		ph_mistakes_add(mistakes, first->line, "%s", error->message);
+	return generation->tls != NULL;
+}
+
+static bool
+make_router(PhGeneration *generation, PhMistakes *mistakes)
+{
+	g_autoptr(GError) error = NULL;
+
+	generation->router =
+		ph_routes_build(generation->config, generation->runtime->partial, &error);
+	if (generation->router == NULL)
+		ph_mistakes_add(mistakes, 0, "%s", error->message);
+	return generation->router != NULL;
+}
+
+static void
+make_login(const PhGeneration *generation, Listener *listener, const PhListenerSettings *settings)
+{
+	if (settings->directory == NULL)
+		return;
+	listener->login = (PhLoginParams){
+		.directories = settings->directory,
+		.mechanisms = settings->mechanisms,
+		.backoff = generation->runtime->backoff,
+		.plaintext = settings->plaintext_auth,
+		.max_failures = LOGIN_FAILURES_MAX,
+	};
+	listener->services.login = ph_login_service_new(&listener->login);
+}
+
+static bool
+make_listener(PhGeneration *generation, PhSection *section, PhMistakes *mistakes)
+{
+	const PhListenerSettings *settings = ph_section_listener(section);
+	Listener *listener = g_new0(Listener, 1);
+	g_autoptr(GError) error = NULL;
+
+	g_ptr_array_add(generation->listeners, listener);
+	listener->section = section;
+	make_login(generation, listener, settings);
+	listener->services.router = generation->router;
+	listener->services.server = generation;
+	if (settings->proxy_protocol == NULL)
+		return true;
+	listener->proxies = ph_address_list_new(settings->proxy_protocol, &error);
+	if (listener->proxies == NULL)
+		ph_mistakes_add(mistakes, ph_section_key_line(section, "proxy-protocol"), "%s",
+		                error->message);
+	return listener->proxies != NULL;
+}
+
+static bool
+make_all(PhGeneration *generation, PhGeneration *previous, PhMistakes *mistakes)
+{
+	PhSection *const *sections = ph_config_sections(generation->config);
+
+	generation->has_instances = ph_instances_create(
+		generation->config, previous != NULL ? previous->config : NULL, mistakes);
+	if (!generation->has_instances || !make_tls(generation, mistakes)
+	    || !make_router(generation, mistakes))
+		return false;
+	for (size_t i = 0; sections[i] != NULL; i++)
+		if (ph_section_is_listener(sections[i])
+		    && !make_listener(generation, sections[i], mistakes))
+			return false;
+	return true;
+}
+
+PhGeneration *
+ph_generation_new(const PhRuntime *runtime,
+                  PhConfig *config,
+                  PhGeneration *previous,
+                  PhMistakes *mistakes)
+{
+	PhGeneration *generation = g_new0(PhGeneration, 1);
+
+	g_atomic_ref_count_init(&generation->references);
+	generation->number = previous != NULL ? previous->number + 1 : 1;
+	generation->runtime = runtime;
+	generation->config = ph_config_ref(config);
+	generation->listeners = g_ptr_array_new_with_free_func(free_listener);
+	if (make_all(generation, previous, mistakes))
+		return generation;
+	destroy(generation);
+	return NULL;
+}
+
+/* --- using ---------------------------------------------------------------------------------- */
+
+PhConfig *
+ph_generation_config(const PhGeneration *generation)
+{
+	return generation->config;
+}
+
+uint64_t
+ph_generation_number(const PhGeneration *generation)
+{
+	return generation->number;
+}
+
+PhTlsContext *
+ph_generation_tls(const PhGeneration *generation)
+{
+	return generation->tls;
+}
+
+static Listener *
+find_listener(const PhGeneration *generation, const char *name)
+{
+	for (guint i = 0; i < generation->listeners->len; i++) {
+		Listener *listener = generation->listeners->pdata[i];
+
+		if (strcmp(ph_section_name(listener->section), name) == 0)
+			return listener;
+	}
+	return NULL;
+}
+
+static uint32_t
+limit_of(int64_t own, int64_t of_server)
+{
+	return (uint32_t) (own > 0 ? own : of_server);
+}
+
+bool
+ph_generation_listener(PhGeneration *generation, const char *name, PhListenerParams *params_out)
+{
+	Listener *listener = find_listener(generation, name);
+	const PhServerSettings *server = ph_config_server(generation->config);
+	const PhListenerSettings *settings = NULL;
+
+	if (listener == NULL)
+		return false;
+	settings = ph_section_listener(listener->section);
+	*params_out = (PhListenerParams){
+		.section = listener->section,
+		.protocol = ph_section_table(listener->section),
+		.instance = ph_section_instance(listener->section),
+		.services = &listener->services,
+		.hostname = ph_section_hostname(listener->section),
+		.tls = settings->tls != PH_LISTENER_TLS_NONE ? generation->tls : NULL,
+		.tls_mode = generation->tls != NULL ? settings->tls : PH_LISTENER_TLS_NONE,
+		.tls_stream_new = ph_tls_stream_new_server,
+		.proxy_networks = listener->proxies,
+		.max_sessions = (uint32_t) settings->max_connections,
+		.max_sessions_per_address = limit_of(settings->max_connections_per_address,
+		                                     server->max_connections_per_address),
+		.release = release,
+		.user_data = ph_generation_ref(generation),
+	};
+	return true;
+}

@@ -1,0 +1,148 @@
+/* outline.c: what the supervisor reads from a config by itself, without loading a plugin
+ *
+ * The [server] section is bound by the same rows as everywhere, so that defaults and {data} mean
+ * the same; mistakes are dropped here, because the worker and the checker tell them.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "server/outline.h"
+
+#include <posthorn/error.h>
+#include <posthorn/slice.h>
+
+#include "base/log.h"
+#include "config/bind.h"
+#include "config/sections.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+static void
+clear_address(gpointer pointer)
+{
+	PhOutlineAddress *address = pointer;
+
+	g_free(address->name);
+	g_free(address->text);
+}
+
+void
+ph_outline_free(PhOutline *outline)
+{
+	if (outline == NULL)
+		return;
+	g_free(outline->path);
+	g_free(outline->user);
+	g_free(outline->group);
+	g_free(outline->data);
+	g_free(outline->control);
+	g_array_unref(outline->addresses);
+	g_free(outline);
+}
+
+static const PhKeyfileSection *
+find_section(const PhKeyfile *keyfile, const char *kind)
+{
+	for (guint i = 0; i < keyfile->sections->len; i++) {
+		const PhKeyfileSection *section = keyfile->sections->pdata[i];
+
+		if (strcmp(section->kind, kind) == 0)
+			return section;
+	}
+	return NULL;
+}
+
+/* Rows behind `data` may refer to it. */
+static void
+note_data(const PhOption *row, const void *settings, void *user_data)
+{
+	PhOptionContext *context = user_data;
+
+	context->data = ((const PhServerSettings *) settings)->data;
+}
+
+uint32_t
+ph_outline_log_sink(uint32_t choice)
+{
+	switch (choice) {
+	case PH_LOG_CHOICE_JOURNALD:
+		return PH_LOG_TO_JOURNALD;
+	case PH_LOG_CHOICE_JSON:
+		return PH_LOG_TO_JSON;
+	case PH_LOG_CHOICE_TEXT:
+		return PH_LOG_TO_TEXT;
+	default:
+		return ph_log_stderr_is_journal() ? PH_LOG_TO_JOURNALD : PH_LOG_TO_TEXT;
+	}
+}
+
+static void
+read_server(PhOutline *outline, const PhKeyfile *keyfile, PhMistakes *mistakes)
+{
+	const PhOption *rows = ph_section_kind_find("server")->rows;
+	g_autofree char *folder = g_path_get_dirname(outline->path);
+	PhOptionContext context = { .folder = folder };
+	PhBinding binding = {
+		.rows = rows,
+		.keys = find_section(keyfile, "server"),
+		.title = "[server]",
+		.mistakes = mistakes,
+		.row_done = note_data,
+		.user_data = &context,
+	};
+	PhServerSettings *settings = ph_bind(&binding, &context);
+
+	outline->user = g_strdup(settings->user);
+	outline->group = g_strdup(settings->group);
+	outline->data = g_strdup(settings->data);
+	outline->control = settings->data != NULL ? g_strdup(settings->control) : NULL;
+	outline->log_sink = ph_outline_log_sink(settings->log);
+	outline->log_level = ph_server_log_level(settings);
+	ph_bind_free(rows, settings);
+}
+
+static void
+read_addresses(PhOutline *outline, const PhKeyfileSection *section)
+{
+	const PhKeyfileKey *key = ph_keyfile_key(section, "address");
+	g_auto(GStrv) words = g_strsplit(key != NULL ? key->value : "", ",", -1);
+
+	for (size_t i = 0; words[i] != NULL; i++) {
+		PhOutlineAddress address = { .text = g_strdup(g_strstrip(words[i])) };
+
+		if (address.text[0] == '\0') {
+			g_free(address.text);
+			continue;
+		}
+		address.name = g_strdup(section->name);
+		g_array_append_val(outline->addresses, address);
+	}
+}
+
+PhOutline *
+ph_outline_read(const char *path, GError **error)
+{
+	g_autoptr(PhOutline) outline = g_new0(PhOutline, 1);
+	g_autoptr(PhMistakes) mistakes = ph_mistakes_new(path);
+	g_autoptr(PhKeyfile) keyfile = NULL;
+
+	outline->addresses = g_array_new(FALSE, FALSE, sizeof(PhOutlineAddress));
+	g_array_set_clear_func(outline->addresses, clear_address);
+	outline->path = g_canonicalize_filename(path, NULL);
+	keyfile = ph_keyfile_read(path, mistakes);
+	if (keyfile == NULL) {
+		g_autofree char *text = ph_mistakes_text(mistakes);
+
+		g_set_error(error, PH_ERROR, PH_ERROR_NOT_FOUND, "%s", g_strchomp(text));
+		return NULL;
+	}
+	read_server(outline, keyfile, mistakes);
+	for (guint i = 0; i < keyfile->sections->len; i++) {
+		const PhKeyfileSection *section = keyfile->sections->pdata[i];
+
+		if (strcmp(section->kind, "listener") == 0)
+			read_addresses(outline, section);
+	}
+	return g_steal_pointer(&outline);
+}

@@ -1,0 +1,209 @@
+/* status.c: what `posthorn status` shows, as text for people or as one JSON object
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "server/status.h"
+
+#include <posthorn/slice.h>
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "config/options.h"
+#include "plugin/call.h"
+#include "server/json.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* A section whose calls take this long on average is named as slow. */
+#define SLOW_US UINT64_C(100000)
+
+static uint64_t
+average_us(const PhCallStats *stats)
+{
+	return stats->calls > 0 ? stats->total_us / stats->calls : 0;
+}
+
+/* A line "NAME:   123 kB" of a file of /proc; 0 when it is not there. */
+static uint64_t
+proc_kilobytes(const char *path, const char *name)
+{
+	g_autofree char *text = NULL;
+	const char *line = NULL;
+	PhSlice rest;
+	uint64_t value = 0;
+
+	if (!g_file_get_contents(path, &text, NULL, NULL))
+		return 0;
+	line = strstr(text, name);
+	if (line == NULL)
+		return 0;
+	rest = ph_slice(line + strlen(name));
+	rest = ph_slice_trim(ph_slice_split(&rest, '\n'));
+	(void) ph_slice_to_u64(ph_slice_split(&rest, ' '), G_MAXINT64, &value);
+	return value;
+}
+
+static uint64_t
+memory_octets(void)
+{
+	uint64_t kilobytes = proc_kilobytes("/proc/self/smaps_rollup", "\nPss:");
+
+	if (kilobytes == 0)
+		kilobytes = proc_kilobytes("/proc/self/status", "\nVmRSS:");
+	return kilobytes * 1024;
+}
+
+static uint64_t
+n_threads(void)
+{
+	return proc_kilobytes("/proc/self/status", "\nThreads:");
+}
+
+/* --- JSON ----------------------------------------------------------------------------------- */
+
+static void
+write_section(PhSection *section, GString *out)
+{
+	PhCallStats stats;
+	g_autofree char *title = ph_section_title(section);
+
+	ph_call_stats(section, &stats);
+	ph_json_open(out, NULL, '{');
+	ph_json_text(out, "section", title);
+	ph_json_text(out, "plugin", section->offer->name);
+	ph_json_number(out, "calls", (int64_t) stats.calls);
+	ph_json_number(out, "errors", (int64_t) stats.errors);
+	ph_json_number(out, "refused", (int64_t) stats.refused);
+	ph_json_number(out, "in-flight", (int64_t) stats.in_flight);
+	ph_json_number(out, "average-us", (int64_t) average_us(&stats));
+	ph_json_number(out, "longest-us", (int64_t) stats.longest_us);
+	ph_json_boolean(out, "slow", average_us(&stats) >= SLOW_US);
+	ph_json_close(out, '}');
+}
+
+static void
+write_listener(const PhStatusListener *listener, GString *out)
+{
+	ph_json_open(out, NULL, '{');
+	ph_json_text(out, "name", listener->name);
+	ph_json_text(out, "address", listener->address);
+	ph_json_number(out, "port", listener->port);
+	ph_json_number(out, "sessions", listener->sessions);
+	ph_json_close(out, '}');
+}
+
+static void
+write_counter(const PhCounterReading *reading, void *user_data)
+{
+	GString *out = user_data;
+
+	if (reading->type != PH_COUNTER_IS_HISTOGRAM) {
+		ph_json_number(out, reading->name, reading->value);
+		return;
+	}
+	ph_json_open(out, reading->name, '{');
+	ph_json_number(out, "count", reading->value);
+	ph_json_number(out, "sum-us", reading->sum_us);
+	ph_json_number(out, "p50-us", (int64_t) ph_counter_quantile(reading->buckets, 500));
+	ph_json_number(out, "p99-us", (int64_t) ph_counter_quantile(reading->buckets, 990));
+	ph_json_close(out, '}');
+}
+
+static void
+write_json(const PhStatusInput *input, GString *out)
+{
+	PhConfig *config = ph_generation_config(input->generation);
+	PhSection *const *sections = ph_config_sections(config);
+
+	ph_json_open(out, NULL, '{');
+	ph_json_text(out, "version", PH_VERSION);
+	ph_json_number(out, "pid", getpid());
+	ph_json_number(out, "uptime-us", (int64_t) (ph_clock_us() - input->started_us));
+	ph_json_number(out, "generation", (int64_t) ph_generation_number(input->generation));
+	ph_json_number(out, "sessions", (int64_t) ph_reactor_sessions(input->runtime->reactor));
+	ph_json_number(out, "threads", (int64_t) n_threads());
+	ph_json_number(out, "memory-octets", (int64_t) memory_octets());
+	ph_json_open(out, "listeners", '[');
+	for (guint i = 0; i < input->listeners->len; i++)
+		write_listener(&g_array_index(input->listeners, PhStatusListener, i), out);
+	ph_json_close(out, ']');
+	ph_json_open(out, "sections", '[');
+	for (size_t i = 0; sections[i] != NULL; i++)
+		write_section(sections[i], out);
+	ph_json_close(out, ']');
+	ph_json_open(out, "counters", '{');
+	ph_counters_each(write_counter, out);
+	ph_json_close(out, '}');
+	ph_json_close(out, '}');
+	g_string_append_c(out, '\n');
+}
+
+/* --- text ----------------------------------------------------------------------------------- */
+
+static void
+write_text_head(const PhStatusInput *input, GString *out)
+{
+	uint64_t up_us = ph_clock_us() - input->started_us;
+	g_autofree char *uptime = ph_duration_format(up_us - up_us % G_USEC_PER_SEC);
+
+	g_string_append_printf(
+		out,
+		"posthorn %s, worker process %d, up %s, generation %" G_GUINT64_FORMAT
+		"\n%zu sessions, %" G_GUINT64_FORMAT " threads, %.1f MB of memory\n",
+		PH_VERSION, (int) getpid(), uptime, ph_generation_number(input->generation),
+		ph_reactor_sessions(input->runtime->reactor), n_threads(),
+		(double) memory_octets() / 1048576.0);
+}
+
+static void
+write_text_listeners(const PhStatusInput *input, GString *out)
+{
+	g_string_append(out, "\nListener          Address                            Sessions\n");
+	for (guint i = 0; i < input->listeners->len; i++) {
+		const PhStatusListener *listener =
+			&g_array_index(input->listeners, PhStatusListener, i);
+		bool is_v6 = strchr(listener->address, ':') != NULL && listener->port != 0;
+		g_autofree char *address =
+			listener->port == 0 ? g_strdup(listener->address)
+					    : g_strdup_printf(is_v6 ? "[%s]:%u" : "%s:%u",
+		                                              listener->address, listener->port);
+
+		g_string_append_printf(out, "%-17s %-34s %8u\n", listener->name, address,
+		                       listener->sessions);
+	}
+}
+
+static void
+write_text_sections(const PhStatusInput *input, GString *out)
+{
+	PhSection *const *sections = ph_config_sections(ph_generation_config(input->generation));
+
+	g_string_append(out, "\nSection                  Plugin             Calls   Errors  "
+	                     "Average  Longest\n");
+	for (size_t i = 0; sections[i] != NULL; i++) {
+		g_autofree char *title = ph_section_title(sections[i]);
+		PhCallStats stats;
+
+		ph_call_stats(sections[i], &stats);
+		g_string_append_printf(out,
+		                       "%-24s %-13s %10" G_GUINT64_FORMAT " %8" G_GUINT64_FORMAT
+		                       " %5.1f ms %5.1f ms%s\n",
+		                       title, sections[i]->offer->name, stats.calls, stats.errors,
+		                       (double) average_us(&stats) / 1000.0,
+		                       (double) stats.longest_us / 1000.0,
+		                       average_us(&stats) >= SLOW_US ? "  slow" : "");
+	}
+}
+
+void
+ph_status_write(const PhStatusInput *input, bool as_text, GString *out)
+{
+	if (!as_text) {
+		write_json(input, out);
+		return;
+	}
+	write_text_head(input, out);
+	write_text_listeners(input, out);
+	write_text_sections(input, out);
+}

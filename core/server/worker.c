@@ -1,0 +1,487 @@
+/* worker.c: the process that serves clients
+ *
+ * The main thread runs a GMainLoop for the control plane only: the supervisor's channel, the
+ * control socket, signals. Sessions live on the reactor's threads. The order of a start: config,
+ * plugins, instances, TLS; then the supervisor is told, opens the sockets and hands them over; then
+ * the reactor starts.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "server/worker.h"
+
+#include <posthorn/error.h>
+#include <posthorn/log.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "net/channel.h"
+#include "net/socket.h"
+#include "plugin/call.h"
+#include "plugin/registry.h"
+#include "server/control.h"
+#include "server/generation.h"
+#include "server/outline.h"
+#include "server/process-spawn.h"
+#include "server/sandbox.h"
+#include "server/status.h"
+#include "server/supervisor.h"
+
+#include <glib-unix.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+	EXIT_GOOD = 0,
+	EXIT_BAD = 1
+};
+
+#define STOP_DRAIN_US UINT64_C(3000000)
+#define STOP_GRACE_US UINT64_C(1000000)
+#define BACKOFF_FIRST             \
+	(PhDuration)              \
+	{                         \
+		UINT64_C(2000000) \
+	}
+#define BACKOFF_MOST               \
+	(PhDuration)               \
+	{                          \
+		UINT64_C(15000000) \
+	}
+#define BACKOFF_MEMORY              \
+	(PhDuration)                \
+	{                           \
+		UINT64_C(600000000) \
+	}
+
+/* Open: a socket that was handed over; `listener` is NULL until it is in use. */
+typedef struct {
+	char *name;
+	char *address; /* as written in the config */
+	char *where;   /* as it really is */
+	uint16_t port;
+	int fd; /* -1 when the listener has it */
+	PhListener *listener;
+} Open;
+
+typedef struct {
+	const char *path;
+	PhRegistry *registry;
+	PhRuntime runtime;
+	PhGeneration *generation;
+	GArray *open; /* of Open */
+	PhControl *control;
+	GMainLoop *loop;
+	uint64_t started_us;
+	bool is_ending;
+	int exit_status;
+} Worker;
+
+static void
+tell(const char *verb, const char *text)
+{
+	(void) ph_channel_send(PH_SPAWN_CHANNEL_FD, verb, text, -1);
+}
+
+/* --- config --------------------------------------------------------------------------------- */
+
+static void
+log_warnings(PhMistakes *mistakes)
+{
+	const PhMistake *mistake = NULL;
+
+	for (size_t i = 0; (mistake = ph_mistakes_get(mistakes, i)) != NULL; i++)
+		if (mistake->is_warning)
+			ph_log(PH_LOG_WARNING, "config", mistake->text,
+			       PH_LOG_TEXT("file", ph_mistakes_file(mistakes)),
+			       PH_LOG_NUMBER("line", mistake->line), PH_LOG_END);
+}
+
+/* A new generation from the file as it is now; NULL with mistakes. */
+static PhGeneration *
+load_generation(Worker *w, PhMistakes *mistakes)
+{
+	g_autoptr(PhConfig) config =
+		ph_config_load(w->path, ph_registry_source(w->registry), mistakes);
+
+	if (config == NULL)
+		return NULL;
+	return ph_generation_new(&w->runtime, config, w->generation, mistakes);
+}
+
+/* --- sockets -------------------------------------------------------------------------------- */
+
+static void
+clear_open(gpointer pointer)
+{
+	Open *open = pointer;
+
+	if (open->listener != NULL)
+		ph_listener_close(open->listener);
+	if (open->fd >= 0)
+		close(open->fd);
+	g_free(open->name);
+	g_free(open->address);
+	g_free(open->where);
+}
+
+static void
+take_socket(Worker *w, PhMessage *message)
+{
+	const char *end = strchr(message->text, '\n');
+	Open taken = { .fd = message->fd };
+
+	if (end == NULL || taken.fd < 0)
+		return;
+	for (guint i = 0; i < w->open->len; i++) {
+		const Open *open = &g_array_index(w->open, Open, i);
+
+		if (strlen(open->name) == (size_t) (end - message->text)
+		    && strncmp(open->name, message->text, strlen(open->name)) == 0
+		    && strcmp(open->address, end + 1) == 0)
+			return;
+	}
+	taken.name = g_strndup(message->text, (gsize) (end - message->text));
+	taken.address = g_strdup(end + 1);
+	if (!ph_socket_describe(taken.fd, &taken.where, &taken.port))
+		taken.where = g_strdup(taken.address);
+	message->fd = -1;
+	g_array_append_val(w->open, taken);
+}
+
+/* Lets the socket's sessions begin with the present generation. */
+static bool
+use_socket(Worker *w, Open *open, GError **error)
+{
+	PhListenerParams params;
+
+	if (!ph_generation_listener(w->generation, open->name, &params))
+		return false;
+	if (open->listener != NULL) {
+		ph_listener_replace(open->listener, &params);
+		return true;
+	}
+	open->listener = ph_reactor_add_listener(w->runtime.reactor, open->fd, &params, error);
+	open->fd = -1;
+	return open->listener != NULL;
+}
+
+/* Is this address still in the config? */
+static bool
+is_configured(const Worker *w, const Open *open)
+{
+	PhSection *section =
+		ph_config_section(ph_generation_config(w->generation), "listener", open->name);
+	const PhListenerSettings *settings = section != NULL ? ph_section_listener(section) : NULL;
+
+	return settings != NULL && g_strv_contains(settings->address, open->address);
+}
+
+static bool
+use_sockets(Worker *w, GError **error)
+{
+	for (guint i = w->open->len; i > 0; i--) {
+		Open *open = &g_array_index(w->open, Open, i - 1);
+
+		if (!is_configured(w, open))
+			g_array_remove_index(w->open, i - 1);
+		else if (!use_socket(w, open, error))
+			return false;
+	}
+	return true;
+}
+
+static PhDuration
+drain_time(const Worker *w)
+{
+	return ph_config_server(ph_generation_config(w->generation))->drain;
+}
+
+/* --- what the supervisor says --------------------------------------------------------------- */
+
+static void
+go(Worker *w)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (ph_reactor_start(w->runtime.reactor, &error) && use_sockets(w, &error)) {
+		tell("ready", NULL);
+		return;
+	}
+	ph_log(PH_LOG_ERROR, "start-failed", "cannot serve", PH_LOG_FAILURE(error), PH_LOG_END);
+	w->exit_status = EXIT_BAD;
+	g_main_loop_quit(w->loop);
+}
+
+static void
+reload(Worker *w)
+{
+	g_autoptr(PhMistakes) mistakes = ph_mistakes_new(w->path);
+	PhGeneration *next = load_generation(w, mistakes);
+	PhGeneration *old = w->generation;
+	g_autoptr(GError) error = NULL;
+	g_autofree char *text = NULL;
+
+	if (next == NULL) {
+		text = ph_mistakes_text(mistakes);
+		tell("failed", text);
+		return;
+	}
+	log_warnings(mistakes);
+	w->generation = next;
+	if (!use_sockets(w, &error)) {
+		tell("failed", error != NULL ? error->message : "a listener is missing");
+		return;
+	}
+	for (guint i = 0; i < w->open->len; i++)
+		ph_listener_drain_old(g_array_index(w->open, Open, i).listener, drain_time(w));
+	ph_generation_unref(old);
+	text = g_strdup_printf("the same process goes on with generation %" G_GUINT64_FORMAT
+	                       "; open sessions keep the old config",
+	                       ph_generation_number(next));
+	tell("reloaded", text);
+}
+
+static void
+drained(void *user_data)
+{
+	g_main_loop_quit(user_data);
+}
+
+static void
+end(Worker *w, PhDuration within)
+{
+	if (w->is_ending && within.us > STOP_DRAIN_US)
+		return;
+	w->is_ending = true;
+	g_clear_pointer(&w->control, ph_control_free);
+	ph_reactor_drain(w->runtime.reactor, within, ph_wake_new_func(drained, w->loop));
+}
+
+static gboolean
+stop_now(gpointer user_data)
+{
+	end(user_data, (PhDuration){ STOP_DRAIN_US });
+	return G_SOURCE_CONTINUE;
+}
+
+/* --- what the control socket asks ----------------------------------------------------------- */
+
+static void
+control_status(bool as_text, GString *out, void *user_data)
+{
+	const Worker *w = user_data;
+	g_autoptr(GArray) listeners = g_array_new(FALSE, FALSE, sizeof(PhStatusListener));
+	PhStatusInput input = {
+		.generation = w->generation,
+		.listeners = listeners,
+		.runtime = &w->runtime,
+		.started_us = w->started_us,
+	};
+
+	for (guint i = 0; i < w->open->len; i++) {
+		const Open *open = &g_array_index(w->open, Open, i);
+		PhStatusListener listener = {
+			.name = open->name,
+			.address = open->where,
+			.port = open->port,
+			.sessions = ph_listener_sessions(open->listener),
+		};
+
+		g_array_append_val(listeners, listener);
+	}
+	ph_status_write(&input, as_text, out);
+}
+
+static bool
+control_reload(void *user_data)
+{
+	tell("reload", NULL);
+	return !((const Worker *) user_data)->is_ending;
+}
+
+static void
+control_stop(void *user_data)
+{
+	tell("stop", NULL);
+}
+
+static const PhControlTable control_table = {
+	.status = control_status,
+	.reload = control_reload,
+	.stop = control_stop,
+};
+
+static void
+take_control(Worker *w, PhMessage *message)
+{
+	g_clear_pointer(&w->control, ph_control_free);
+	if (message->fd >= 0)
+		w->control = ph_control_new(message->fd, &control_table, w);
+	message->fd = -1;
+}
+
+static void
+obey(Worker *w, PhMessage *message)
+{
+	if (ph_message_is(message, "listener"))
+		take_socket(w, message);
+	else if (ph_message_is(message, "control"))
+		take_control(w, message);
+	else if (ph_message_is(message, "go"))
+		go(w);
+	else if (ph_message_is(message, "reload"))
+		reload(w);
+	else if (ph_message_is(message, "result") && w->control != NULL)
+		ph_control_result(w->control, message->text);
+	else if (ph_message_is(message, "drain"))
+		end(w, drain_time(w));
+	else if (ph_message_is(message, "stop"))
+		end(w, (PhDuration){ STOP_DRAIN_US });
+	else if (ph_message_is(message, "ping"))
+		tell("pong", NULL);
+}
+
+static gboolean
+hear(gint fd, GIOCondition condition, gpointer user_data)
+{
+	Worker *w = user_data;
+	PhChannelResult result = PH_CHANNEL_MESSAGE;
+
+	while (result == PH_CHANNEL_MESSAGE) {
+		g_auto(PhMessage) message = { .fd = -1 };
+
+		result = ph_channel_receive(fd, &message);
+		if (result == PH_CHANNEL_MESSAGE)
+			obey(w, &message);
+	}
+	if (result == PH_CHANNEL_EMPTY)
+		return G_SOURCE_CONTINUE;
+	/* The supervisor is gone: nobody would start us again. */
+	end(w, (PhDuration){ STOP_DRAIN_US });
+	return G_SOURCE_REMOVE;
+}
+
+/* --- life ----------------------------------------------------------------------------------- */
+
+static const char *
+name_section(PhSection *section)
+{
+	return ph_section_name(section);
+}
+
+static void
+prepare_process(void)
+{
+	(void) signal(SIGPIPE, SIG_IGN);
+	(void) signal(SIGHUP, SIG_IGN);
+	(void) signal(SIGINT, SIG_IGN);
+	(void) umask(077);
+	ph_log_set_section_describer(name_section);
+	ph_call_set_hooks(ph_workers_enter_blocking, ph_workers_leave_blocking);
+}
+
+static bool
+make_runtime(Worker *w, const PhConfig *config, GError **error)
+{
+	const PhServerSettings *server = ph_config_server(config);
+	PhReactorParams params = {
+		.max_workers = (unsigned) server->workers,
+		.max_sessions = (size_t) server->max_connections,
+		.max_output = server->max_output_memory.octets,
+	};
+
+	w->runtime.has_main_loop = true;
+	w->runtime.backoff = ph_backoff_new(BACKOFF_FIRST, BACKOFF_MOST, BACKOFF_MEMORY);
+	w->runtime.partial = ph_partial_open(server->data, error);
+	if (w->runtime.partial == NULL)
+		return false;
+	w->runtime.reactor = ph_reactor_new(&params, error);
+	return w->runtime.reactor != NULL;
+}
+
+static int
+refuse(PhMistakes *mistakes)
+{
+	g_autofree char *text = ph_mistakes_text(mistakes);
+
+	(void) !write(STDERR_FILENO, text, strlen(text));
+	return PH_WORKER_BAD_CONFIG;
+}
+
+/* Returns: EXIT_GOOD, or the status to end with. */
+static int
+load(Worker *w)
+{
+	g_autoptr(PhMistakes) mistakes = ph_mistakes_new(w->path);
+	g_autoptr(PhConfig) config =
+		ph_config_load(w->path, ph_registry_source(w->registry), mistakes);
+	g_autoptr(GError) error = NULL;
+
+	if (config == NULL)
+		return refuse(mistakes);
+	(void) ph_log_open(ph_outline_log_sink(ph_config_server(config)->log),
+	                   ph_server_log_level(ph_config_server(config)));
+	if (!make_runtime(w, config, &error)) {
+		ph_mistakes_add(mistakes, 0, "%s", error->message);
+		return refuse(mistakes);
+	}
+	w->generation = ph_generation_new(&w->runtime, config, NULL, mistakes);
+	if (w->generation == NULL)
+		return refuse(mistakes);
+	log_warnings(mistakes);
+	return EXIT_GOOD;
+}
+
+static void
+serve(Worker *w)
+{
+	w->loop = g_main_loop_new(NULL, FALSE);
+	g_unix_fd_add(PH_SPAWN_CHANNEL_FD, G_IO_IN | G_IO_HUP, hear, w);
+	g_unix_signal_add(SIGTERM, stop_now, w);
+	tell("loaded", NULL);
+	g_main_loop_run(w->loop);
+}
+
+/* What hangs in a plugin is left behind; the process ends all the same. */
+static void
+finish(Worker *w)
+{
+	if (!ph_reactor_stop(w->runtime.reactor, (PhDuration){ STOP_GRACE_US })) {
+		ph_log(PH_LOG_WARNING, "stop-forced", "threads hang in a plugin", PH_LOG_END);
+		_exit(w->exit_status);
+	}
+	g_clear_pointer(&w->control, ph_control_free);
+	for (guint i = 0; i < w->open->len; i++)
+		g_clear_pointer(&g_array_index(w->open, Open, i).listener, ph_listener_close);
+	w->runtime.has_main_loop = false;
+	while (g_main_context_iteration(NULL, FALSE))
+		;
+	g_clear_pointer(&w->generation, ph_generation_unref);
+	g_array_unref(w->open);
+	ph_reactor_free(w->runtime.reactor);
+	ph_partial_free(w->runtime.partial);
+	ph_backoff_free(w->runtime.backoff);
+	ph_registry_free(w->registry);
+	g_main_loop_unref(w->loop);
+}
+
+int
+ph_worker_run(const char *config)
+{
+	Worker w = { .path = config, .started_us = ph_clock_us() };
+	int status = EXIT_GOOD;
+
+	prepare_process();
+	w.registry = ph_registry_new();
+	w.open = g_array_new(FALSE, FALSE, sizeof(Open));
+	g_array_set_clear_func(w.open, clear_open);
+	status = load(&w);
+	if (status != EXIT_GOOD)
+		return status;
+	ph_sandbox_enter();
+	serve(&w);
+	finish(&w);
+	return w.exit_status;
+}
