@@ -33,6 +33,8 @@ ph_lex_is_8bit(char c)
 static inline void
 ph_lex_skip(PhSlice *text, size_t n)
 {
+	if (n == 0) /* the text may have no data at all */
+		return;
 	text->data += n;
 	text->length -= n;
 }
