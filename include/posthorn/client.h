@@ -23,8 +23,8 @@ typedef enum {
 
 /* PhClientOptions: everything is copied. */
 typedef struct {
-	size_t size;          /* sizeof(PhClientOptions) */
-	const char *address;  /* "192.0.2.1", "2001:db8::1" or "unix:/path"; never a name */
+	size_t size;         /* sizeof(PhClientOptions) */
+	const char *address; /* "192.0.2.1", "2001:db8::1" or "unix:/path"; never a name */
 	uint16_t port;
 	uint32_t tls;         /* PhClientTls */
 	const char *tls_name; /* SNI and the name to verify (RFC 6125); NULL: no verification */

@@ -38,7 +38,9 @@ PH_PUBLIC PhContent *ph_content_new_take(char *data, size_t length);
 PH_PUBLIC PhContent *ph_content_new_file(int fd, uint64_t offset, uint64_t length);
 
 /* ph_content_new_custom: @table and @handle: (owned until free). @length: octets on the wire. */
-PH_PUBLIC PhContent *ph_content_new_custom(const PhContentTable *table, void *handle, uint64_t length);
+PH_PUBLIC PhContent *ph_content_new_custom(const PhContentTable *table,
+                                           void *handle,
+                                           uint64_t length);
 
 /* ph_content_new_range: part of another content, clamped to its end. */
 PH_PUBLIC PhContent *ph_content_new_range(PhContent *content, uint64_t offset, uint64_t length);
@@ -53,11 +55,8 @@ PH_PUBLIC void ph_content_unref(PhContent *content);
 PH_PUBLIC uint64_t ph_content_length(const PhContent *content);
 
 /* ph_content_read: as the table's read. Blocks: perhaps. */
-PH_PUBLIC ssize_t ph_content_read(PhContent *content,
-                                  uint64_t offset,
-                                  char *buffer,
-                                  size_t length,
-                                  GError **error);
+PH_PUBLIC ssize_t
+ph_content_read(PhContent *content, uint64_t offset, char *buffer, size_t length, GError **error);
 
 /* ph_content_peek: the octets without a copy when they lie in memory as one piece.
  * Returns: false when they do not; then use read. The slice lives as long as the content. */

@@ -36,7 +36,10 @@ struct PhDirectory {
 
 	/* create, destroy. Required. Thread: load / main. create may read files but must not
 	 * connect: the worker process starts later. Errors: stop the start. */
-	bool (*create)(PhSection *section, const void *settings, void **instance_out, GError **error);
+	bool (*create)(PhSection *section,
+	               const void *settings,
+	               void **instance_out,
+	               GError **error);
 	void (*destroy)(void *instance);
 
 	/* verify: is this secret the user's?
@@ -48,29 +51,51 @@ struct PhDirectory {
 	 * temporary failure; no attempt is counted).
 	 * [DIR-1] WRONG and UNKNOWN_USER take the same time for a hash of the same cost: use
 	 * ph_password_verify() with a NULL hash for unknown users. */
-	PhVerify (*verify)(void *instance, const char *user, const PhSecret *secret, PhIdentity **identity_out, GError **error);
+	PhVerify (*verify)(void *instance,
+	                   const char *user,
+	                   const PhSecret *secret,
+	                   PhIdentity **identity_out,
+	                   GError **error);
 
 	/* lookup: the user's identity, for delivery and after mechanisms that verify by themselves.
 	 * Returns: PH_VERIFY_OK, UNKNOWN_USER, DISABLED or ERROR. Required. Thread: worker. Blocks:
 	 * yes. [DIR-2] lookup and verify return the same canonical address. */
-	PhVerify (*lookup)(void *instance, const char *address, PhIdentity **identity_out, GError **error);
+	PhVerify (*lookup)(void *instance,
+	                   const char *address,
+	                   PhIdentity **identity_out,
+	                   GError **error);
 
-	/* secret: the stored form in @scheme, see ph_exchange_secret(). Optional. Blocks: yes. */
-	PhVerify (*secret)(void *instance, const char *user, const char *scheme, PhSecret **secret_out, GError **error);
+	/* secret: the stored form in @scheme, see ph_exchange_secret(). Optional. Thread: worker.
+	 * Blocks: yes. */
+	PhVerify (*secret)(void *instance,
+	                   const char *user,
+	                   const char *scheme,
+	                   PhSecret **secret_out,
+	                   GError **error);
 
 	/* expand: what an alias or list stands for, one address a call of @func.
-	 * Returns PH_VERIFY_OK, or UNKNOWN_USER when it is no alias. Optional. Blocks: yes. */
-	PhVerify (*expand)(void *instance, const char *address, PhListFunc func, void *user_data, GError **error);
+	 * Returns PH_VERIFY_OK, or UNKNOWN_USER when it is no alias. Optional. Thread: worker.
+	 * Blocks: yes. */
+	PhVerify (*expand)(void *instance,
+	                   const char *address,
+	                   PhListFunc func,
+	                   void *user_data,
+	                   GError **error);
 
-	/* list: every user's address, for tools. Optional. Blocks: yes. */
+	/* list: every user's address, for tools. Optional. Thread: worker. Blocks: yes. */
 	bool (*list)(void *instance, PhListFunc func, void *user_data, GError **error);
 
 	/* set: adds a user or changes the password. @hash: "{SCHEME}..." or crypt(3) form.
 	 * @create: true: EXISTS when known; false: NOT_FOUND when unknown. Durable on return.
 	 * Optional. Thread: worker. Blocks: yes. */
-	bool (*set)(void *instance, const char *address, const char *hash, bool create, GError **error);
+	bool (*set)(void *instance,
+	            const char *address,
+	            const char *hash,
+	            bool create,
+	            GError **error);
 
-	/* remove: NOT_FOUND when unknown. Durable on return. Optional. */
+	/* remove: NOT_FOUND when unknown. Durable on return. Optional. Thread: worker.
+	 * Blocks: yes. */
 	bool (*remove)(void *instance, const char *address, GError **error);
 };
 

@@ -28,10 +28,10 @@ typedef enum {
 
 /* PhVerdict: filled by the filter; allocated and zeroed by the core. */
 typedef struct {
-	uint32_t result;     /* PhFilterResult */
-	uint32_t smtp_code;  /* 0: the default of the result */
-	char status[16];     /* "5.7.1" or empty */
-	char text[480];      /* one line for the client, UTF-8; empty: a default */
+	uint32_t result;    /* PhFilterResult */
+	uint32_t smtp_code; /* 0: the default of the result */
+	char status[16];    /* "5.7.1" or empty */
+	char text[480];     /* one line for the client, UTF-8; empty: a default */
 } PhVerdict;
 
 /* PhStage: where a message is. */
@@ -41,8 +41,8 @@ typedef enum {
 	PH_STAGE_SENDER = 3,
 	PH_STAGE_RECIPIENT = 4, /* ph_mail_recipient() of the last index is asked about */
 	PH_STAGE_HEADER = 5,
-	PH_STAGE_MESSAGE = 6,   /* all octets are there */
-	PH_STAGE_DELIVERY = 7,  /* before the delivery to one recipient */
+	PH_STAGE_MESSAGE = 6,  /* all octets are there */
+	PH_STAGE_DELIVERY = 7, /* before the delivery to one recipient */
 } PhStage;
 
 struct PhFilter {
@@ -51,7 +51,10 @@ struct PhFilter {
 	uint32_t reserved;
 
 	/* create, destroy. Required. Thread: load / main. */
-	bool (*create)(PhSection *section, const void *settings, void **instance_out, GError **error);
+	bool (*create)(PhSection *section,
+	               const void *settings,
+	               void **instance_out,
+	               GError **error);
 	void (*destroy)(void *instance);
 
 	/* begin, end: state for one session's messages. Optional. Thread: session. */

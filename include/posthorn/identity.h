@@ -17,15 +17,16 @@ G_BEGIN_DECLS
 
 /* PhIdentityValues: what a directory knows. Hand it in with `size` set; everything is copied. */
 typedef struct {
-	size_t size;           /* sizeof(PhIdentityValues) */
-	const char *user;      /* local part, UTF-8, 1 to 255 octets, no NUL, no control character */
-	const char *domain;    /* lower case, "" for none */
+	size_t size;        /* sizeof(PhIdentityValues) */
+	const char *user;   /* local part, UTF-8, 1 to 255 octets, no NUL, no control character */
+	const char *domain; /* lower case, "" for none */
 	const char *full_name; /* (nullable) for VRFY and people */
 	const char *home;      /* (nullable) the {home} of templates */
 	uint64_t quota_octets; /* 0: no limit */
 	uint64_t quota_messages;
-	const char *const *groups;     /* (nullable) NULL-terminated */
-	const char *const *attributes; /* (nullable) NULL-terminated pairs: name, value, name, ... */
+	const char *const *groups; /* (nullable) NULL-terminated */
+	const char *const
+		*attributes; /* (nullable) NULL-terminated pairs: name, value, name, ... */
 } PhIdentityValues;
 
 /* Thread: any, for all. */

@@ -36,9 +36,11 @@ typedef struct {
 	int64_t number;
 } PhLogField;
 
-#define PH_LOG_TEXT(n, value)                                                                      \
-	((PhLogField){ (n), (value) != NULL ? (value) : "", (value) != NULL ? strlen(value) : 0, 0 })
-#define PH_LOG_SLICE(n, value)  ((PhLogField){ (n), (value).data != NULL ? (value).data : "", (value).length, 0 })
+#define PH_LOG_TEXT(n, value)                                                                    \
+	((PhLogField){ (n), (value) != NULL ? (value) : "", (value) != NULL ? strlen(value) : 0, \
+	               0 })
+#define PH_LOG_SLICE(n, value) \
+	((PhLogField){ (n), (value).data != NULL ? (value).data : "", (value).length, 0 })
 #define PH_LOG_NUMBER(n, value) ((PhLogField){ (n), NULL, 0, (int64_t) (value) })
 #define PH_LOG_FAILURE(e)       PH_LOG_TEXT("error", (e) != NULL ? (e)->message : "")
 #define PH_LOG_END              ((PhLogField){ NULL, NULL, 0, 0 })
@@ -53,12 +55,14 @@ PH_PUBLIC void ph_log_fields(PhSection *section,
                              const char *sentence,
                              const PhLogField *fields);
 
-#define ph_log(level, event, sentence, ...)                                                        \
+#define ph_log(level, event, sentence, ...) \
 	ph_log_fields(NULL, NULL, (level), (event), (sentence), (const PhLogField[]){ __VA_ARGS__ })
-#define ph_log_section(section, level, event, sentence, ...)                                       \
-	ph_log_fields((section), NULL, (level), (event), (sentence), (const PhLogField[]){ __VA_ARGS__ })
-#define ph_log_session(session, level, event, sentence, ...)                                       \
-	ph_log_fields(NULL, (session), (level), (event), (sentence), (const PhLogField[]){ __VA_ARGS__ })
+#define ph_log_section(section, level, event, sentence, ...)         \
+	ph_log_fields((section), NULL, (level), (event), (sentence), \
+	              (const PhLogField[]){ __VA_ARGS__ })
+#define ph_log_session(session, level, event, sentence, ...)         \
+	ph_log_fields(NULL, (session), (level), (event), (sentence), \
+	              (const PhLogField[]){ __VA_ARGS__ })
 
 /* ph_log_wants: is this level written at all? To avoid costly arguments. Thread: any. */
 PH_PUBLIC bool ph_log_wants(uint32_t level);

@@ -28,16 +28,17 @@
 G_BEGIN_DECLS
 
 typedef enum {
-	PH_LOGIN_CHALLENGE = 1,    /* send the challenge, then ph_login_answer() */
-	PH_LOGIN_WAIT = 2,         /* the session is parked by the service: return PH_WAIT */
-	PH_LOGIN_DONE = 3,         /* who it is: ph_login_identity() */
-	PH_LOGIN_FAILED = 4,       /* wrong: SMTP 535 5.7.8, IMAP NO [AUTHENTICATIONFAILED], POP3 [AUTH] */
-	PH_LOGIN_UNAVAILABLE = 5,  /* a directory is away: 454 4.7.0, NO [UNAVAILABLE], [SYS/TEMP] */
-	PH_LOGIN_DISABLED = 6,     /* account locked: told like FAILED, logged as what it is */
-	PH_LOGIN_NOT_OFFERED = 7,  /* no such mechanism here: 504 5.5.4, NO [CANNOT] */
-	PH_LOGIN_NEEDS_TLS = 8,    /* it would show a password: 538 5.7.11, NO [PRIVACYREQUIRED] */
-	PH_LOGIN_MALFORMED = 9,    /* the response breaks the mechanism's syntax: 501 5.5.2, BAD */
-	PH_LOGIN_TOO_MANY = 10,    /* this connection failed too often: say so and close */
+	PH_LOGIN_CHALLENGE = 1, /* send the challenge, then ph_login_answer() */
+	PH_LOGIN_WAIT = 2,      /* the session is parked by the service: return PH_WAIT */
+	PH_LOGIN_DONE = 3,      /* who it is: ph_login_identity() */
+	PH_LOGIN_FAILED =
+		4, /* wrong: SMTP 535 5.7.8, IMAP NO [AUTHENTICATIONFAILED], POP3 [AUTH] */
+	PH_LOGIN_UNAVAILABLE = 5, /* a directory is away: 454 4.7.0, NO [UNAVAILABLE], [SYS/TEMP] */
+	PH_LOGIN_DISABLED = 6,    /* account locked: told like FAILED, logged as what it is */
+	PH_LOGIN_NOT_OFFERED = 7, /* no such mechanism here: 504 5.5.4, NO [CANNOT] */
+	PH_LOGIN_NEEDS_TLS = 8,   /* it would show a password: 538 5.7.11, NO [PRIVACYREQUIRED] */
+	PH_LOGIN_MALFORMED = 9,   /* the response breaks the mechanism's syntax: 501 5.5.2, BAD */
+	PH_LOGIN_TOO_MANY = 10,   /* this connection failed too often: say so and close */
 } PhLoginOutcome;
 
 /* Thread: session, for all. */

@@ -17,10 +17,11 @@ G_BEGIN_DECLS
 
 /* PhMechanismFlags. */
 enum {
-	PH_MECHANISM_SHOWS_PASSWORD = 1U << 0,  /* refuse without TLS unless configured otherwise */
-	PH_MECHANISM_CLIENT_FIRST = 1U << 1,    /* the client speaks first: an initial response may come */
-	PH_MECHANISM_NEEDS_SECRET = 1U << 2,    /* needs a directory that offers `secret` */
-	PH_MECHANISM_NEEDS_BINDING = 1U << 3,   /* only on connections with channel binding */
+	PH_MECHANISM_SHOWS_PASSWORD = 1U << 0, /* refuse without TLS unless configured otherwise */
+	PH_MECHANISM_CLIENT_FIRST =
+		1U << 1, /* the client speaks first: an initial response may come */
+	PH_MECHANISM_NEEDS_SECRET = 1U << 2,      /* needs a directory that offers `secret` */
+	PH_MECHANISM_NEEDS_BINDING = 1U << 3,     /* only on connections with channel binding */
 	PH_MECHANISM_NEEDS_CERTIFICATE = 1U << 4, /* only when the client showed a certificate */
 };
 
@@ -46,7 +47,10 @@ struct PhMechanism {
 
 	/* create, destroy: one instance for each section; `[mechanism NAME]` is needed only when
 	 * there are options. Optional. Thread: load / main. */
-	bool (*create)(PhSection *section, const void *settings, void **instance_out, GError **error);
+	bool (*create)(PhSection *section,
+	               const void *settings,
+	               void **instance_out,
+	               GError **error);
 	void (*destroy)(void *instance);
 
 	/* begin: state of one exchange. Optional (a mechanism of one message needs none).
@@ -57,7 +61,11 @@ struct PhMechanism {
 	 * exchange without initial response. Required. Thread: worker, serial for one exchange.
 	 * Blocks: yes, in the ph_exchange functions. Errors: PH_STEP_ERROR with TEMPORARY: the
 	 * client is told to try later and nothing is counted against it. */
-	PhStep (*step)(void *instance, void *state, PhExchange *exchange, const PhSlice *response, GError **error);
+	PhStep (*step)(void *instance,
+	               void *state,
+	               PhExchange *exchange,
+	               const PhSlice *response,
+	               GError **error);
 
 	/* end: frees the state. Optional. Thread: worker. */
 	void (*end)(void *instance, void *state);
@@ -88,7 +96,10 @@ PH_PUBLIC PhSecret *ph_exchange_secret(PhExchange *exchange,
 
 /* ph_exchange_accept: the mechanism itself has proved that it is @user: looks the user up.
  * Returns like verify. Blocks: yes. */
-PH_PUBLIC PhStep ph_exchange_accept(PhExchange *exchange, PhSlice authzid, PhSlice user, GError **error);
+PH_PUBLIC PhStep ph_exchange_accept(PhExchange *exchange,
+                                    PhSlice authzid,
+                                    PhSlice user,
+                                    GError **error);
 
 /* ph_exchange_binding: channel binding octets of the connection; false when there is none. */
 PH_PUBLIC bool ph_exchange_binding(PhExchange *exchange, const char *type, GByteArray *out);

@@ -42,7 +42,10 @@ struct PhProtocol {
 	/* create: an instance for one listener section.
 	 * @settings: (borrowed for the life of the instance) as the rows describe.
 	 * Required. Thread: load. Blocks: briefly. Errors: stop the start, with the section's line. */
-	bool (*create)(PhSection *section, const void *settings, void **instance_out, GError **error);
+	bool (*create)(PhSection *section,
+	               const void *settings,
+	               void **instance_out,
+	               GError **error);
 
 	/* destroy: no session uses it any more. Required. Thread: main. */
 	void (*destroy)(void *instance);

@@ -16,21 +16,22 @@ G_BEGIN_DECLS
 
 typedef enum {
 	PH_SEARCH_ALL = 1,
-	PH_SEARCH_AND = 2,      /* children */
-	PH_SEARCH_OR = 3,       /* children */
-	PH_SEARCH_NOT = 4,      /* one child */
-	PH_SEARCH_NUMBERS = 5,  /* set: sequence numbers */
-	PH_SEARCH_UIDS = 6,     /* set */
-	PH_SEARCH_FLAGS = 7,    /* bits: all of these PH_FLAG_* are set */
+	PH_SEARCH_AND = 2,     /* children */
+	PH_SEARCH_OR = 3,      /* children */
+	PH_SEARCH_NOT = 4,     /* one child */
+	PH_SEARCH_NUMBERS = 5, /* set: sequence numbers */
+	PH_SEARCH_UIDS = 6,    /* set */
+	PH_SEARCH_FLAGS = 7,   /* bits: all of these PH_FLAG_* are set */
 	PH_SEARCH_RECENT = 8,
-	PH_SEARCH_KEYWORD = 9,  /* text */
-	PH_SEARCH_BEFORE = 10,  /* internal date; date: 00:00 of that day in the message's own zone */
+	PH_SEARCH_KEYWORD = 9, /* text */
+	PH_SEARCH_BEFORE =
+		10, /* internal date; date: 00:00 of that day in the message's own zone */
 	PH_SEARCH_ON = 11,
 	PH_SEARCH_SINCE = 12,
 	PH_SEARCH_SENT_BEFORE = 13, /* the Date: field, its day, zone disregarded */
 	PH_SEARCH_SENT_ON = 14,
 	PH_SEARCH_SENT_SINCE = 15,
-	PH_SEARCH_LARGER = 16,  /* number */
+	PH_SEARCH_LARGER = 16, /* number */
 	PH_SEARCH_SMALLER = 17,
 	PH_SEARCH_MODSEQ = 18,  /* number: change >= it */
 	PH_SEARCH_HEADER = 19,  /* name, text; empty text: the field is there */
@@ -41,6 +42,7 @@ typedef enum {
 } PhSearchKeyKind;
 
 typedef struct PhSearchKey PhSearchKey;
+
 struct PhSearchKey {
 	uint32_t kind;
 	uint32_t bits;
@@ -70,7 +72,10 @@ PH_PUBLIC PhSearch *ph_search_new(PhView *view, const PhSearchKey *key);
 
 /* ph_search_step: goes on until done or ph_session_should_yield(@session). @session: (nullable).
  * Returns: true when done, or failed with @error set (then *failed_out). Blocks: yes. */
-PH_PUBLIC bool ph_search_step(PhSearch *search, PhSession *session, bool *failed_out, GError **error);
+PH_PUBLIC bool ph_search_step(PhSearch *search,
+                              PhSession *session,
+                              bool *failed_out,
+                              GError **error);
 
 /* ph_search_result: matching messages as sequence numbers, ascending (borrowed).
  * ph_search_highest_change: over the matches (RFC 7162). */
@@ -100,7 +105,10 @@ typedef struct {
 typedef struct PhSort PhSort;
 
 /* ph_sort_new: sorts the messages of @numbers. Up to 16 keys, copied. Step as with search. */
-PH_PUBLIC PhSort *ph_sort_new(PhView *view, const PhUidSet *numbers, const PhSortKey *keys, size_t n);
+PH_PUBLIC PhSort *ph_sort_new(PhView *view,
+                              const PhUidSet *numbers,
+                              const PhSortKey *keys,
+                              size_t n);
 PH_PUBLIC bool ph_sort_step(PhSort *sort, PhSession *session, bool *failed_out, GError **error);
 
 /* ph_sort_result: sequence numbers in order (borrowed). */
@@ -117,7 +125,10 @@ typedef struct PhThreads PhThreads;
 /* ph_threads_new: @numbers: (borrowed) the messages to thread. Work is done by steps.
  * ph_threads_step: goes on for a few milliseconds. Returns: true when it is done or failed. */
 PH_PUBLIC PhThreads *ph_threads_new(PhView *view, const PhUidSet *numbers, uint32_t method);
-PH_PUBLIC bool ph_threads_step(PhThreads *threads, PhSession *session, bool *failed_out, GError **error);
+PH_PUBLIC bool ph_threads_step(PhThreads *threads,
+                               PhSession *session,
+                               bool *failed_out,
+                               GError **error);
 
 /* ph_threads_append: the answer's text "(1)(2 3 (4)(5))" to @out; @uids: uids instead of numbers. */
 PH_PUBLIC void ph_threads_append(const PhThreads *threads, bool uids, GString *out);

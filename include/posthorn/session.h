@@ -55,6 +55,7 @@ enum {
 	PH_FLAW_8BIT = 1U << 3,
 	PH_FLAW_LONG_LINE = 1U << 4, /* more than 998 octets before CRLF (RFC 5321 4.5.3.1.6) */
 };
+
 PH_PUBLIC uint32_t ph_session_data_flaws(const PhSession *session);
 
 /* ph_session_scan_flaws: adds the flaws of one more piece to a running @state (start with 0; its
@@ -109,6 +110,7 @@ typedef struct {
 	uint64_t slot;
 	uint64_t generation;
 } PhSessionRef;
+
 PH_PUBLIC PhSessionRef ph_session_ref(const PhSession *session);
 PH_PUBLIC void ph_session_notify(PhSessionRef ref);
 
