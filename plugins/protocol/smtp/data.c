@@ -134,11 +134,12 @@ refuse_content(PhSession *session)
 	Client *client = ph_session_data(session);
 	const char *text = verdict_reply(client->verdict);
 
-	if (client->envelope != NULL)
-		ph_log_session(session, PH_LOG_INFO, "refused", "content refused",
-		               PH_LOG_TEXT("id", ph_mail_id(client->envelope->mail)),
-		               PH_LOG_TEXT("from", ph_mail_sender(client->envelope->mail)),
-		               PH_LOG_TEXT("reply", text), PH_LOG_END);
+	if (client->verdict == VERDICT_ORDER)
+		return smtp_refuse(session, text);
+	ph_log_session(session, PH_LOG_INFO, "refused", "content refused",
+	               PH_LOG_TEXT("id", ph_mail_id(client->envelope->mail)),
+	               PH_LOG_TEXT("from", ph_mail_sender(client->envelope->mail)),
+	               PH_LOG_TEXT("reply", text), PH_LOG_END);
 	smtp_drop_envelope(session);
 	return smtp_refuse(session, text);
 }
@@ -164,7 +165,7 @@ smtp_content(PhSession *session, PhSlice piece, bool final)
 
 	if (client->verdict == VERDICT_GOOD && piece.length > 0)
 		keep(session, piece);
-	if (is_chunk && envelope != NULL)
+	if (is_chunk && client->verdict == VERDICT_GOOD)
 		envelope->flaws =
 			ph_session_scan_flaws(envelope->flaws, piece, final && client->is_last);
 	if (!final)
