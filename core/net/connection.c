@@ -9,17 +9,35 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include <posthorn/error.h>
+#include "net/session.h"
 
-#include "net/stages.h"
-
+#include <errno.h>
+#include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 enum {
+	linger_us = 2 * 1000 * 1000,
+	linger_octets = 256 * 1024,
 	goodbye_us = 10 * 1000 * 1000,  /* without progress, to take the last answer */
 	stalled_us = 300 * 1000 * 1000, /* a peer that does not read (RFC 5321 section 4.5.3.2) */
 	moves_a_look = 8,               /* the clock is read after so many moves */
 };
+
+/* Move: what one move says about the turn. */
+typedef enum {
+	ON,    /* go on */
+	PAUSE, /* nothing to do before something happens */
+	YIELD, /* others have their turn */
+	END,   /* the session is dead */
+} Move;
+
+static const PhProtocol *
+protocol_of(const PhSession *session)
+{
+	return session->endpoint->params.protocol;
+}
 
 static bool
 slice_is_over(PhSession *session)
@@ -27,17 +45,17 @@ slice_is_over(PhSession *session)
 	return ph_net_now_us() - session->turn_us >= PH_SESSION_STEP_US;
 }
 
-PhMove
-ph_connection_die(PhSession *session)
+static Move
+die(PhSession *session)
 {
 	session->stage = PH_STAGE_DEAD;
-	return PH_MOVE_END;
+	return END;
 }
 
 /* --- what callbacks return --- */
 
-void
-ph_connection_enter_closing(PhSession *session)
+static void
+enter_closing(PhSession *session)
 {
 	session->stage = PH_STAGE_CLOSING;
 	session->parked = false;
@@ -47,48 +65,46 @@ ph_connection_enter_closing(PhSession *session)
 	session->stage_us = session->turn_us + goodbye_us;
 }
 
-static PhMove
+static Move
 follow(PhSession *session, PhNext next)
 {
 	session->more = false;
 	if (session->output.broken)
-		return ph_connection_die(session);
+		return die(session);
 	switch (next) {
 	case PH_DONE:
 		session->parked = false;
-		return PH_MOVE_ON;
+		return ON;
 	case PH_WAIT:
-		return PH_MOVE_ON;
+		return ON;
 	case PH_MORE:
 		session->parked = false;
-		session->more = ph_connection_protocol(session)->step != NULL;
-		return PH_MOVE_ON;
+		session->more = protocol_of(session)->step != NULL;
+		return ON;
 	case PH_CLOSE:
-		session->own_end = true;
-		ph_connection_enter_closing(session);
-		return PH_MOVE_ON;
+		enter_closing(session);
+		return ON;
 	case PH_ABORT:
 		break;
 	}
-	session->own_end = true;
 	session->cut = true;
-	return ph_connection_die(session);
+	return die(session);
 }
 
-PhMove
-ph_connection_call(PhSession *session, PhNext (*callback)(PhSession *))
+static Move
+call(PhSession *session, PhNext (*callback)(PhSession *))
 {
 	return follow(session, callback(session));
 }
 
 /* A callback beside what is under way: PH_DONE leaves that as it is. */
-static PhMove
+static Move
 interject(PhSession *session, PhNext (*callback)(PhSession *))
 {
 	bool parked = session->parked;
 	bool more = session->more;
 	PhNext next = callback(session);
-	PhMove move = PH_MOVE_ON;
+	Move move = ON;
 
 	if (next == PH_WAIT || next == PH_MORE)
 		return follow(session, next);
@@ -127,20 +143,20 @@ flush(PhSession *session)
 	return result;
 }
 
-PhMove
-ph_connection_flush(PhSession *session)
+static Move
+flush_all(PhSession *session)
 {
 	switch (flush(session)) {
 	case PH_FLUSH_DONE:
-		return PH_MOVE_ON;
+		return ON;
 	case PH_FLUSH_BLOCKED:
-		return PH_MOVE_PAUSE;
+		return PAUSE;
 	case PH_FLUSH_TURN:
-		return PH_MOVE_YIELD;
+		return YIELD;
 	case PH_FLUSH_FAILED:
 		break;
 	}
-	return ph_connection_die(session);
+	return die(session);
 }
 
 /* --- receiving --- */
@@ -158,7 +174,7 @@ extend_deadline(PhSession *session, size_t n)
 	session->deadline_us = MIN(session->deadline_us, now + session->period_us);
 }
 
-static PhMove
+static Move
 take_read(PhSession *session, ssize_t n, size_t room)
 {
 	session->read_wants_write = false;
@@ -166,22 +182,22 @@ take_read(PhSession *session, ssize_t n, size_t room)
 		session->input.end += (uint32_t) n;
 		session->readable = (size_t) n == room || ph_stream_pending(session->stream) > 0;
 		extend_deadline(session, (size_t) n);
-		return PH_MOVE_ON;
+		return ON;
 	}
 	session->readable = false;
 	if (n == PH_STREAM_EOF) {
 		session->ended = true;
-		return PH_MOVE_ON;
+		return ON;
 	}
 	if (n == PH_STREAM_FAILED) {
 		session->cut = true;
-		return ph_connection_die(session);
+		return die(session);
 	}
 	session->read_wants_write = n == PH_STREAM_WANT_WRITE;
-	return PH_MOVE_PAUSE;
+	return PAUSE;
 }
 
-static PhMove
+static Move
 read_more(PhSession *session)
 {
 	size_t room = 0;
@@ -190,22 +206,22 @@ read_more(PhSession *session)
 	return take_read(session, ph_stream_read(session->stream, at, room), room);
 }
 
-static PhMove
+static Move
 deliver(PhSession *session, const PhFrame *frame)
 {
-	const PhProtocol *protocol = ph_connection_protocol(session);
+	const PhProtocol *protocol = protocol_of(session);
 
 	if (frame->kind == PH_FRAME_FLOOD)
-		return ph_connection_die(session);
+		return die(session);
 	if (frame->kind == PH_FRAME_LINE)
 		return follow(session, protocol->line(session, frame->slice, frame->flaws));
 	if (protocol->octets == NULL)
-		return ph_connection_die(session);
+		return die(session);
 	return follow(session, protocol->octets(session, frame->slice, frame->final));
 }
 
 /* Cuts and delivers one frame, or reads. */
-static PhMove
+static Move
 take_input(PhSession *session)
 {
 	PhInput *input = &session->input;
@@ -219,10 +235,65 @@ take_input(PhSession *session)
 	if (frame.kind != PH_FRAME_NONE)
 		return deliver(session, &frame);
 	if (session->ended) {
-		ph_connection_enter_closing(session);
-		return PH_MOVE_ON;
+		enter_closing(session);
+		return ON;
 	}
-	return session->readable ? read_more(session) : PH_MOVE_PAUSE;
+	return session->readable ? read_more(session) : PAUSE;
+}
+
+/* --- STARTTLS --- */
+
+static Move
+begin_tls(PhSession *session)
+{
+	const PhListenerParams *params = &session->endpoint->params;
+	PhStream *stream = NULL;
+	Move move = ON;
+
+	if (session->input.end > session->input.start) {
+		session->cut = true;
+		return die(session);
+	}
+	move = flush_all(session);
+	if (move != ON)
+		return move;
+	session->start_tls = false;
+	if (params->tls_stream_new != NULL)
+		stream = params->tls_stream_new(params->tls, session->plain.fd);
+	if (stream == NULL)
+		return die(session);
+	session->stream->table->free(session->stream);
+	session->stream = stream;
+	session->stage = PH_STAGE_HANDSHAKE;
+	session->stage_us = ph_net_now_us() + (int64_t) params->handshake_timeout.us;
+	session->readable = true;
+	return ON;
+}
+
+static Move
+shake_hands(PhSession *session)
+{
+	const PhProtocol *protocol = protocol_of(session);
+	int result = ph_stream_handshake(session->stream);
+
+	session->read_wants_write = result == PH_STREAM_WANT_WRITE;
+	if (result == PH_STREAM_WANT_READ || result == PH_STREAM_WANT_WRITE)
+		return PAUSE;
+	if (result != 1) {
+		session->cut = true;
+		if (session->stream->table->failure != NULL && session->failure == NULL)
+			(void) session->stream->table->failure(session->stream, &session->failure);
+		return die(session);
+	}
+	session->tls = true;
+	session->stage_us = 0;
+	session->readable = true;
+	if (!session->opened) {
+		session->stage = PH_STAGE_OPENING;
+		return ON;
+	}
+	session->stage = PH_STAGE_OPEN;
+	return protocol->tls_started != NULL ? call(session, protocol->tls_started) : ON;
 }
 
 /* --- the open session --- */
@@ -233,15 +304,15 @@ at_boundary(const PhSession *session)
 	return !session->parked && !session->more && !ph_framing_in_body(&session->framing);
 }
 
-static PhMove
+static Move
 time_out(PhSession *session)
 {
-	const PhProtocol *protocol = ph_connection_protocol(session);
+	const PhProtocol *protocol = protocol_of(session);
 
 	session->deadline_us = 0;
 	if (protocol->timeout == NULL) {
-		ph_connection_enter_closing(session);
-		return PH_MOVE_ON;
+		enter_closing(session);
+		return ON;
 	}
 	return interject(session, protocol->timeout);
 }
@@ -256,17 +327,17 @@ take_event(PhSession *session, uint32_t bit)
 }
 
 /* Looks which of the times has come. */
-static PhMove
+static Move
 look_at_times(PhSession *session)
 {
 	int64_t now = ph_net_now_us();
 
 	if (session->output_us != 0 && session->output_us <= now) {
 		session->cut = true;
-		return ph_connection_die(session);
+		return die(session);
 	}
 	if (session->stage_us != 0 && session->stage_us <= now)
-		return ph_connection_die(session);
+		return die(session);
 	if (session->delay_us != 0 && session->delay_us <= now) {
 		session->delay_us = 0;
 		session->woken = true;
@@ -274,89 +345,183 @@ look_at_times(PhSession *session)
 	if (session->stage == PH_STAGE_OPEN && session->deadline_us != 0
 	    && session->deadline_us <= now)
 		return time_out(session);
-	return PH_MOVE_ON;
+	return ON;
 }
 
-static PhMove
+static Move
 be_parked(PhSession *session)
 {
-	const PhProtocol *protocol = ph_connection_protocol(session);
+	const PhProtocol *protocol = protocol_of(session);
 
 	if (take_event(session, PH_BIT_WAKE))
 		session->woken = true;
 	if (!session->woken)
-		return PH_MOVE_PAUSE;
+		return PAUSE;
 	session->woken = false;
 	session->parked = false;
 	session->delay_us = 0;
 	if (protocol->resumed == NULL)
-		return PH_MOVE_ON;
-	return ph_connection_call(session, protocol->resumed);
+		return ON;
+	return call(session, protocol->resumed);
 }
 
-static PhMove
+static Move
 be_drained(PhSession *session)
 {
-	const PhProtocol *protocol = ph_connection_protocol(session);
+	const PhProtocol *protocol = protocol_of(session);
 
 	session->drain_asked = true;
 	if (protocol->drain != NULL)
-		return ph_connection_call(session, protocol->drain);
-	ph_connection_enter_closing(session);
-	return PH_MOVE_ON;
+		return call(session, protocol->drain);
+	enter_closing(session);
+	return ON;
 }
 
-static PhMove
+static Move
 be_open(PhSession *session)
 {
-	const PhProtocol *protocol = ph_connection_protocol(session);
+	const PhProtocol *protocol = protocol_of(session);
 
 	if (session->parked)
 		return be_parked(session);
 	if (ph_output_full(&session->output, session->scratch)) {
-		PhMove move = ph_connection_flush(session);
+		Move move = flush_all(session);
 
-		if (move == PH_MOVE_PAUSE && !ph_output_full(&session->output, session->scratch))
-			move = PH_MOVE_ON;
-		if (move != PH_MOVE_ON)
+		if (move == PAUSE && !ph_output_full(&session->output, session->scratch))
+			move = ON;
+		if (move != ON)
 			return move;
 	}
 	if (session->start_tls)
-		return ph_stage_start_tls(session);
+		return begin_tls(session);
 	if (session->more)
-		return slice_is_over(session) ? PH_MOVE_YIELD
-		                              : ph_connection_call(session, protocol->step);
+		return slice_is_over(session) ? YIELD : call(session, protocol->step);
 	if (at_boundary(session) && take_event(session, PH_BIT_NOTIFY))
-		return protocol->notified != NULL ? ph_connection_call(session, protocol->notified)
-		                                  : PH_MOVE_ON;
+		return protocol->notified != NULL ? call(session, protocol->notified) : ON;
 	if (session->draining && !session->drain_asked && at_boundary(session)
 	    && session->input.start == session->input.end)
 		return be_drained(session);
 	return take_input(session);
 }
 
-static PhMove
+static bool
+came_early(PhSession *session)
+{
+	char octet = 0;
+
+	if ((protocol_of(session)->needs & PH_SPEAKS_FIRST) == 0)
+		return false;
+	if (ph_stream_pending(session->stream) > 0)
+		return true;
+	if (session->plain.fd < 0 || session->tls)
+		return false;
+	return recv(session->plain.fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+}
+
+static Move
+open_session(PhSession *session)
+{
+	const PhProtocol *protocol = protocol_of(session);
+	Move move = ON;
+
+	session->early = came_early(session);
+	session->opened = true;
+	session->stage_us = 0;
+	move = call(session, protocol->opened);
+	if (session->stage != PH_STAGE_OPENING)
+		return move;
+	session->stage = PH_STAGE_OPEN;
+	if (session->early)
+		enter_closing(session);
+	return move;
+}
+
+/* --- the end --- */
+
+static bool
+has_unread(PhSession *session)
+{
+	int unread = 0;
+
+	if (session->ended || session->plain.fd < 0)
+		return false;
+	if (session->input.end > session->input.start || session->framing.skipping
+	    || ph_framing_in_body(&session->framing))
+		return true;
+	return ioctl(session->plain.fd, FIONREAD, &unread) == 0 && unread > 0;
+}
+
+/* Closing a socket with unread input would destroy the answer under way: end our side, read on. */
+static Move
+close_down(PhSession *session)
+{
+	Move move = flush_all(session);
+
+	if (move != ON)
+		return move;
+	(void) ph_stream_shutdown(session->stream);
+	if (!has_unread(session))
+		return die(session);
+	(void) shutdown(session->plain.fd, SHUT_WR);
+	session->stage = PH_STAGE_LINGER;
+	session->stage_us = ph_net_now_us() + linger_us;
+	session->readable = true;
+	return ON;
+}
+
+static Move
+linger(PhSession *session)
+{
+	ssize_t n = 0;
+
+	for (size_t total = 0; total < linger_octets; total += (size_t) n) {
+		n = recv(session->plain.fd, session->scratch->in, sizeof session->scratch->in, 0);
+		if (n < 0 && errno == EAGAIN)
+			return PAUSE;
+		if (n <= 0)
+			break;
+	}
+	return die(session);
+}
+
+static Move
 move_on(PhSession *session)
 {
 	switch ((PhStage) session->stage) {
 	case PH_STAGE_CONNECTING:
-		return ph_stage_connect(session);
 	case PH_STAGE_PROXY:
-		return ph_stage_proxy(session);
+		return die(session);
 	case PH_STAGE_HANDSHAKE:
-		return ph_stage_handshake(session);
+		return shake_hands(session);
 	case PH_STAGE_OPENING:
-		return ph_stage_open(session);
+		return open_session(session);
 	case PH_STAGE_OPEN:
 		return be_open(session);
 	case PH_STAGE_CLOSING:
-		return ph_stage_close(session);
+		return close_down(session);
 	case PH_STAGE_LINGER:
-		return ph_stage_linger(session);
+		return linger(session);
 	case PH_STAGE_DEAD:
 		break;
 	}
-	return PH_MOVE_END;
+	return END;
+}
+
+void
+ph_connection_begin(PhSession *session)
+{
+	const PhListenerParams *params = &session->endpoint->params;
+
+	if (params->tls_mode != PH_TLS_IMPLICIT || params->tls_stream_new == NULL)
+		return;
+	session->stream = params->tls_stream_new(params->tls, session->plain.fd);
+	if (session->stream == NULL) {
+		session->stream = &session->plain;
+		session->stage = PH_STAGE_DEAD;
+		return;
+	}
+	session->stage = PH_STAGE_HANDSHAKE;
+	session->stage_us = ph_net_now_us() + (int64_t) params->handshake_timeout.us;
 }
 
 /* --- the turn --- */
@@ -369,10 +534,8 @@ take_bits(PhSession *session, uint32_t bits)
 		session->armed = 0;
 	if (take_event(session, PH_BIT_IN))
 		session->readable = true;
-	if (take_event(session, PH_BIT_OUT)) {
-		session->readable = session->readable || session->read_wants_write;
-		session->connected = true;
-	}
+	if (take_event(session, PH_BIT_OUT) && session->read_wants_write)
+		session->readable = true;
 	if (take_event(session, PH_BIT_HALF))
 		session->half = true;
 	if (take_event(session, PH_BIT_DRAIN))
@@ -380,7 +543,6 @@ take_bits(PhSession *session, uint32_t bits)
 	if (take_event(session, PH_BIT_GONE)) {
 		atomic_store_explicit(&session->cancelled, true, memory_order_relaxed);
 		session->readable = true;
-		session->connected = true;
 		session->gone = true;
 	}
 	if (take_event(session, PH_BIT_ABORT)) {
@@ -391,22 +553,22 @@ take_bits(PhSession *session, uint32_t bits)
 	(void) take_event(session, PH_BIT_GO);
 }
 
-static PhMove
+static Move
 move_until_pause(PhSession *session)
 {
 	unsigned moves = 0;
-	PhMove move = PH_MOVE_ON;
+	Move move = ON;
 
-	while (move == PH_MOVE_ON) {
+	while (move == ON) {
 		take_bits(session, ph_slot_take(session->slot));
 		if (take_event(session, PH_BIT_DUE))
 			move = look_at_times(session);
-		if (move == PH_MOVE_ON)
+		if (move == ON)
 			move = move_on(session);
-		if (move == PH_MOVE_ON && ++moves % moves_a_look == 0 && slice_is_over(session))
-			move = PH_MOVE_YIELD;
+		if (move == ON && ++moves % moves_a_look == 0 && slice_is_over(session))
+			move = YIELD;
 	}
-	return session->stage == PH_STAGE_DEAD ? PH_MOVE_END : move;
+	return session->stage == PH_STAGE_DEAD ? END : move;
 }
 
 static uint32_t
@@ -419,9 +581,7 @@ events_to_arm(const PhSession *session)
 		reads = false;
 	if (session->stage == PH_STAGE_CLOSING)
 		reads = false;
-	if (session->stage == PH_STAGE_CONNECTING)
-		events |= EPOLLOUT;
-	else if (reads)
+	if (reads)
 		events |= session->read_wants_write ? EPOLLOUT : EPOLLIN;
 	else if (!session->ended && !session->half)
 		events |= EPOLLRDHUP;
@@ -464,16 +624,6 @@ arm(PhSession *session)
 }
 
 static void
-tell_client(PhSession *session)
-{
-	if (session->failure == NULL && !session->own_end)
-		g_set_error(&session->failure, PH_ERROR, PH_ERROR_TEMPORARY,
-		            "connection to '%s' %s", session->peer_text,
-		            session->ended ? "was ended by the peer" : "was lost or timed out");
-	session->endpoint->client_closed(session, session->own_end ? NULL : session->failure);
-}
-
-static void
 finish(PhSession *session)
 {
 	PhHome *home = atomic_load_explicit(&session->slot->home, memory_order_relaxed);
@@ -482,40 +632,40 @@ finish(PhSession *session)
 		(void) flush(session);
 	session->scratch->out_used = 0;
 	if (session->client)
-		tell_client(session);
+		session->endpoint->client_closed(session, session->failure);
 	else if (session->opened)
-		ph_connection_protocol(session)->closed(session);
+		protocol_of(session)->closed(session);
 	ph_input_close(&session->input, session->scratch);
 	home->gone(home, session);
 	ph_session_free(session);
 }
 
 /* One pass: moves, sends, arms. END: freed. PAUSE: armed. YIELD: wants its next turn. */
-static PhMove
+static Move
 pass(PhSession *session)
 {
-	PhMove move = move_until_pause(session);
+	Move move = move_until_pause(session);
 	PhFlush sent = PH_FLUSH_DONE;
 
-	if (move == PH_MOVE_END)
-		return PH_MOVE_END;
+	if (move == END)
+		return END;
 	sent = ph_output_pending(&session->output, session->scratch) > 0 ? flush(session)
 	                                                                 : PH_FLUSH_DONE;
 	if (sent == PH_FLUSH_FAILED)
-		return PH_MOVE_END;
+		return END;
 	if (sent == PH_FLUSH_TURN)
-		move = PH_MOVE_YIELD;
+		move = YIELD;
 	set_due(session);
-	if (move == PH_MOVE_YIELD)
-		return PH_MOVE_YIELD;
-	return arm(session) ? PH_MOVE_PAUSE : PH_MOVE_END;
+	if (move == YIELD)
+		return YIELD;
+	return arm(session) ? PAUSE : END;
 }
 
 bool
 ph_connection_run(PhSession *session, uint32_t bits, PhScratch *scratch)
 {
 	PhSlot *slot = session->slot;
-	PhMove move = PH_MOVE_ON;
+	Move move = ON;
 
 	session->scratch = scratch;
 	session->turn_us = ph_net_now_us();
@@ -524,17 +674,17 @@ ph_connection_run(PhSession *session, uint32_t bits, PhScratch *scratch)
 	take_bits(session, bits);
 	do {
 		move = pass(session);
-		if (move == PH_MOVE_END) {
+		if (move == END) {
 			finish(session);
 			return false;
 		}
-		if (move == PH_MOVE_PAUSE && ph_slot_peek(slot) == PH_BIT_RUNNING)
+		if (move == PAUSE && ph_slot_peek(slot) == PH_BIT_RUNNING)
 			break;
-	} while (move == PH_MOVE_PAUSE);
+	} while (move == PAUSE);
 	ph_input_close(&session->input, scratch);
 	session->scratch = NULL;
-	if (move == PH_MOVE_YIELD || !ph_slot_finish(slot))
-		ph_slot_requeue(slot, move == PH_MOVE_YIELD ? PH_BIT_GO : 0);
+	if (move == YIELD || !ph_slot_finish(slot))
+		ph_slot_requeue(slot, move == YIELD ? PH_BIT_GO : 0);
 	return true;
 }
 
