@@ -19,10 +19,6 @@
 
 #include <string.h>
 
-enum {
-	LOGIN_FAILURES_MAX = 10 /* of one connection */
-};
-
 typedef struct {
 	PhSection *section; /* borrowed from the config */
 	PhLoginParams login;
@@ -145,7 +141,8 @@ make_login(const PhGeneration *generation, Listener *listener, const PhListenerS
 		.mechanisms = settings->mechanisms,
 		.backoff = generation->runtime->backoff,
 		.plaintext = settings->plaintext_auth,
-		.max_failures = LOGIN_FAILURES_MAX,
+		.max_failures =
+			(uint32_t) ph_config_server(generation->config)->login_failures,
 	};
 	listener->services.login = ph_login_service_new(&listener->login);
 }

@@ -393,7 +393,8 @@ make_runtime(Worker *w, const PhConfig *config, GError **error)
 	};
 
 	w->runtime.has_main_loop = true;
-	w->runtime.backoff = ph_backoff_new(BACKOFF_FIRST, BACKOFF_MOST, BACKOFF_MEMORY);
+	w->runtime.backoff =
+		ph_backoff_new(server->login_delay, server->login_delay_max, BACKOFF_MEMORY);
 	w->runtime.partial = ph_partial_open(server->data, error);
 	if (w->runtime.partial == NULL)
 		return false;

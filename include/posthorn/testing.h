@@ -105,7 +105,30 @@ PH_PUBLIC bool ph_test_transcript_run(const char *file,
                                       void *user_data,
                                       GError **error);
 
+/* PhTestServer: everything that a config brings to life, without sockets: plugins, stores, router,
+ * logins (failures are answered at once). The addresses of its listeners are not opened. */
+typedef struct PhTestServer PhTestServer;
+
+/* ph_test_server_new: @config_text: (borrowed) a whole config file. @folder: (borrowed) relative
+ * paths are below it. Returns: (owned); NULL with INVALID and every mistake, a line each. */
+PH_PUBLIC PhTestServer *ph_test_server_new(const char *config_text,
+                                           const char *folder,
+                                           GError **error);
+
+/* ph_test_server_free: all of its sessions must have been freed. */
+PH_PUBLIC void ph_test_server_free(PhTestServer *server);
+
+/* ph_test_server_connect: a PhTestConnectFunc with the server as its data: a session of the
+ * listener whose name @name begins with ("imap2" of [listener imap]), of the first one for "". */
+PH_PUBLIC PhTestSession *ph_test_server_connect(const char *name, void *server, GError **error);
+
+/* ph_test_server_section: (borrowed, nullable) "store" and "mail" for [store mail]. */
+PH_PUBLIC PhSection *ph_test_server_section(PhTestServer *server,
+                                            const char *word,
+                                            const char *name);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PhTestSession, ph_test_session_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PhTestServer, ph_test_server_free)
 
 G_END_DECLS
 
