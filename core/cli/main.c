@@ -13,6 +13,10 @@ static const PhCommand *const commands[] = {
 	&ph_command_status,
 	&ph_command_plugins,
 	&ph_command_plugin,
+	&ph_command_user_add,
+	&ph_command_user_remove,
+	&ph_command_user_list,
+	&ph_command_passwd,
 	&ph_command_worker,
 	NULL,
 };

@@ -144,6 +144,16 @@ ph_spawn(const PhSpawn *spawn, GError **error)
 	return pid;
 }
 
+bool
+ph_process_take_group(gid_t gid, GError **error)
+{
+	if (geteuid() != 0 || setresgid(gid, gid, gid) == 0)
+		return true;
+	g_set_error(error, PH_ERROR, PH_ERROR_DENIED, "cannot take the server's group: %s",
+	            g_strerror(errno));
+	return false;
+}
+
 static bool
 find_group(const char *name, gid_t *gid_out, GError **error)
 {

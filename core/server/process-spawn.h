@@ -37,6 +37,10 @@ typedef struct {
  * Thread: only in single-threaded processes. */
 pid_t ph_spawn(const PhSpawn *spawn, GError **error);
 
+/* ph_process_take_group: files that this process makes belong to that group. Only root needs it
+ * and does it. */
+bool ph_process_take_group(gid_t gid, GError **error);
+
 /* ph_spawn_user: looks up [server] user and group. @user: NULL or "" for the present user.
  * @out: name borrowed from @user. NOT_FOUND when there is no such user or group; DENIED when only
  * root could become it. Returns true with @change_out false when nothing has to be changed. */

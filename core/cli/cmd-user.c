@@ -1,0 +1,191 @@
+/* cmd-user.c: adds, removes and lists users of a directory
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <posthorn/error.h>
+
+#include "cli/commands.h"
+#include "cli/directory-tool.h"
+
+#include <stdio.h>
+
+static int
+fail(const GError *error)
+{
+	fprintf(stderr, "posthorn: %s\n", error->message);
+	return g_error_matches(error, PH_ERROR, PH_ERROR_TEMPORARY) ? PH_EXIT_TEMPORARY
+	                                                            : PH_EXIT_FAILED;
+}
+
+static bool
+can_set(const PhDirectory *table)
+{
+	return table->set != NULL;
+}
+
+static bool
+can_remove(const PhDirectory *table)
+{
+	return table->remove != NULL;
+}
+
+static bool
+can_list(const PhDirectory *table)
+{
+	return table->list != NULL;
+}
+
+/* Adds the user, or changes the password of one that is there. */
+static int
+set_password(const PhArguments *arguments, bool create, const char *what)
+{
+	const char *name = ph_arguments_rest(arguments)[0];
+	const char *scheme = ph_arguments_get(arguments, "scheme");
+	g_auto(PhDirectoryTool) tool = { .registry = NULL };
+	g_autoptr(PhSecret) secret = NULL;
+	g_autofree char *hash = NULL;
+	g_autoptr(GError) error = NULL;
+
+	if (!ph_directory_tool_open(&tool, ph_arguments_config(arguments),
+	                            ph_arguments_get(arguments, "directory"), can_set, what,
+	                            &error))
+		return fail(error);
+	secret = ph_read_password(name, ph_arguments_has(arguments, "stdin"), &error);
+	if (secret == NULL)
+		return fail(error);
+	hash = ph_password_hash(scheme, secret, &error);
+	if (hash == NULL || !tool.table->set(tool.instance, name, hash, create, &error))
+		return fail(error);
+	printf("%s '%s' in directory '%s'.\n", create ? "Added" : "Changed the password of", name,
+	       ph_section_name(tool.section));
+	return PH_EXIT_OK;
+}
+
+static int
+run_add(const PhArguments *arguments)
+{
+	return set_password(arguments, true, "add users");
+}
+
+static int
+run_passwd(const PhArguments *arguments)
+{
+	return set_password(arguments, false, "change passwords");
+}
+
+static int
+run_remove(const PhArguments *arguments)
+{
+	const char *name = ph_arguments_rest(arguments)[0];
+	g_auto(PhDirectoryTool) tool = { .registry = NULL };
+	g_autoptr(GError) error = NULL;
+
+	if (!ph_directory_tool_open(&tool, ph_arguments_config(arguments),
+	                            ph_arguments_get(arguments, "directory"), can_remove,
+	                            "remove users", &error)
+	    || !tool.table->remove(tool.instance, name, &error))
+		return fail(error);
+	printf("Removed '%s' from directory '%s'; the user's mail stays where it is.\n", name,
+	       ph_section_name(tool.section));
+	return PH_EXIT_OK;
+}
+
+static bool
+print_name(const char *address, void *user_data)
+{
+	bool *first = user_data;
+
+	if (first == NULL) {
+		printf("%s\n", address);
+		return true;
+	}
+	printf("%s\"%s\"", *first ? "" : ",", address);
+	*first = false;
+	return true;
+}
+
+static int
+run_list(const PhArguments *arguments)
+{
+	g_auto(PhDirectoryTool) tool = { .registry = NULL };
+	g_autoptr(GError) error = NULL;
+	bool as_json = ph_arguments_has(arguments, "json");
+	bool first = true;
+
+	if (!ph_directory_tool_open(&tool, ph_arguments_config(arguments),
+	                            ph_arguments_get(arguments, "directory"), can_list,
+	                            "list users", &error))
+		return fail(error);
+	printf("%s", as_json ? "[" : "");
+	if (!tool.table->list(tool.instance, print_name, as_json ? &first : NULL, &error))
+		return fail(error);
+	printf("%s", as_json ? "]\n" : "");
+	return PH_EXIT_OK;
+}
+
+#define DIRECTORY_OPTION                                         \
+	{                                                        \
+		"directory", 'd', "NAME",                        \
+			"the [directory NAME] to use; the only " \
+			"one that can, when not given"           \
+	}
+
+static const PhCommandOption set_options[] = {
+	PH_COMMAND_CONFIG,
+	DIRECTORY_OPTION,
+	{ "stdin", 's', NULL, "read the password from standard input instead of the terminal" },
+	{ "scheme", 0, "NAME", "how to store it: ARGON2ID, BLF-CRYPT, SHA512-CRYPT, ..." },
+	PH_COMMAND_END,
+};
+static const PhCommandOption remove_options[] = {
+	PH_COMMAND_CONFIG,
+	DIRECTORY_OPTION,
+	PH_COMMAND_END,
+};
+static const PhCommandOption list_options[] = {
+	PH_COMMAND_CONFIG,
+	DIRECTORY_OPTION,
+	PH_COMMAND_JSON,
+	PH_COMMAND_END,
+};
+
+const PhCommand ph_command_user_add = {
+	.name = "user add",
+	.synopsis = "NAME",
+	.summary = "Add a user with a password",
+	.details = "NAME is an address (anna@example.org), or a plain name on a server without "
+		   "domains.\nThe password is asked for on the terminal. The server knows the new "
+		   "user at once.",
+	.options = set_options,
+	.min_rest = 1,
+	.max_rest = 1,
+	.run = run_add,
+};
+
+const PhCommand ph_command_user_remove = {
+	.name = "user remove",
+	.synopsis = "NAME",
+	.summary = "Remove a user; the mail stays",
+	.options = remove_options,
+	.min_rest = 1,
+	.max_rest = 1,
+	.run = run_remove,
+};
+
+const PhCommand ph_command_user_list = {
+	.name = "user list",
+	.synopsis = "",
+	.summary = "List the users of a directory",
+	.options = list_options,
+	.run = run_list,
+};
+
+const PhCommand ph_command_passwd = {
+	.name = "passwd",
+	.synopsis = "NAME",
+	.summary = "Change a user's password",
+	.options = set_options,
+	.min_rest = 1,
+	.max_rest = 1,
+	.run = run_passwd,
+};
