@@ -6,30 +6,17 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "imap.h"
-#include "search-parse.h"
+#include "search-query.h"
 #include "set-walk.h"
-
-enum {
-	RETURN_MIN = 1U << 0,
-	RETURN_MAX = 1U << 1,
-	RETURN_ALL = 1U << 2,
-	RETURN_COUNT = 1U << 3,
-	SORT_KEYS_MAX = 16,
-};
 
 typedef struct {
 	ImapWork work;
-	PhSearchKey *key;
+	SearchQuery query;
 	PhSearch *search;
 	PhSort *sort;
 	PhThreads *threads;
-	PhSortKey sort_keys[SORT_KEYS_MAX];
-	size_t n_sort_keys;
-	uint32_t method; /* PhThreadMethod */
-	bool extended;   /* ESEARCH */
 	bool has_modseq;
-	uint32_t wanted; /* RETURN_* */
-	SetWalk walk;    /* the answer that is under way */
+	SetWalk walk; /* the answer that is under way */
 	size_t at;
 } Search;
 
@@ -41,7 +28,7 @@ free_search(void *data)
 	g_clear_pointer(&search->sort, ph_sort_free);
 	g_clear_pointer(&search->threads, ph_threads_free);
 	g_clear_pointer(&search->search, ph_search_free);
-	g_clear_pointer(&search->key, ph_search_key_free);
+	imap_search_query_clear(&search->query);
 	g_free(search);
 }
 
@@ -107,11 +94,11 @@ extended_modseq(const Imap *imap, const Search *search, const PhUidRange *ranges
 {
 	uint64_t change = 0;
 
-	if (search->wanted & (RETURN_ALL | RETURN_COUNT))
+	if (search->query.wanted & (RETURN_ALL | RETURN_COUNT))
 		return ph_search_highest_change(search->search);
-	if (search->wanted & RETURN_MIN)
+	if (search->query.wanted & RETURN_MIN)
 		change = ph_view_message_change(imap->view, ranges[0].first);
-	if (search->wanted & RETURN_MAX)
+	if (search->query.wanted & RETURN_MAX)
 		change = MAX(change, ph_view_message_change(imap->view, ranges[n - 1].last));
 	return change;
 }
@@ -126,13 +113,13 @@ tell_extended(Imap *imap)
 	const PhUidRange *ranges = ph_uid_set_ranges(found, &n);
 
 	g_string_append_printf(out, "%s\")%s", imap->tag, imap->uid ? " UID" : "");
-	if (n > 0 && (search->wanted & RETURN_MIN))
+	if (n > 0 && (search->query.wanted & RETURN_MIN))
 		append_item(out, " MIN ", name_of(imap, ranges[0].first));
-	if (n > 0 && (search->wanted & RETURN_MAX))
+	if (n > 0 && (search->query.wanted & RETURN_MAX))
 		append_item(out, " MAX ", name_of(imap, ranges[n - 1].last));
-	if (search->wanted & RETURN_COUNT)
+	if (search->query.wanted & RETURN_COUNT)
 		append_item(out, " COUNT ", ph_uid_set_count(found));
-	if (n > 0 && (search->wanted & RETURN_ALL)) {
+	if (n > 0 && (search->query.wanted & RETURN_ALL)) {
 		g_autoptr(PhUidSet) names = names_of(imap, found);
 
 		g_string_append(out, " ALL ");
@@ -213,14 +200,14 @@ found(Imap *imap, Search *search)
 {
 	const PhUidSet *numbers = ph_search_result(search->search);
 
-	if (search->n_sort_keys > 0) {
-		search->sort =
-			ph_sort_new(imap->view, numbers, search->sort_keys, search->n_sort_keys);
+	if (search->query.n_sort_keys > 0) {
+		search->sort = ph_sort_new(imap->view, numbers, search->query.sort_keys,
+		                           search->query.n_sort_keys);
 		search->work.step = sort_step;
-	} else if (search->method != 0) {
-		search->threads = ph_threads_new(imap->view, numbers, search->method);
+	} else if (search->query.method != 0) {
+		search->threads = ph_threads_new(imap->view, numbers, search->query.method);
 		search->work.step = thread_step;
-	} else if (search->extended) {
+	} else if (search->query.extended) {
 		return tell_extended(imap);
 	} else {
 		ph_session_write_text(imap->session, "* SEARCH");
@@ -241,132 +228,8 @@ search_step(Imap *imap)
 	return failed ? imap_error(imap, error) : found(imap, search);
 }
 
-/* --- the arguments --- */
-
-static bool
-parse_return_word(Parser *parser, Search *search)
-{
-	static const char *const words[] = { "MIN", "MAX", "ALL", "COUNT" };
-	PhSlice word;
-
-	if (!imap_parse_atom(parser, &word))
-		return false;
-	for (uint32_t i = 0; i < G_N_ELEMENTS(words); i++) {
-		if (!ph_slice_is_nocase(word, words[i]))
-			continue;
-		search->wanted |= 1U << i;
-		return true;
-	}
-	return imap_parse_fail(parser, "Unknown return option");
-}
-
-/* " RETURN (MIN MAX)" when it is there; without words it means ALL. */
-static bool
-parse_return(Parser *parser, Search *search)
-{
-	PhSlice rest = PH_SLICE(parser->at, (size_t) (parser->end - parser->at));
-
-	if (!ph_slice_starts_nocase(rest, " RETURN ("))
-		return true;
-	parser->at += strlen(" RETURN (");
-	search->extended = true;
-	search->wanted = RETURN_ALL;
-	if (imap_parse_skip(parser, ')'))
-		return true;
-	search->wanted = 0;
-	do {
-		if (!parse_return_word(parser, search))
-			return false;
-	} while (imap_parse_skip(parser, ' '));
-	return imap_parse_char(parser, ')');
-}
-
-static bool
-check_charset(Parser *parser, SearchScope *scope)
-{
-	bool known = false;
-	g_autofree char *probe = ph_charset_to_utf8(PH_SLICE_LITERAL("a"), scope->charset, &known);
-
-	if (known)
-		return true;
-	scope->bad_charset = true;
-	return imap_parse_fail(parser, "Unknown charset");
-}
-
-static bool
-parse_charset(Parser *parser, bool always, SearchScope *scope)
-{
-	PhSlice rest = PH_SLICE(parser->at, (size_t) (parser->end - parser->at));
-
-	if (!always) {
-		if (!ph_slice_starts_nocase(rest, " CHARSET "))
-			return true;
-		parser->at += strlen(" CHARSET");
-	}
-	return imap_parse_space(parser) && imap_parse_astring(parser, &scope->charset)
-	       && check_charset(parser, scope);
-}
-
-static bool
-parse_sort_key(Parser *parser, Search *search)
-{
-	static const struct {
-		const char *name;
-		uint32_t field;
-	} names[] = {
-		{ "ARRIVAL", PH_SORT_ARRIVAL }, { "CC", PH_SORT_CC },
-		{ "DATE", PH_SORT_DATE },       { "FROM", PH_SORT_FROM },
-		{ "SIZE", PH_SORT_SIZE },       { "SUBJECT", PH_SORT_SUBJECT },
-		{ "TO", PH_SORT_TO },
-	};
-
-	PhSortKey key = { 0, false };
-	PhSlice word;
-
-	if (!imap_parse_atom(parser, &word))
-		return false;
-	if (ph_slice_is_nocase(word, "REVERSE")) {
-		key.reverse = true;
-		if (!imap_parse_space(parser) || !imap_parse_atom(parser, &word))
-			return false;
-	}
-	for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
-		if (ph_slice_is_nocase(word, names[i].name))
-			key.field = names[i].field;
-	if (key.field == 0 || search->n_sort_keys == SORT_KEYS_MAX)
-		return imap_parse_fail(parser, "Unknown or too many sort keys");
-	search->sort_keys[search->n_sort_keys++] = key;
-	return true;
-}
-
-static bool
-parse_sort(Parser *parser, Search *search)
-{
-	if (!imap_parse_space(parser) || !imap_parse_char(parser, '('))
-		return false;
-	do {
-		if (!parse_sort_key(parser, search))
-			return false;
-	} while (imap_parse_skip(parser, ' '));
-	return imap_parse_char(parser, ')');
-}
-
-static bool
-parse_method(Parser *parser, Search *search)
-{
-	PhSlice word;
-
-	if (!imap_parse_space(parser) || !imap_parse_atom(parser, &word))
-		return false;
-	if (ph_slice_is_nocase(word, "REFERENCES"))
-		search->method = PH_THREAD_REFERENCES;
-	else if (ph_slice_is_nocase(word, "ORDEREDSUBJECT"))
-		search->method = PH_THREAD_ORDEREDSUBJECT;
-	return search->method != 0 || imap_parse_fail(parser, "Unknown threading method");
-}
-
 static PhNext
-start(Imap *imap, Parser *parser, bool (*parse_first)(Parser *, Search *), bool charset)
+start(Imap *imap, Parser *parser, SearchKind kind)
 {
 	uint32_t count = ph_view_count(imap->view);
 	SearchScope scope = { .count = count };
@@ -376,33 +239,30 @@ start(Imap *imap, Parser *parser, bool (*parse_first)(Parser *, Search *), bool 
 	search->work.step = search_step;
 	imap_work_begin(imap, search);
 	scope.last_uid = count > 0 ? ph_view_uid(imap->view, count) : 1;
-	if (parse_first(parser, search) && parse_charset(parser, charset, &scope)
-	    && imap_parse_space(parser))
-		search->key = imap_search_parse(parser, &scope);
-	if (search->key == NULL && scope.bad_charset)
-		return imap_no(imap, "[BADCHARSET (US-ASCII UTF-8 ISO-8859-1)] Unknown charset.");
-	if (search->key == NULL)
-		return imap_parse_bad(imap, parser);
+	if (!imap_search_query_parse(parser, kind, &scope, &search->query))
+		return scope.bad_charset ? imap_no(
+			       imap, "[BADCHARSET (US-ASCII UTF-8 ISO-8859-1)] Unknown charset.")
+		                         : imap_parse_bad(imap, parser);
 	search->has_modseq = scope.has_modseq;
 	imap->condstore = imap->condstore || scope.has_modseq;
-	search->search = ph_search_new(imap->view, search->key);
+	search->search = ph_search_new(imap->view, search->query.key);
 	return search_step(imap);
 }
 
 PhNext
 imap_search(Imap *imap, Parser *parser)
 {
-	return start(imap, parser, parse_return, false);
+	return start(imap, parser, SEARCH_PLAIN);
 }
 
 PhNext
 imap_sort(Imap *imap, Parser *parser)
 {
-	return start(imap, parser, parse_sort, true);
+	return start(imap, parser, SEARCH_SORT);
 }
 
 PhNext
 imap_thread(Imap *imap, Parser *parser)
 {
-	return start(imap, parser, parse_method, true);
+	return start(imap, parser, SEARCH_THREAD);
 }
