@@ -33,6 +33,7 @@ PH_PUBLIC const PhIdentity *ph_account_identity(const PhAccount *account);
 
 /* ph_account_abilities: PH_STORE_* of the store. ph_account_max_keywords: a mailbox. */
 PH_PUBLIC uint32_t ph_account_abilities(const PhAccount *account);
+PH_PUBLIC uint32_t ph_account_max_keywords(const PhAccount *account);
 
 /* ph_account_mailboxes: every mailbox ordered by name, INBOX first. False of @func stops. */
 PH_PUBLIC bool ph_account_mailboxes(PhAccount *account, PhMailboxInfoFunc func, void *user_data, GError **error);
@@ -40,6 +41,9 @@ PH_PUBLIC bool ph_account_mailboxes(PhAccount *account, PhMailboxInfoFunc func, 
 /* ph_account_find: by name ("INBOX" in any case). @info_out->name is not set.
  * Errors: NOT_FOUND. */
 PH_PUBLIC bool ph_account_find(PhAccount *account, PhSlice name, PhMailboxInfo *info_out, GError **error);
+
+/* ph_account_find_id: the same for the id alone: cheaper, because counters need not be fresh. */
+PH_PUBLIC bool ph_account_find_id(PhAccount *account, PhSlice name, PhMailboxId *id_out, GError **error);
 
 /* ph_account_values: what PUT stored. @mailbox: (nullable) the account's own. */
 PH_PUBLIC bool ph_account_values(PhAccount *account, const PhMailboxId *mailbox, const char *prefix, PhValueFunc func, void *user_data, GError **error);

@@ -1,0 +1,425 @@
+/* account.c: accounts of the process: one object a user and section, few open engine handles
+ *
+ * An account object lives as long as somebody refers to it or its handle is open. Handles are
+ * opened when first needed and closed when too many are open, the one used longest ago first; a
+ * session that idles holds none. Opening and closing happen outside all locks; others wait for
+ * the state to change.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "mailbox/account.h"
+
+#include <posthorn/slice.h>
+
+#include "base/clock.h"
+#include "plugin/call.h"
+#include "plugin/instance.h"
+
+#include <sys/random.h>
+
+static struct {
+	PhLock lock;          /* guards all */
+	GHashTable *accounts; /* key -> PhAccount, not counted */
+	GPtrArray *open;      /* PhAccount with an open handle */
+	size_t max_open;
+} registry = { .lock = PH_LOCK_INIT, .max_open = PH_ACCOUNTS_OPEN };
+
+/* --- life --------------------------------------------------------------------------------------- */
+
+guint
+ph_mailbox_id_hash(gconstpointer key)
+{
+	guint value = 0;
+
+	memcpy(&value, ((const PhMailboxId *) key)->octets, sizeof value);
+	return value;
+}
+
+gboolean
+ph_mailbox_id_equal(gconstpointer a, gconstpointer b)
+{
+	return memcmp(a, b, sizeof(PhMailboxId)) == 0;
+}
+
+void
+ph_mailbox_random(uint8_t *octets, size_t length)
+{
+	ssize_t got = getrandom(octets, length, 0);
+
+	for (size_t i = got > 0 ? (size_t) got : 0; i < length; i++)
+		octets[i] = (uint8_t) g_random_int();
+}
+
+static PhAccount *
+account_new(char *key, PhSection *section, const PhIdentity *identity)
+{
+	PhAccount *account = g_new0(PhAccount, 1);
+
+	account->key = key;
+	account->section = section;
+	account->store = ph_section_table(section);
+	account->identity = ph_identity_ref(identity);
+	account->list_version = 1;
+	ph_lock_init(&account->lock);
+	ph_signal_init(&account->moved);
+	g_queue_init(&account->waiting);
+	account->mailboxes = g_hash_table_new_full(ph_mailbox_id_hash, ph_mailbox_id_equal, g_free,
+	                                           (GDestroyNotify) ph_mailbox_unref);
+	return account;
+}
+
+static void
+account_free(PhAccount *account)
+{
+	ph_names_unref(account->names);
+	g_hash_table_destroy(account->mailboxes);
+	ph_signal_clear(&account->moved);
+	ph_lock_clear(&account->lock);
+	ph_identity_unref(account->identity);
+	g_free(account->key);
+	g_free(account);
+}
+
+/* With the registry's lock held: nobody refers to it and nothing is open. */
+static bool
+take_if_unused(PhAccount *account)
+{
+	if (g_atomic_int_get(&account->n_refs) != 0 || account->state != PH_HANDLE_CLOSED)
+		return false;
+	if (g_hash_table_lookup(registry.accounts, account->key) == account)
+		(void) g_hash_table_remove(registry.accounts, account->key);
+	return true;
+}
+
+PhAccount *
+ph_account_ref(PhAccount *account)
+{
+	g_atomic_int_inc(&account->n_refs);
+	return account;
+}
+
+/* The last reference is given up under the registry's lock, so that nobody finds what goes away. */
+void
+ph_account_unref(PhAccount *account)
+{
+	bool unused = false;
+	gint n = account != NULL ? g_atomic_int_get(&account->n_refs) : 0;
+
+	while (n > 1) {
+		if (g_atomic_int_compare_and_exchange(&account->n_refs, n, n - 1))
+			return;
+		n = g_atomic_int_get(&account->n_refs);
+	}
+	if (n == 0)
+		return;
+	ph_lock_take(&registry.lock);
+	if (g_atomic_int_dec_and_test(&account->n_refs))
+		unused = take_if_unused(account);
+	ph_lock_drop(&registry.lock);
+	if (unused)
+		account_free(account);
+}
+
+/* --- handles ------------------------------------------------------------------------------------ */
+
+static void
+close_handle(PhAccount *account)
+{
+	account->store->close_account(account->handle);
+	ph_lock_take(&account->lock);
+	account->handle = NULL;
+	account->state = PH_HANDLE_CLOSED;
+	ph_signal_all(&account->moved);
+	ph_lock_drop(&account->lock);
+}
+
+/* With the registry's lock held: claims the handle of the account used longest ago. Returns: one
+ * reference, the handle is to be closed; NULL when none is idle. */
+static PhAccount *
+claim_oldest(PhSection *section)
+{
+	PhAccount *oldest = NULL;
+	uint64_t oldest_used = UINT64_MAX;
+
+	for (guint i = 0; i < registry.open->len; i++) {
+		PhAccount *account = g_ptr_array_index(registry.open, i);
+		uint64_t last_used = 0;
+
+		if (section != NULL && account->section != section)
+			continue;
+		ph_lock_take(&account->lock);
+		last_used = account->n_users == 0 ? account->last_used : UINT64_MAX;
+		ph_lock_drop(&account->lock);
+		if (last_used < oldest_used) {
+			oldest = account;
+			oldest_used = last_used;
+		}
+	}
+	if (oldest == NULL)
+		return NULL;
+	PH_LOCKED(&oldest->lock);
+	if (oldest->n_users != 0)
+		return NULL;
+	oldest->state = PH_HANDLE_MOVING;
+	(void) g_ptr_array_remove_fast(registry.open, oldest);
+	return ph_account_ref(oldest);
+}
+
+static bool
+close_oldest(PhSection *section, size_t keep)
+{
+	PhAccount *account = NULL;
+
+	ph_lock_take(&registry.lock);
+	if (registry.open != NULL && registry.open->len > keep)
+		account = claim_oldest(section);
+	ph_lock_drop(&registry.lock);
+	if (account == NULL)
+		return false;
+	close_handle(account);
+	ph_account_unref(account);
+	return true;
+}
+
+static bool
+open_handle(PhAccount *account, void **handle_out, GError **error)
+{
+	PhCall call;
+	bool good = false;
+
+	while (close_oldest(NULL, registry.max_open - 1))
+		;
+	if (!ph_call_begin(&call, account->section, error))
+		return false;
+	good = account->store->open_account(ph_section_instance(account->section),
+	                                    account->identity, handle_out, error);
+	ph_call_end(&call, good);
+	return good;
+}
+
+/* Is the handle there, or are we the one to open it? With the account's lock held. */
+static bool
+use_or_claim(PhAccount *account, void **handle_out)
+{
+	while (account->state == PH_HANDLE_MOVING)
+		ph_signal_wait(&account->moved, &account->lock);
+	if (account->state == PH_HANDLE_OPEN) {
+		account->n_users++;
+		*handle_out = account->handle;
+		return true;
+	}
+	account->state = PH_HANDLE_MOVING;
+	return false;
+}
+
+void *
+ph_account_acquire(PhAccount *account, GError **error)
+{
+	void *handle = NULL;
+	bool good = false;
+
+	ph_lock_take(&account->lock);
+	good = use_or_claim(account, &handle);
+	ph_lock_drop(&account->lock);
+	if (good)
+		return handle;
+	good = open_handle(account, &handle, error);
+	ph_lock_take(&registry.lock);
+	ph_lock_take(&account->lock);
+	account->handle = good ? handle : NULL;
+	account->state = good ? PH_HANDLE_OPEN : PH_HANDLE_CLOSED;
+	account->n_users = good ? 1 : 0;
+	account->last_used = ph_clock_us();
+	ph_signal_all(&account->moved);
+	ph_lock_drop(&account->lock);
+	if (good)
+		g_ptr_array_add(registry.open, account);
+	ph_lock_drop(&registry.lock);
+	return good ? handle : NULL;
+}
+
+void
+ph_account_release(PhAccount *account)
+{
+	PH_LOCKED(&account->lock);
+	account->n_users--;
+	account->last_used = ph_clock_us();
+}
+
+bool
+ph_account_enter(PhAccount *account, PhAccountCall *call, GError **error)
+{
+	call->account = account;
+	call->table = account->store;
+	call->engine = ph_account_acquire(account, error);
+	if (call->engine == NULL)
+		return false;
+	if (ph_call_begin(&call->call, account->section, error))
+		return true;
+	ph_account_release(account);
+	return false;
+}
+
+void
+ph_account_leave(PhAccountCall *call, bool ok)
+{
+	ph_call_end(&call->call, ok);
+	ph_account_release(call->account);
+}
+
+/* --- open mailboxes -------------------------------------------------------------------------- */
+
+PhMailbox *
+ph_account_mailbox(PhAccount *account, const PhMailboxId *id)
+{
+	PhMailbox *mailbox = NULL;
+
+	PH_LOCKED(&account->lock);
+	mailbox = g_hash_table_lookup(account->mailboxes, id);
+	if (mailbox == NULL) {
+		mailbox = ph_mailbox_new(account, id);
+		(void) g_hash_table_insert(account->mailboxes, g_memdup2(id, sizeof *id), mailbox);
+	}
+	return ph_mailbox_ref(mailbox);
+}
+
+void
+ph_account_touched(PhAccount *account, const PhMailboxId *id, uint64_t change)
+{
+	PhMailbox *mailbox = NULL;
+
+	ph_lock_take(&account->lock);
+	mailbox = g_hash_table_lookup(account->mailboxes, id);
+	if (mailbox != NULL)
+		(void) ph_mailbox_ref(mailbox);
+	ph_lock_drop(&account->lock);
+	if (mailbox != NULL)
+		ph_mailbox_touched(mailbox, change);
+	ph_mailbox_unref(mailbox);
+}
+
+/* --- the cache ----------------------------------------------------------------------------------- */
+
+void
+ph_accounts_configure(const PhAccountsParams *params)
+{
+	PH_LOCKED(&registry.lock);
+	registry.max_open = params->open_accounts != 0 ? params->open_accounts : PH_ACCOUNTS_OPEN;
+}
+
+void
+ph_accounts_forget_section(PhSection *section)
+{
+	while (close_oldest(section, 0))
+		;
+}
+
+static PhAccount *
+find_or_add(PhSection *section, const PhIdentity *identity)
+{
+	char *key =
+		g_strconcat(ph_section_name(section), "\n", ph_identity_address(identity), NULL);
+	PhAccount *account = NULL;
+
+	PH_LOCKED(&registry.lock);
+	if (registry.accounts == NULL) {
+		registry.accounts = g_hash_table_new(ph_str_hash, g_str_equal);
+		registry.open = g_ptr_array_new();
+	}
+	account = g_hash_table_lookup(registry.accounts, key);
+	if (account != NULL && account->section == section) {
+		g_free(key);
+		return ph_account_ref(account);
+	}
+	account = account_new(key, section, identity);
+	(void) g_hash_table_replace(registry.accounts, account->key, account);
+	return ph_account_ref(account);
+}
+
+static bool
+make_inbox(PhAccount *account, GError **error)
+{
+	g_autoptr(PhTransaction) transaction = ph_transaction_new(account, NULL);
+	g_autoptr(GError) why = NULL;
+
+	(void) ph_transaction_create(transaction, PH_SLICE_LITERAL("INBOX"), 0);
+	if (ph_transaction_run(transaction, &why)
+	    || g_error_matches(why, PH_ERROR, PH_ERROR_EXISTS))
+		return true;
+	g_propagate_error(error, g_steal_pointer(&why));
+	return false;
+}
+
+/* INBOX always exists. */
+static bool
+ensure_inbox(PhAccount *account, GError **error)
+{
+	PhMailboxId id;
+	bool has = false;
+
+	ph_lock_take(&account->lock);
+	has = account->has_inbox;
+	ph_lock_drop(&account->lock);
+	for (int tries = 0; !has && tries < 2; tries++) {
+		g_autoptr(GError) why = NULL;
+
+		has = ph_account_find_id(account, PH_SLICE_LITERAL("INBOX"), &id, &why);
+		if (!has && !g_error_matches(why, PH_ERROR, PH_ERROR_NOT_FOUND)) {
+			g_propagate_error(error, g_steal_pointer(&why));
+			return false;
+		}
+		if (!has && !make_inbox(account, error))
+			return false;
+	}
+	ph_lock_take(&account->lock);
+	account->has_inbox = has;
+	ph_lock_drop(&account->lock);
+	if (!has)
+		ph_error_set(error, PH_ERROR_TEMPORARY, "the account has no INBOX");
+	return has;
+}
+
+PhAccount *
+ph_account_open(PhSection *store, const PhIdentity *identity, GError **error)
+{
+	g_autoptr(PhAccount) account = find_or_add(ph_section_origin(store), identity);
+
+	return ensure_inbox(account, error) ? g_steal_pointer(&account) : NULL;
+}
+
+const PhIdentity *
+ph_account_identity(const PhAccount *account)
+{
+	return account->identity;
+}
+
+uint32_t
+ph_account_abilities(const PhAccount *account)
+{
+	return account->store->abilities;
+}
+
+uint32_t
+ph_account_max_keywords(const PhAccount *account)
+{
+	uint32_t most = account->store->max_keywords;
+
+	return most != 0 ? MIN(most, PH_ACCOUNT_KEYWORDS) : PH_ACCOUNT_KEYWORDS;
+}
+
+bool
+ph_account_lock_maildrop(PhAccount *account)
+{
+	PH_LOCKED(&account->lock);
+	if (account->maildrop_locked)
+		return false;
+	account->maildrop_locked = true;
+	return true;
+}
+
+void
+ph_account_unlock_maildrop(PhAccount *account)
+{
+	PH_LOCKED(&account->lock);
+	account->maildrop_locked = false;
+}

@@ -1,0 +1,238 @@
+/* lane.c: one commit in flight for each account, on threads of their own
+ *
+ * Who finds an account's lane at rest puts the account into the pool's queue; a thread takes what
+ * waits, up to a batch, commits it, tells who waits, and puts the account back at the end of the
+ * queue when more has come meanwhile. What arrives during a commit is the next batch: nobody waits
+ * on a timer. The pool grows while all its threads are busy, because a commit may block.
+ *
+ * A session has one transaction under way at a time, so first come, first served is fair to
+ * sessions; large operations come in steps that queue up again each time.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <posthorn/log.h>
+
+#include "base/clock.h"
+#include "mailbox/transaction.h"
+#include "plugin/call.h"
+
+enum {
+	UNKNOWN_WAIT_US = 200000,
+	UNKNOWN_WAIT_MAX_US = 5000000,
+};
+
+static struct {
+	PhLock lock; /* guards all */
+	PhSignal work;
+	GQueue accounts; /* PhAccount, one reference each */
+	unsigned n_threads;
+	unsigned n_idle;
+	bool ready;
+} pool = { .lock = PH_LOCK_INIT };
+
+/* --- one batch ---------------------------------------------------------------------------------- */
+
+/* Takes what waits, up to a batch. An empty lane comes to rest. */
+static GPtrArray *
+take_batch(PhAccount *account)
+{
+	GPtrArray *batch = g_ptr_array_new();
+	uint64_t octets = 0;
+	uint32_t ops = 0;
+
+	PH_LOCKED(&account->lock);
+	while (!g_queue_is_empty(&account->waiting)) {
+		PhTx *tx = g_queue_peek_head(&account->waiting);
+
+		if (batch->len > 0
+		    && (ops + tx->public.n_ops > PH_LANE_OPS
+		        || octets + tx->octets > PH_LANE_OCTETS))
+			break;
+		g_ptr_array_add(batch, g_queue_pop_head(&account->waiting));
+		ops += tx->public.n_ops;
+		octets += tx->octets;
+	}
+	return batch;
+}
+
+static bool
+commit_once(PhAccount *account, GPtrArray *batch, GError **error)
+{
+	PhAccountCall call;
+	bool good = false;
+
+	if (!ph_account_enter(account, &call, error))
+		return false;
+	good = call.table->commit(call.engine, (PhTransaction *const *) batch->pdata, batch->len,
+	                          error);
+	ph_account_leave(&call, good);
+	return good;
+}
+
+/* The engine could not say. Commits are repeatable, so asking is trying again until it can. */
+static bool
+commit(PhAccount *account, GPtrArray *batch, GError **error)
+{
+	uint64_t wait_us = UNKNOWN_WAIT_US;
+
+	for (;;) {
+		g_autoptr(GError) why = NULL;
+
+		if (commit_once(account, batch, &why))
+			return true;
+		if (!g_error_matches(why, PH_ERROR, PH_ERROR_OUTCOME_UNKNOWN)) {
+			g_propagate_error(error, g_steal_pointer(&why));
+			return false;
+		}
+		ph_log_section(account->section, PH_LOG_WARNING, "outcome-unknown",
+		               "the store cannot say whether a commit happened; the account waits",
+		               PH_LOG_TEXT("account", ph_identity_address(account->identity)),
+		               PH_LOG_FAILURE(why), PH_LOG_END);
+		g_usleep(wait_us);
+		wait_us = MIN(wait_us * 2, UNKNOWN_WAIT_MAX_US);
+	}
+}
+
+static void
+note_op(PhAccount *account, const PhOp *op, uint64_t change)
+{
+	switch (op->kind) {
+	case PH_OP_CREATE:
+	case PH_OP_RENAME:
+	case PH_OP_REMOVE:
+		ph_lock_take(&account->lock);
+		account->list_version++;
+		ph_lock_drop(&account->lock);
+		break;
+	default:
+		break;
+	}
+	if (op->kind != PH_OP_PUT && op->kind != PH_OP_CREATE)
+		ph_account_touched(account, &op->mailbox, change);
+	if (op->kind == PH_OP_COPY || op->kind == PH_OP_MOVE)
+		ph_account_touched(account, &op->to, change);
+}
+
+/* What others know of the account is old now. */
+static void
+note_commit(PhAccount *account, GPtrArray *batch)
+{
+	ph_lock_take(&account->lock);
+	account->counts_version++;
+	ph_lock_drop(&account->lock);
+	for (guint i = 0; i < batch->len; i++) {
+		const PhTx *tx = g_ptr_array_index(batch, i);
+
+		for (uint32_t j = 0; tx->public.done && j < tx->public.n_ops; j++)
+			note_op(account, tx->public.ops[j], tx->public.change);
+	}
+}
+
+static void
+resolve(PhTx *tx, bool committed, const GError *why)
+{
+	if (!committed) {
+		tx->public.done = false;
+		g_clear_error(&tx->public.error);
+		tx->public.error = g_error_copy(why);
+	}
+	if (tx->whole == NULL) {
+		ph_tx_resolve(tx);
+		return;
+	}
+	tx = ph_tx_take_step(tx);
+	if (tx != NULL)
+		ph_lane_submit(tx);
+}
+
+static void
+work(PhAccount *account)
+{
+	g_autoptr(GPtrArray) batch = take_batch(account);
+	g_autoptr(GError) error = NULL;
+	bool good = batch->len == 0 || commit(account, batch, &error);
+
+	if (good)
+		note_commit(account, batch);
+	for (guint i = 0; i < batch->len; i++)
+		resolve(g_ptr_array_index(batch, i), good, error);
+}
+
+/* --- the pool ------------------------------------------------------------------------------------ */
+
+/* Has more come? Then the account stays scheduled. */
+static bool
+goes_on(PhAccount *account)
+{
+	PH_LOCKED(&account->lock);
+	account->scheduled = !g_queue_is_empty(&account->waiting);
+	return account->scheduled;
+}
+
+static PhAccount *
+next_account(PhAccount *again)
+{
+	PhAccount *account = NULL;
+
+	PH_LOCKED(&pool.lock);
+	if (again != NULL)
+		g_queue_push_tail(&pool.accounts, again);
+	pool.n_idle++;
+	while (g_queue_is_empty(&pool.accounts))
+		ph_signal_wait(&pool.work, &pool.lock);
+	pool.n_idle--;
+	account = g_queue_pop_head(&pool.accounts);
+	return account;
+}
+
+static void *
+work_for_ever(void *data)
+{
+	PhAccount *again = NULL;
+
+	for (;;) {
+		PhAccount *account = next_account(again);
+
+		work(account);
+		again = goes_on(account) ? account : NULL;
+		if (again == NULL)
+			ph_account_unref(account);
+	}
+	return NULL;
+}
+
+static void
+schedule(PhAccount *account)
+{
+	PH_LOCKED(&pool.lock);
+	if (!pool.ready) {
+		ph_signal_init(&pool.work);
+		pool.ready = true;
+	}
+	g_queue_push_tail(&pool.accounts, ph_account_ref(account));
+	if (pool.n_idle < g_queue_get_length(&pool.accounts) && pool.n_threads < PH_LANE_THREADS) {
+		pool.n_threads++;
+		g_thread_unref(g_thread_new("commit", work_for_ever, NULL));
+	}
+	ph_signal_one(&pool.work);
+}
+
+void
+ph_lane_submit(PhTx *tx)
+{
+	PhAccount *account = tx->account;
+	bool was_at_rest = false;
+
+	if (tx->whole == NULL && ph_tx_needs_steps(tx)) {
+		tx->state = PH_TX_WAITING;
+		tx = ph_tx_next_step(tx);
+	}
+	ph_lock_take(&account->lock);
+	tx->state = PH_TX_WAITING;
+	g_queue_push_tail(&account->waiting, tx);
+	was_at_rest = !account->scheduled;
+	account->scheduled = true;
+	ph_lock_drop(&account->lock);
+	if (was_at_rest)
+		schedule(account);
+}

@@ -1,0 +1,54 @@
+/* transaction.h: a transaction's inside, shared by its builder and the lane
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef PH_MAILBOX_TRANSACTION_H
+#define PH_MAILBOX_TRANSACTION_H
+
+#include "mailbox/account.h"
+
+typedef enum {
+	PH_TX_BUILDING,
+	PH_TX_WAITING,
+	PH_TX_RESOLVED,
+} PhTxState;
+
+/* PhTx: begins with the public part, so that one pointer is both. */
+typedef struct PhTx PhTx;
+
+struct PhTx {
+	PhTransaction public;
+	PhAccount *account;
+	GPtrArray *ops; /* PhOp, owned */
+	PhWake *wake;
+	uint32_t state; /* PhTxState; guarded by the account's lock once submitted */
+	bool detached;
+	bool pinned; /* uses the account's handle: uploads live in it */
+	uint64_t octets;
+	PhTx *whole;      /* a step: of this */
+	GPtrArray *steps; /* of a large operation: uid sets not yet submitted, last first */
+};
+
+static inline PhTx *
+ph_tx(PhTransaction *transaction)
+{
+	return (PhTx *) transaction;
+}
+
+/* ph_tx_free: whoever owns it. */
+void ph_tx_free(PhTx *tx);
+
+/* ph_tx_resolve: its results stand: tells who waits. @tx: (owned) gone for the lane. */
+void ph_tx_resolve(PhTx *tx);
+
+/* transaction-step.c: ph_tx_needs_steps: cuts a large operation; then ph_tx_next_step gives the
+ * transactions to commit one after another, and ph_tx_take_step adds up what one gave. Returns:
+ * the next step, or NULL when the whole is done. */
+bool ph_tx_needs_steps(PhTx *tx);
+PhTx *ph_tx_next_step(PhTx *tx);
+PhTx *ph_tx_take_step(PhTx *step);
+
+/* ph_lane_submit: @tx: (owned) by the lane until it is resolved. */
+void ph_lane_submit(PhTx *tx);
+
+#endif
