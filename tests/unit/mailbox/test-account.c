@@ -1,0 +1,335 @@
+/* test-account.c: accounts over the sqlite store: INBOX, handles, lanes, octets, steps
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <posthorn/slice.h>
+
+#include "accounts.h"
+
+static PhContent *
+read_back(PhAccount *account, const char *mailbox, uint32_t uid, GError **error)
+{
+	g_autoptr(PhView) view =
+		ph_view_open(account, ph_slice(mailbox), true, (PhSessionRef){ 0, 0 }, error);
+	g_autoptr(PhUidSet) uids = ph_uid_set_new_range(uid, uid);
+	g_autoptr(PhCursor) cursor = ph_cursor_new(view, uids, PH_FIELD_BLOB | PH_FIELD_OCTETS);
+	const PhRecord *record = ph_cursor_next(cursor, error);
+
+	g_assert_nonnull(record);
+	return ph_view_content(view, record, error);
+}
+
+static void
+assert_octets(PhAccount *account, uint32_t uid, PhSlice expected)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(PhContent) content = read_back(account, "INBOX", uid, &error);
+	g_autofree char *copy = g_malloc(expected.length + 1);
+
+	g_assert_no_error(error);
+	g_assert_cmpuint(ph_content_length(content), ==, expected.length);
+	g_assert_cmpint(ph_content_read(content, 0, copy, expected.length + 1, &error), ==,
+	                (gssize) expected.length);
+	g_assert_no_error(error);
+	g_assert_true(memcmp(copy, expected.data, expected.length) == 0);
+}
+
+static void
+test_inbox(void)
+{
+	TestStore store;
+	g_autoptr(GError) error = NULL;
+	PhMailboxInfo info;
+
+	test_store_init(&store);
+	{
+		g_autoptr(PhAccount) account = test_account(&store, "ann", 0);
+		g_autoptr(PhAccount) same = test_account(&store, "ann", 0);
+		g_autoptr(PhAccount) other = test_account(&store, "bob", 0);
+
+		g_assert_true(account == same);
+		g_assert_true(account != other);
+		g_assert_true(ph_account_find(account, ph_slice("iNbOx"), &info, &error));
+		g_assert_cmpuint(info.n_messages, ==, 0);
+		g_assert_false(ph_account_find(account, ph_slice("Sent"), &info, &error));
+		g_assert_error(error, PH_ERROR, PH_ERROR_NOT_FOUND);
+		g_assert_true(ph_account_lock_maildrop(account));
+		g_assert_false(ph_account_lock_maildrop(same));
+		ph_account_unlock_maildrop(account);
+	}
+	test_store_clear(&store);
+}
+
+/* Octets of many sizes come back as they went in, also after everything was closed. */
+static void
+test_octets(void)
+{
+	static const size_t sizes[] = { 0,     1,      4095,   4096,   65535,  65536,
+		                        70000, 262143, 262144, 262145, 300000, 5000000 };
+	TestStore store;
+	g_autofree char *data = g_malloc(5000000);
+
+	for (size_t i = 0; i < 5000000; i++)
+		data[i] = (char) (i * 7 + i / 251);
+	test_store_init(&store);
+	for (int round = 0; round < 2; round++) {
+		g_autoptr(PhAccount) account = test_account(&store, "ann", 0);
+		PhMailboxId inbox = test_mailbox(account, "INBOX");
+
+		for (uint32_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+			PhSlice octets = PH_SLICE(data + i, MIN(sizes[i], 5000000 - i));
+
+			if (round == 0)
+				g_assert_cmpuint(test_append(account, &inbox, octets, 0), ==,
+				                 i + 1);
+			assert_octets(account, i + 1, octets);
+		}
+		g_clear_pointer(&account, ph_account_unref);
+		ph_accounts_forget_section(&store.section);
+	}
+	test_store_clear(&store);
+}
+
+/* [STORE-6] Readable for the grace time; a copy keeps the octets for good. */
+static void
+test_grace(void)
+{
+	TestStore store;
+	g_autoptr(GError) error = NULL;
+
+	test_store_init(&store);
+	{
+		g_autoptr(PhAccount) account = test_account(&store, "ann", 0);
+		PhMailboxId inbox = test_mailbox(account, "INBOX");
+		uint32_t uid = test_append(account, &inbox, ph_slice("one\r\n"), 0);
+		g_autoptr(PhUidSet) uids = ph_uid_set_new_range(uid, uid);
+		g_autoptr(PhView) view = ph_view_open(account, ph_slice("INBOX"), false,
+		                                      (PhSessionRef){ 0, 0 }, &error);
+		g_autoptr(PhCursor) cursor = ph_cursor_new(view, uids, PH_FIELD_BLOB);
+		const PhRecord *record = ph_cursor_next(cursor, &error);
+		g_autoptr(PhTransaction) expunge = ph_transaction_new(account, NULL);
+		g_autoptr(PhContent) content = NULL;
+
+		(void) ph_transaction_expunge(expunge, &inbox, uids);
+		g_assert_true(ph_transaction_run(expunge, &error));
+		content = ph_view_content(view, record, &error);
+		g_assert_no_error(error);
+		g_assert_cmpuint(ph_content_length(content), ==, 5);
+	}
+	test_store_clear(&store);
+}
+
+/* An idle account holds no handle; the next call opens it again. */
+static void
+test_handles(void)
+{
+	TestStore store;
+	PhAccountsParams params = { .open_accounts = 3 };
+	PhAccount *accounts[10];
+
+	test_store_init(&store);
+	ph_accounts_configure(&params);
+	for (int i = 0; i < 10; i++) {
+		g_autofree char *user = g_strdup_printf("u%d", i);
+
+		accounts[i] = test_account(&store, user, 0);
+	}
+	for (int i = 0; i < 10; i++) {
+		PhMailboxId inbox = test_mailbox(accounts[i], "INBOX");
+
+		g_assert_cmpuint(test_append(accounts[i], &inbox, ph_slice("x"), 0), ==, 1);
+	}
+	g_assert_cmpuint((accounts[0]->state == PH_HANDLE_OPEN)
+	                         + (accounts[5]->state == PH_HANDLE_OPEN)
+	                         + (accounts[9]->state == PH_HANDLE_OPEN),
+	                 ==, 1);
+	for (int i = 0; i < 10; i++) {
+		assert_octets(accounts[i], 1, ph_slice("x"));
+		ph_account_unref(accounts[i]);
+	}
+	params.open_accounts = 0;
+	ph_accounts_configure(&params);
+	test_store_clear(&store);
+}
+
+/* Writer: one of many threads that append to one account. */
+typedef struct {
+	PhAccount *account;
+	PhMailboxId inbox;
+	uint32_t uids[50];
+} Writer;
+
+static void *
+append_many(void *data)
+{
+	Writer *writer = data;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(writer->uids); i++)
+		writer->uids[i] =
+			test_append(writer->account, &writer->inbox, ph_slice("x\r\n"), 0);
+	return NULL;
+}
+
+static void
+test_lane(void)
+{
+	enum {
+		THREADS = 8
+	};
+
+	TestStore store;
+	Writer writers[THREADS];
+	GThread *threads[THREADS];
+	bool seen[THREADS * 50 + 1] = { false };
+	PhMailboxInfo info;
+
+	test_store_init(&store);
+	for (int i = 0; i < THREADS; i++) {
+		writers[i].account = test_account(&store, i < 6 ? "ann" : "bob", 0);
+		writers[i].inbox = test_mailbox(writers[i].account, "INBOX");
+		threads[i] = g_thread_new("writer", append_many, &writers[i]);
+	}
+	for (int i = 0; i < THREADS; i++)
+		(void) g_thread_join(threads[i]);
+	for (int i = 0; i < 6; i++)
+		for (size_t j = 0; j < 50; j++) {
+			uint32_t uid = writers[i].uids[j];
+
+			g_assert_cmpuint(uid, <=, 300);
+			g_assert_false(seen[uid]);
+			seen[uid] = true;
+			g_assert_true(j == 0 || uid > writers[i].uids[j - 1]);
+		}
+	g_assert_true(ph_account_find(writers[0].account, ph_slice("INBOX"), &info, NULL));
+	g_assert_cmpuint(info.n_messages, ==, 300);
+	for (int i = 0; i < THREADS; i++)
+		ph_account_unref(writers[i].account);
+	test_store_clear(&store);
+}
+
+static void
+test_rename(void)
+{
+	TestStore store;
+	g_autoptr(GError) error = NULL;
+
+	test_store_init(&store);
+	{
+		g_autoptr(PhAccount) account = test_account(&store, "ann", 0);
+		g_autoptr(PhTransaction) make = ph_transaction_new(account, NULL);
+		g_autoptr(PhTransaction) rename = ph_transaction_new(account, NULL);
+		g_autoptr(PhTransaction) inbox = ph_transaction_new(account, NULL);
+		PhMailboxId id = test_mailbox(account, "INBOX");
+		PhMailboxId a;
+		PhMailboxInfo info;
+
+		(void) test_append(account, &id, ph_slice("x"), 0);
+		(void) ph_transaction_create(make, ph_slice("a"), 0);
+		(void) ph_transaction_create(make, ph_slice("a/b"), 0);
+		(void) ph_transaction_create(make, ph_slice("ab"), 0);
+		g_assert_true(ph_transaction_run(make, &error));
+		a = test_mailbox(account, "a");
+		(void) ph_transaction_rename(rename, &a, ph_slice("z"));
+		g_assert_true(ph_transaction_run(rename, &error));
+		(void) test_mailbox(account, "z/b");
+		(void) test_mailbox(account, "ab");
+		(void) ph_transaction_rename(inbox, &id, ph_slice("old"));
+		g_assert_true(ph_transaction_run(inbox, &error));
+		g_assert_no_error(error);
+		g_assert_true(ph_account_find(account, ph_slice("old"), &info, NULL));
+		g_assert_cmpuint(info.n_messages, ==, 1);
+		g_assert_true(ph_account_find(account, ph_slice("INBOX"), &info, NULL));
+		g_assert_cmpuint(info.n_messages, ==, 0);
+	}
+	test_store_clear(&store);
+}
+
+/* A large flag change and copy come in steps and add up. */
+static void
+test_steps(void)
+{
+	enum {
+		MANY = 25000
+	};
+
+	TestStore store;
+	g_autoptr(GError) error = NULL;
+
+	test_store_init(&store);
+	{
+		g_autoptr(PhAccount) account = test_account(&store, "ann", 0);
+		PhMailboxId inbox = test_mailbox(account, "INBOX");
+		g_autoptr(PhTransaction) make = ph_transaction_new(account, NULL);
+		PhMailboxId to = ph_transaction_create(make, ph_slice("to"), 0)->mailbox;
+		g_autoptr(PhTransaction) flags = ph_transaction_new(account, NULL);
+		g_autoptr(PhTransaction) copy = ph_transaction_new(account, NULL);
+		g_autoptr(PhUidSet) all = ph_uid_set_new_range(1, UINT32_MAX);
+		g_autoptr(PhContent) content = ph_content_new_copy(ph_slice("x\r\n"));
+		PhOp *op = NULL;
+		PhMailboxInfo info;
+
+		g_assert_true(ph_transaction_run(make, &error));
+		for (int i = 0; i < MANY / 500; i++) {
+			g_autoptr(PhTransaction) add = ph_transaction_new(account, NULL);
+
+			for (int j = 0; j < 500; j++)
+				(void) ph_transaction_append(add, &inbox, content, NULL, &error);
+			g_assert_true(ph_transaction_run(add, &error));
+		}
+		(void) ph_account_find(account, ph_slice("INBOX"), &info, NULL);
+		g_assert_cmpuint(info.n_messages, ==, MANY);
+		(void) ph_transaction_flags(flags, &inbox, all, PH_FLAGS_ADD, PH_FLAG_SEEN, NULL);
+		g_assert_true(ph_transaction_run(flags, &error));
+		op = ph_transaction_copy(copy, &inbox, all, &to);
+		g_assert_true(ph_transaction_run(copy, &error));
+		g_assert_cmpuint(ph_uid_set_count(op->from_uids), ==, MANY);
+		g_assert_cmpuint(ph_uid_set_count(op->to_uids), ==, MANY);
+		(void) ph_account_find(account, ph_slice("to"), &info, NULL);
+		g_assert_cmpuint(info.n_messages, ==, MANY);
+		g_assert_cmpuint(info.n_unseen, ==, 0);
+	}
+	test_store_clear(&store);
+}
+
+static void
+test_name_check(void)
+{
+	static const struct {
+		const char *name;
+		bool good;
+	} rows[] = {
+		{ "a", true },         { "a/b c", true },   { "gr\xc3\xbc\xc3\x9f", true },
+		{ "", false },         { "/a", false },     { "a/", false },
+		{ "a//b", false },     { "a/../b", false }, { ".", false },
+		{ "..", false },       { "~x", false },     { "a\x01", false },
+		{ "a\x7f", false },    { "\xff", false },   { "a\xc2\x85", false },
+		{ "a/.hidden", true },
+	};
+
+	g_autofree char *longest = g_strnfill(1001, 'x');
+
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		const char *reason = NULL;
+
+		g_assert_cmpint(ph_mailbox_name_check(ph_slice(rows[i].name), &reason), ==,
+		                rows[i].good);
+		g_assert_cmpint(reason == NULL, ==, rows[i].good);
+	}
+	g_assert_false(ph_mailbox_name_check(ph_slice(longest), NULL));
+	g_assert_true(ph_mailbox_name_check(PH_SLICE(longest, 1000), NULL));
+}
+
+int
+main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/mailbox/account/inbox-exists-and-accounts-are-shared", test_inbox);
+	g_test_add_func("/mailbox/account/octets-come-back", test_octets);
+	g_test_add_func("/mailbox/account/expunged-octets-stay-readable", test_grace);
+	g_test_add_func("/mailbox/account/handles-are-few", test_handles);
+	g_test_add_func("/mailbox/account/many-writers-one-lane", test_lane);
+	g_test_add_func("/mailbox/account/rename-takes-children-and-spares-inbox", test_rename);
+	g_test_add_func("/mailbox/account/large-operations-in-steps", test_steps);
+	g_test_add_func("/mailbox/account/names-are-checked", test_name_check);
+	return g_test_run();
+}
