@@ -111,6 +111,7 @@ test_depth(void)
 {
 	g_autoptr(GString) message = g_string_new(NULL);
 	g_autoptr(PhStructure) structure = NULL;
+	g_autoptr(PhStructure) part_of_it = NULL;
 	uint32_t deepest = 0;
 
 	for (int i = 0; i < 300; i++)
@@ -121,7 +122,8 @@ test_depth(void)
 	for (uint32_t i = 0; i < ph_structure_info(structure)->n_parts; i++)
 		deepest = MAX(deepest, ph_structure_part(structure, i)->depth);
 	g_assert_cmpuint(deepest, ==, PH_PART_DEPTH_MAX);
-	check_pieces(PH_SLICE(message->str, 3000), ph_structure_scan(PH_SLICE(message->str, 3000)));
+	part_of_it = ph_structure_scan(PH_SLICE(message->str, 3000));
+	check_pieces(PH_SLICE(message->str, 3000), part_of_it);
 }
 
 static void
