@@ -8,14 +8,16 @@
  */
 #include <posthorn/slice.h>
 
+#include <pthread.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 static struct {
-	gsize once;
 	uint64_t k0;
 	uint64_t k1;
 } hash_key;
+
+static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 
 static const char letter_fold = 0x20;
 
@@ -151,10 +153,7 @@ hash(PhSlice a, bool nocase)
 	size_t left = a.length;
 	const char *at = a.data;
 
-	if (g_once_init_enter(&hash_key.once)) {
-		draw_key();
-		g_once_init_leave(&hash_key.once, 1);
-	}
+	(void) pthread_once(&key_once, draw_key);
 	v[0] = hash_key.k0 ^ 0x736f6d6570736575ULL;
 	v[1] = hash_key.k1 ^ 0x646f72616e646f6dULL;
 	v[2] = hash_key.k0 ^ 0x6c7967656e657261ULL;

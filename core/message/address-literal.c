@@ -141,7 +141,7 @@ static PhAddressResult
 scan_literal(PhSlice text, size_t *used_out, uint32_t *kind_out)
 {
 	ssize_t end = ph_slice_find(text, ']');
-	PhSlice content = PH_SLICE_EMPTY;
+	PhSlice content = { NULL, 0 };
 
 	if (end < 0)
 		return PH_ADDRESS_SYNTAX;

@@ -17,8 +17,6 @@
 #define REPLACEMENT     "\xef\xbf\xbd"
 #define OUTPUT_OCTETS   1024
 
-static const GIConv no_handle = (GIConv) -1;
-
 /* The upper half of windows-1252 where it is not Latin 1. */
 static const uint16_t windows_1252[32] = {
 	0x20ac, 0xfffd, 0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021, 0x02c6, 0x2030, 0x0160,
@@ -78,22 +76,22 @@ ph_charset_open(PhCharset *charset, PhSlice name)
 	char iconv_name[NAME_MAX_OCTETS + 1] = "";
 	NameKind kind = resolve_name(name, iconv_name);
 
-	charset->handle = no_handle;
+	charset->has_handle = false;
 	charset->n_held = 0;
-	charset->guess = kind != NAME_UTF8;
 	if (kind == NAME_ICONV) {
 		charset->handle = g_iconv_open("UTF-8", iconv_name);
-		charset->guess = charset->handle == no_handle;
+		charset->has_handle = (intptr_t) charset->handle != -1;
 	}
-	return kind != NAME_UNKNOWN && (kind != NAME_ICONV || charset->handle != no_handle);
+	charset->guess = kind != NAME_UTF8 && !charset->has_handle;
+	return kind != NAME_UNKNOWN && (kind != NAME_ICONV || charset->has_handle);
 }
 
 void
 ph_charset_close(PhCharset *charset)
 {
-	if (charset->handle != no_handle)
+	if (charset->has_handle)
 		(void) g_iconv_close(charset->handle);
-	charset->handle = no_handle;
+	charset->has_handle = false;
 }
 
 static void
@@ -145,7 +143,7 @@ feed_utf8(const PhCharset *charset, PhSlice text, GString *out)
 {
 	while (text.length > 0) {
 		size_t n = 0;
-		PhSlice sequence = PH_SLICE_EMPTY;
+		PhSlice sequence = { NULL, 0 };
 
 		while (n < text.length && !ph_lex_is_8bit(text.data[n]) && text.data[n] != '\0')
 			n++;
@@ -188,9 +186,10 @@ static size_t
 feed_iconv(const PhCharset *charset, PhSlice text, GString *out)
 {
 	char buffer[OUTPUT_OCTETS];
-	char *in = (char *) (uintptr_t) text.data;
+	char *in = NULL;
 	gsize in_left = text.length;
 
+	memcpy(&in, &text.data, sizeof in); /* iconv does not say that it only reads */
 	while (in_left > 0) {
 		char *to = buffer;
 		gsize to_left = sizeof buffer;
@@ -214,7 +213,7 @@ feed_iconv(const PhCharset *charset, PhSlice text, GString *out)
 static size_t
 feed_some(const PhCharset *charset, PhSlice text, GString *out)
 {
-	if (charset->handle != no_handle)
+	if (charset->has_handle)
 		return feed_iconv(charset, text, out);
 	return feed_utf8(charset, text, out);
 }
@@ -257,7 +256,7 @@ ph_charset_flush(PhCharset *charset, GString *out)
 	for (size_t i = 0; i < charset->n_held; i++)
 		append_invalid(charset, charset->held[i], out);
 	charset->n_held = 0;
-	if (charset->handle != no_handle) {
+	if (charset->has_handle) {
 		char buffer[64];
 		char *to = buffer;
 		gsize to_left = sizeof buffer;
@@ -270,7 +269,7 @@ ph_charset_flush(PhCharset *charset, GString *out)
 bool
 ph_charset_append(PhSlice name, PhSlice octets, GString *out)
 {
-	PhCharset charset = { .handle = no_handle };
+	PhCharset charset = { .has_handle = false };
 	bool known = ph_charset_open(&charset, name);
 
 	ph_charset_feed(&charset, octets, out);
@@ -282,7 +281,7 @@ ph_charset_append(PhSlice name, PhSlice octets, GString *out)
 bool
 ph_charset_known(PhSlice name)
 {
-	PhCharset charset = { .handle = no_handle };
+	PhCharset charset = { .has_handle = false };
 	bool known = ph_charset_open(&charset, name);
 
 	ph_charset_close(&charset);

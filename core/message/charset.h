@@ -11,8 +11,9 @@
 
 /* PhCharset: one conversion under way; lives on the stack. Members are private. */
 typedef struct {
-	GIConv handle; /* (GIConv) -1 when none is needed */
-	bool guess;    /* UTF-8 where it is well formed, else windows-1252 */
+	GIConv handle; /* of iconv, if it is needed */
+	bool has_handle;
+	bool guess; /* UTF-8 where it is well formed, else windows-1252 */
 	size_t n_held;
 	char held[PH_CHARSET_HELD_MAX]; /* a character that is not complete yet */
 } PhCharset;

@@ -190,7 +190,7 @@ static bool
 take_word(PhSlice *text, Fields *f)
 {
 	size_t n = 0;
-	PhSlice word = PH_SLICE_EMPTY;
+	PhSlice word = { NULL, 0 };
 
 	while (n < text->length && g_ascii_isalpha(text->data[n]))
 		n++;

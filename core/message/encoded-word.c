@@ -40,7 +40,7 @@ parse_word(State *state, PhSlice text, Word *word_out)
 	PhSlice head = ph_slice_from(PH_SLICE(text.data, MIN(text.length, CHARSET_MAX)), 2);
 	ssize_t mark = ph_slice_find(head, '?');
 	const char *end = NULL;
-	PhSlice rest = PH_SLICE_EMPTY;
+	PhSlice rest = { NULL, 0 };
 
 	if (state->no_end || mark <= 0)
 		return false;
@@ -125,7 +125,7 @@ decode_words(State *state, PhSlice text)
 	while (state->changes < CHANGES_MAX) {
 		size_t at = find_word(text, from);
 		Word word = { .length = 0 };
-		PhSlice between = PH_SLICE_EMPTY;
+		PhSlice between = { NULL, 0 };
 
 		if (at == text.length)
 			break;
@@ -149,7 +149,7 @@ void
 ph_header_decode(PhSlice value, GString *out)
 {
 	gsize before = out->len;
-	PhSlice text = PH_SLICE_EMPTY;
+	PhSlice text = { NULL, 0 };
 	State state = { .out = out };
 	g_autofree char *copy = NULL;
 

@@ -25,7 +25,7 @@ typedef struct {
 PhSlice
 ph_mime_token(PhSlice *rest)
 {
-	PhSlice token = PH_SLICE_EMPTY;
+	PhSlice token = { NULL, 0 };
 
 	ph_lex_skip_cfws(rest);
 	token = PH_SLICE(rest->data, ph_lex_run(*rest, PH_LEX_TOKEN));
@@ -37,7 +37,7 @@ bool
 ph_mime_type(PhSlice *rest, PhSlice *type_out, PhSlice *subtype_out)
 {
 	PhSlice type = ph_mime_token(rest);
-	PhSlice subtype = PH_SLICE_EMPTY;
+	PhSlice subtype = { NULL, 0 };
 
 	ph_lex_skip_cfws(rest);
 	if (type.length == 0 || rest->length == 0 || rest->data[0] != '/')
@@ -100,7 +100,7 @@ bool
 ph_mime_param_next(PhSlice *rest, GString *scratch, PhMimeParam *param_out)
 {
 	for (;;) {
-		PhSlice name = PH_SLICE_EMPTY;
+		PhSlice name = { NULL, 0 };
 
 		skip_to_semicolon(rest);
 		if (rest->length == 0)
@@ -212,7 +212,7 @@ join_pieces(const Piece *first, size_t n)
 static void
 join_parameters(PhMimeValue *value, GArray *pieces)
 {
-	const Piece *all = (const Piece *) (const void *) pieces->data;
+	const Piece *all = NULL;
 
 	g_array_sort(pieces, compare_pieces);
 	all = (const Piece *) (const void *) pieces->data;

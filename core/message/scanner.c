@@ -338,7 +338,7 @@ feed_body(PhScanner *scanner, PhSlice *piece)
 	bool enough = false;
 	bool closing = false;
 	const PhBoundary *found = NULL;
-	PhSlice look = PH_SLICE_EMPTY;
+	PhSlice look = { NULL, 0 };
 	uint64_t offset = scanner->offset;
 
 	if (!scanner->line_start || !may_be_boundary(scanner, *piece)) {
@@ -369,7 +369,7 @@ feed_carried_line(PhScanner *scanner, PhSlice *piece)
 	bool enough = false;
 	bool closing = false;
 	const PhBoundary *found = NULL;
-	PhSlice look = PH_SLICE_EMPTY;
+	PhSlice look = { NULL, 0 };
 
 	g_string_append_len(scanner->carry, some.data, (gssize) some.length);
 	look = look_at_line(carried(scanner), &enough);

@@ -10,7 +10,7 @@
  * with u32 little-endian. Numbers are unsigned LEB128; strings among them are an offset and a length
  * in the text, so that what an answer holds anyway is not stored twice. Numbers are, in this order:
  * size, lines, flags, date (zigzag), zone (zigzag), the strings of PhSummaryString, the number of
- * parts, and for each part: what ph_structure_blob.c writes.
+ * parts, and for each part: what write_part() in structure-build.c writes.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */

@@ -42,15 +42,11 @@ static size_t
 refwd_length(PhSlice text)
 {
 	PhSlice rest = text;
+	bool forward = ph_slice_starts_nocase(text, "fw");
 
-	if (ph_slice_starts_nocase(rest, "re"))
-		ph_lex_skip(&rest, 2);
-	else if (ph_slice_starts_nocase(rest, "fwd"))
-		ph_lex_skip(&rest, 3);
-	else if (ph_slice_starts_nocase(rest, "fw"))
-		ph_lex_skip(&rest, 2);
-	else
+	if (!forward && !ph_slice_starts_nocase(text, "re"))
 		return 0;
+	ph_lex_skip(&rest, forward && ph_slice_starts_nocase(text, "fwd") ? 3 : 2);
 	skip_blanks(&rest);
 	ph_lex_skip(&rest, blob_length(rest));
 	if (rest.length == 0 || rest.data[0] != ':')

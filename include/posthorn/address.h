@@ -6,7 +6,7 @@
  *
  * A PhAddress is canonical: the local part without quotes and escapes (case kept), the domain in
  * lower case. Two spellings of one mailbox are therefore equal octet by octet. Nothing in it can
- * hold NUL or a control character. It owns no memory and may be copied as a struct.
+ * hold NUL or an ASCII control character. It owns no memory and may be copied as a struct.
  *
  * Thread: any, for everything here. Nothing blocks, nothing keeps a pointer.
  *

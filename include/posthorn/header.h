@@ -105,7 +105,7 @@ typedef struct PhDecoder PhDecoder;
 /* ph_decoder_new: (owned) @charset: NULL leaves the decoded octets alone; otherwise the output is
  * UTF-8, an empty or unknown charset being treated as said at the head of this file. */
 PH_PUBLIC PhDecoder *ph_decoder_new(PhEncoding encoding, const PhSlice *charset);
-/* ph_decoder_feed: decodes a piece and appends to @out; at most 3 octets of output an octet. */
+/* ph_decoder_feed: decodes a piece and appends to @out: at most a few octets of output an octet. */
 PH_PUBLIC void ph_decoder_feed(PhDecoder *decoder, PhSlice octets, GString *out);
 /* ph_decoder_finish: what is still held. The decoder may then only be freed. */
 PH_PUBLIC void ph_decoder_finish(PhDecoder *decoder, GString *out);
