@@ -17,6 +17,10 @@ extern const PhCommand ph_command_user_add;
 extern const PhCommand ph_command_user_list;
 extern const PhCommand ph_command_user_remove;
 extern const PhCommand ph_command_passwd;
+extern const PhCommand ph_command_send;
 extern const PhCommand ph_command_worker;
+
+/* ph_sendmail_main: the program called as `sendmail`. Returns: a status of sysexits. */
+int ph_sendmail_main(int argc, char **argv);
 
 #endif

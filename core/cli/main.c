@@ -6,6 +6,8 @@
 
 #include "cli/commands.h"
 
+#include <string.h>
+
 static const PhCommand *const commands[] = {
 	&ph_command_serve,
 	&ph_command_check,
@@ -17,6 +19,7 @@ static const PhCommand *const commands[] = {
 	&ph_command_user_remove,
 	&ph_command_user_list,
 	&ph_command_passwd,
+	&ph_command_send,
 	&ph_command_worker,
 	NULL,
 };
@@ -24,5 +27,10 @@ static const PhCommand *const commands[] = {
 int
 ph_program_main(int argc, char **argv)
 {
+	const char *name = argc > 0 ? strrchr(argv[0], '/') : NULL;
+
+	name = name != NULL ? name + 1 : (argc > 0 ? argv[0] : "");
+	if (strcmp(name, "sendmail") == 0)
+		return ph_sendmail_main(argc, argv);
 	return ph_command_main(commands, argc, argv);
 }

@@ -16,6 +16,7 @@
 enum {
 	REPLY_LINES_MAX = 500,
 	REPLY_OCTETS_MAX = 4096,
+	GREETING_SECONDS = 10, /* who waits for us to speak first does not speak SMTP */
 	PATIENCE_SECONDS = 600
 };
 
@@ -201,14 +202,26 @@ name_recipients(Dialogue *d, const PhSubmission *s, GString *problems)
 	return n_accepted > 0 ? transfer(d, s, n_accepted, problems) : worst;
 }
 
+static void
+be_patient(const Dialogue *d, int seconds)
+{
+	const struct timeval patience = { seconds, 0 };
+
+	(void) setsockopt(d->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+	(void) setsockopt(d->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+}
+
 static PhSubmitResult
 converse(Dialogue *d, const PhSubmission *s, GString *problems)
 {
-	uint32_t code = read_reply(d);
 	PhSubmitResult result = PH_SUBMIT_LOST;
+	uint32_t code = 0;
 
+	be_patient(d, GREETING_SECONDS);
+	code = read_reply(d);
 	if (code == 0)
 		return PH_SUBMIT_NOT_SMTP;
+	be_patient(d, PATIENCE_SECONDS);
 	if (code != 220)
 		return fail(d, code, "the server greets with", problems);
 	code = command(d, "EHLO %s\r\n", s->hostname);
@@ -228,7 +241,6 @@ ph_submit(const struct sockaddr *server,
           const PhSubmission *submission,
           GString *problems)
 {
-	const struct timeval patience = { PATIENCE_SECONDS, 0 };
 	g_autoptr(GString) input = g_string_new(NULL);
 	g_autoptr(GString) reply = g_string_new(NULL);
 	Dialogue d = { .input = input, .reply = reply };
@@ -237,8 +249,6 @@ ph_submit(const struct sockaddr *server,
 	d.fd = socket(server->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (d.fd < 0)
 		return PH_SUBMIT_LOST;
-	(void) setsockopt(d.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-	(void) setsockopt(d.fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 	if (connect(d.fd, server, length) == 0)
 		result = converse(&d, submission, problems);
 	close(d.fd);
