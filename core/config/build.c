@@ -314,12 +314,12 @@ line_of(PhBuilder *builder)
 static PhSection *
 make_implicit(PhBuilder *builder, uint32_t kind, const char *name, GString *problem)
 {
-	const char *word = ph_kind_name(kind);
+	const char *word = ph_kind_word(kind);
 	g_autoptr(GError) error = NULL;
 	const PhOfferInfo *offer = NULL;
 	PhSection *section = NULL;
 
-	if (strchr(name, '/') == NULL)
+	if (strchr(name, '/') == NULL && kind != PH_KIND_PROTOCOL)
 		offer = builder->source->find(builder->source->user_data, kind, name, &error);
 	if (offer == NULL && error != NULL
 	    && !g_error_matches(error, PH_ERROR, PH_ERROR_NOT_FOUND)) {
@@ -333,7 +333,7 @@ make_implicit(PhBuilder *builder, uint32_t kind, const char *name, GString *prob
 		g_string_append_printf(problem,
 		                       "names '%s', but there is no [%s %s] and no %s plugin of "
 		                       "that name%s",
-		                       name, word, name, word, hint);
+		                       name, word, name, ph_kind_name(kind), hint);
 		return NULL;
 	}
 	if (ph_bind_needs_keys(offer->options)) {
@@ -355,7 +355,7 @@ static PhSection *
 resolve(void *user_data, uint32_t kind, const char *name, GString *problem)
 {
 	PhBuilder *builder = user_data;
-	PhSection *section = find_by_kind(builder, ph_kind_name(kind), name);
+	PhSection *section = find_by_kind(builder, ph_kind_word(kind), name);
 
 	if (section == NULL)
 		section = make_implicit(builder, kind, name, problem);

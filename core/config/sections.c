@@ -292,6 +292,15 @@ ph_kind_name(uint32_t kind)
 	return "unknown";
 }
 
+const char *
+ph_kind_word(uint32_t kind)
+{
+	for (const PhSectionKind *row = ph_section_kinds; row->word != NULL; row++)
+		if (row->kind == kind && row->file_kind != NULL)
+			return row->word;
+	return "unknown";
+}
+
 uint32_t
 ph_kind_from_name(const char *name)
 {

@@ -127,6 +127,7 @@ const PhSectionKind *ph_section_kind_find(const char *word);
 /* ph_kind_name: "protocol". ph_kind_word: the section that a reference to this kind names:
  * "directory". ph_kind_from_name: 0 for none. */
 const char *ph_kind_name(uint32_t kind);
+const char *ph_kind_word(uint32_t kind);
 uint32_t ph_kind_from_name(const char *name);
 
 /* ph_server_log_level: the PhLogLevel of [server] log-level. */

@@ -9,35 +9,17 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "net/session.h"
+#include <posthorn/error.h>
 
-#include <errno.h>
-#include <string.h>
+#include "net/stages.h"
+
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 
 enum {
-	linger_us = 2 * 1000 * 1000,
-	linger_octets = 256 * 1024,
 	goodbye_us = 10 * 1000 * 1000,  /* without progress, to take the last answer */
 	stalled_us = 300 * 1000 * 1000, /* a peer that does not read (RFC 5321 section 4.5.3.2) */
 	moves_a_look = 8,               /* the clock is read after so many moves */
 };
-
-/* Move: what one move says about the turn. */
-typedef enum {
-	ON,    /* go on */
-	PAUSE, /* nothing to do before something happens */
-	YIELD, /* others have their turn */
-	END,   /* the session is dead */
-} Move;
-
-static const PhProtocol *
-protocol_of(const PhSession *session)
-{
-	return session->endpoint->params.protocol;
-}
 
 static bool
 slice_is_over(PhSession *session)
@@ -45,17 +27,17 @@ slice_is_over(PhSession *session)
 	return ph_net_now_us() - session->turn_us >= PH_SESSION_STEP_US;
 }
 
-static Move
-die(PhSession *session)
+PhMove
+ph_connection_die(PhSession *session)
 {
 	session->stage = PH_STAGE_DEAD;
-	return END;
+	return PH_MOVE_END;
 }
 
 /* --- what callbacks return --- */
 
-static void
-enter_closing(PhSession *session)
+void
+ph_connection_enter_closing(PhSession *session)
 {
 	session->stage = PH_STAGE_CLOSING;
 	session->parked = false;
@@ -65,46 +47,48 @@ enter_closing(PhSession *session)
 	session->stage_us = session->turn_us + goodbye_us;
 }
 
-static Move
+static PhMove
 follow(PhSession *session, PhNext next)
 {
 	session->more = false;
 	if (session->output.broken)
-		return die(session);
+		return ph_connection_die(session);
 	switch (next) {
 	case PH_DONE:
 		session->parked = false;
-		return ON;
+		return PH_MOVE_ON;
 	case PH_WAIT:
-		return ON;
+		return PH_MOVE_ON;
 	case PH_MORE:
 		session->parked = false;
-		session->more = protocol_of(session)->step != NULL;
-		return ON;
+		session->more = ph_connection_protocol(session)->step != NULL;
+		return PH_MOVE_ON;
 	case PH_CLOSE:
-		enter_closing(session);
-		return ON;
+		session->own_end = true;
+		ph_connection_enter_closing(session);
+		return PH_MOVE_ON;
 	case PH_ABORT:
 		break;
 	}
+	session->own_end = true;
 	session->cut = true;
-	return die(session);
+	return ph_connection_die(session);
 }
 
-static Move
-call(PhSession *session, PhNext (*callback)(PhSession *))
+PhMove
+ph_connection_call(PhSession *session, PhNext (*callback)(PhSession *))
 {
 	return follow(session, callback(session));
 }
 
 /* A callback beside what is under way: PH_DONE leaves that as it is. */
-static Move
+static PhMove
 interject(PhSession *session, PhNext (*callback)(PhSession *))
 {
 	bool parked = session->parked;
 	bool more = session->more;
 	PhNext next = callback(session);
-	Move move = ON;
+	PhMove move = PH_MOVE_ON;
 
 	if (next == PH_WAIT || next == PH_MORE)
 		return follow(session, next);
@@ -143,20 +127,20 @@ flush(PhSession *session)
 	return result;
 }
 
-static Move
-flush_all(PhSession *session)
+PhMove
+ph_connection_flush(PhSession *session)
 {
 	switch (flush(session)) {
 	case PH_FLUSH_DONE:
-		return ON;
+		return PH_MOVE_ON;
 	case PH_FLUSH_BLOCKED:
-		return PAUSE;
+		return PH_MOVE_PAUSE;
 	case PH_FLUSH_TURN:
-		return YIELD;
+		return PH_MOVE_YIELD;
 	case PH_FLUSH_FAILED:
 		break;
 	}
-	return die(session);
+	return ph_connection_die(session);
 }
 
 /* --- receiving --- */
@@ -174,7 +158,7 @@ extend_deadline(PhSession *session, size_t n)
 	session->deadline_us = MIN(session->deadline_us, now + session->period_us);
 }
 
-static Move
+static PhMove
 take_read(PhSession *session, ssize_t n, size_t room)
 {
 	session->read_wants_write = false;
@@ -182,22 +166,22 @@ take_read(PhSession *session, ssize_t n, size_t room)
 		session->input.end += (uint32_t) n;
 		session->readable = (size_t) n == room || ph_stream_pending(session->stream) > 0;
 		extend_deadline(session, (size_t) n);
-		return ON;
+		return PH_MOVE_ON;
 	}
 	session->readable = false;
 	if (n == PH_STREAM_EOF) {
 		session->ended = true;
-		return ON;
+		return PH_MOVE_ON;
 	}
 	if (n == PH_STREAM_FAILED) {
 		session->cut = true;
-		return die(session);
+		return ph_connection_die(session);
 	}
 	session->read_wants_write = n == PH_STREAM_WANT_WRITE;
-	return PAUSE;
+	return PH_MOVE_PAUSE;
 }
 
-static Move
+static PhMove
 read_more(PhSession *session)
 {
 	size_t room = 0;
@@ -206,22 +190,22 @@ read_more(PhSession *session)
 	return take_read(session, ph_stream_read(session->stream, at, room), room);
 }
 
-static Move
+static PhMove
 deliver(PhSession *session, const PhFrame *frame)
 {
-	const PhProtocol *protocol = protocol_of(session);
+	const PhProtocol *protocol = ph_connection_protocol(session);
 
 	if (frame->kind == PH_FRAME_FLOOD)
-		return die(session);
+		return ph_connection_die(session);
 	if (frame->kind == PH_FRAME_LINE)
 		return follow(session, protocol->line(session, frame->slice, frame->flaws));
 	if (protocol->octets == NULL)
-		return die(session);
+		return ph_connection_die(session);
 	return follow(session, protocol->octets(session, frame->slice, frame->final));
 }
 
 /* Cuts and delivers one frame, or reads. */
-static Move
+static PhMove
 take_input(PhSession *session)
 {
 	PhInput *input = &session->input;
@@ -235,65 +219,10 @@ take_input(PhSession *session)
 	if (frame.kind != PH_FRAME_NONE)
 		return deliver(session, &frame);
 	if (session->ended) {
-		enter_closing(session);
-		return ON;
+		ph_connection_enter_closing(session);
+		return PH_MOVE_ON;
 	}
-	return session->readable ? read_more(session) : PAUSE;
-}
-
-/* --- STARTTLS --- */
-
-static Move
-begin_tls(PhSession *session)
-{
-	const PhListenerParams *params = &session->endpoint->params;
-	PhStream *stream = NULL;
-	Move move = ON;
-
-	if (session->input.end > session->input.start) {
-		session->cut = true;
-		return die(session);
-	}
-	move = flush_all(session);
-	if (move != ON)
-		return move;
-	session->start_tls = false;
-	if (params->tls_stream_new != NULL)
-		stream = params->tls_stream_new(params->tls, session->plain.fd);
-	if (stream == NULL)
-		return die(session);
-	session->stream->table->free(session->stream);
-	session->stream = stream;
-	session->stage = PH_STAGE_HANDSHAKE;
-	session->stage_us = ph_net_now_us() + (int64_t) params->handshake_timeout.us;
-	session->readable = true;
-	return ON;
-}
-
-static Move
-shake_hands(PhSession *session)
-{
-	const PhProtocol *protocol = protocol_of(session);
-	int result = ph_stream_handshake(session->stream);
-
-	session->read_wants_write = result == PH_STREAM_WANT_WRITE;
-	if (result == PH_STREAM_WANT_READ || result == PH_STREAM_WANT_WRITE)
-		return PAUSE;
-	if (result != 1) {
-		session->cut = true;
-		if (session->stream->table->failure != NULL && session->failure == NULL)
-			(void) session->stream->table->failure(session->stream, &session->failure);
-		return die(session);
-	}
-	session->tls = true;
-	session->stage_us = 0;
-	session->readable = true;
-	if (!session->opened) {
-		session->stage = PH_STAGE_OPENING;
-		return ON;
-	}
-	session->stage = PH_STAGE_OPEN;
-	return protocol->tls_started != NULL ? call(session, protocol->tls_started) : ON;
+	return session->readable ? read_more(session) : PH_MOVE_PAUSE;
 }
 
 /* --- the open session --- */
@@ -304,15 +233,15 @@ at_boundary(const PhSession *session)
 	return !session->parked && !session->more && !ph_framing_in_body(&session->framing);
 }
 
-static Move
+static PhMove
 time_out(PhSession *session)
 {
-	const PhProtocol *protocol = protocol_of(session);
+	const PhProtocol *protocol = ph_connection_protocol(session);
 
 	session->deadline_us = 0;
 	if (protocol->timeout == NULL) {
-		enter_closing(session);
-		return ON;
+		ph_connection_enter_closing(session);
+		return PH_MOVE_ON;
 	}
 	return interject(session, protocol->timeout);
 }
@@ -327,17 +256,17 @@ take_event(PhSession *session, uint32_t bit)
 }
 
 /* Looks which of the times has come. */
-static Move
+static PhMove
 look_at_times(PhSession *session)
 {
 	int64_t now = ph_net_now_us();
 
 	if (session->output_us != 0 && session->output_us <= now) {
 		session->cut = true;
-		return die(session);
+		return ph_connection_die(session);
 	}
 	if (session->stage_us != 0 && session->stage_us <= now)
-		return die(session);
+		return ph_connection_die(session);
 	if (session->delay_us != 0 && session->delay_us <= now) {
 		session->delay_us = 0;
 		session->woken = true;
@@ -345,183 +274,89 @@ look_at_times(PhSession *session)
 	if (session->stage == PH_STAGE_OPEN && session->deadline_us != 0
 	    && session->deadline_us <= now)
 		return time_out(session);
-	return ON;
+	return PH_MOVE_ON;
 }
 
-static Move
+static PhMove
 be_parked(PhSession *session)
 {
-	const PhProtocol *protocol = protocol_of(session);
+	const PhProtocol *protocol = ph_connection_protocol(session);
 
 	if (take_event(session, PH_BIT_WAKE))
 		session->woken = true;
 	if (!session->woken)
-		return PAUSE;
+		return PH_MOVE_PAUSE;
 	session->woken = false;
 	session->parked = false;
 	session->delay_us = 0;
 	if (protocol->resumed == NULL)
-		return ON;
-	return call(session, protocol->resumed);
+		return PH_MOVE_ON;
+	return ph_connection_call(session, protocol->resumed);
 }
 
-static Move
+static PhMove
 be_drained(PhSession *session)
 {
-	const PhProtocol *protocol = protocol_of(session);
+	const PhProtocol *protocol = ph_connection_protocol(session);
 
 	session->drain_asked = true;
 	if (protocol->drain != NULL)
-		return call(session, protocol->drain);
-	enter_closing(session);
-	return ON;
+		return ph_connection_call(session, protocol->drain);
+	ph_connection_enter_closing(session);
+	return PH_MOVE_ON;
 }
 
-static Move
+static PhMove
 be_open(PhSession *session)
 {
-	const PhProtocol *protocol = protocol_of(session);
+	const PhProtocol *protocol = ph_connection_protocol(session);
 
 	if (session->parked)
 		return be_parked(session);
 	if (ph_output_full(&session->output, session->scratch)) {
-		Move move = flush_all(session);
+		PhMove move = ph_connection_flush(session);
 
-		if (move == PAUSE && !ph_output_full(&session->output, session->scratch))
-			move = ON;
-		if (move != ON)
+		if (move == PH_MOVE_PAUSE && !ph_output_full(&session->output, session->scratch))
+			move = PH_MOVE_ON;
+		if (move != PH_MOVE_ON)
 			return move;
 	}
 	if (session->start_tls)
-		return begin_tls(session);
+		return ph_stage_start_tls(session);
 	if (session->more)
-		return slice_is_over(session) ? YIELD : call(session, protocol->step);
+		return slice_is_over(session) ? PH_MOVE_YIELD
+		                              : ph_connection_call(session, protocol->step);
 	if (at_boundary(session) && take_event(session, PH_BIT_NOTIFY))
-		return protocol->notified != NULL ? call(session, protocol->notified) : ON;
+		return protocol->notified != NULL ? ph_connection_call(session, protocol->notified)
+		                                  : PH_MOVE_ON;
 	if (session->draining && !session->drain_asked && at_boundary(session)
 	    && session->input.start == session->input.end)
 		return be_drained(session);
 	return take_input(session);
 }
 
-static bool
-came_early(PhSession *session)
-{
-	char octet = 0;
-
-	if ((protocol_of(session)->needs & PH_SPEAKS_FIRST) == 0)
-		return false;
-	if (ph_stream_pending(session->stream) > 0)
-		return true;
-	if (session->plain.fd < 0 || session->tls)
-		return false;
-	return recv(session->plain.fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
-}
-
-static Move
-open_session(PhSession *session)
-{
-	const PhProtocol *protocol = protocol_of(session);
-	Move move = ON;
-
-	session->early = came_early(session);
-	session->opened = true;
-	session->stage_us = 0;
-	move = call(session, protocol->opened);
-	if (session->stage != PH_STAGE_OPENING)
-		return move;
-	session->stage = PH_STAGE_OPEN;
-	if (session->early)
-		enter_closing(session);
-	return move;
-}
-
-/* --- the end --- */
-
-static bool
-has_unread(PhSession *session)
-{
-	int unread = 0;
-
-	if (session->ended || session->plain.fd < 0)
-		return false;
-	if (session->input.end > session->input.start || session->framing.skipping
-	    || ph_framing_in_body(&session->framing))
-		return true;
-	return ioctl(session->plain.fd, FIONREAD, &unread) == 0 && unread > 0;
-}
-
-/* Closing a socket with unread input would destroy the answer under way: end our side, read on. */
-static Move
-close_down(PhSession *session)
-{
-	Move move = flush_all(session);
-
-	if (move != ON)
-		return move;
-	(void) ph_stream_shutdown(session->stream);
-	if (!has_unread(session))
-		return die(session);
-	(void) shutdown(session->plain.fd, SHUT_WR);
-	session->stage = PH_STAGE_LINGER;
-	session->stage_us = ph_net_now_us() + linger_us;
-	session->readable = true;
-	return ON;
-}
-
-static Move
-linger(PhSession *session)
-{
-	ssize_t n = 0;
-
-	for (size_t total = 0; total < linger_octets; total += (size_t) n) {
-		n = recv(session->plain.fd, session->scratch->in, sizeof session->scratch->in, 0);
-		if (n < 0 && errno == EAGAIN)
-			return PAUSE;
-		if (n <= 0)
-			break;
-	}
-	return die(session);
-}
-
-static Move
+static PhMove
 move_on(PhSession *session)
 {
 	switch ((PhStage) session->stage) {
 	case PH_STAGE_CONNECTING:
+		return ph_stage_connect(session);
 	case PH_STAGE_PROXY:
-		return die(session);
+		return ph_stage_proxy(session);
 	case PH_STAGE_HANDSHAKE:
-		return shake_hands(session);
+		return ph_stage_handshake(session);
 	case PH_STAGE_OPENING:
-		return open_session(session);
+		return ph_stage_open(session);
 	case PH_STAGE_OPEN:
 		return be_open(session);
 	case PH_STAGE_CLOSING:
-		return close_down(session);
+		return ph_stage_close(session);
 	case PH_STAGE_LINGER:
-		return linger(session);
+		return ph_stage_linger(session);
 	case PH_STAGE_DEAD:
 		break;
 	}
-	return END;
-}
-
-void
-ph_connection_begin(PhSession *session)
-{
-	const PhListenerParams *params = &session->endpoint->params;
-
-	if (params->tls_mode != PH_TLS_IMPLICIT || params->tls_stream_new == NULL)
-		return;
-	session->stream = params->tls_stream_new(params->tls, session->plain.fd);
-	if (session->stream == NULL) {
-		session->stream = &session->plain;
-		session->stage = PH_STAGE_DEAD;
-		return;
-	}
-	session->stage = PH_STAGE_HANDSHAKE;
-	session->stage_us = ph_net_now_us() + (int64_t) params->handshake_timeout.us;
+	return PH_MOVE_END;
 }
 
 /* --- the turn --- */
@@ -534,8 +369,10 @@ take_bits(PhSession *session, uint32_t bits)
 		session->armed = 0;
 	if (take_event(session, PH_BIT_IN))
 		session->readable = true;
-	if (take_event(session, PH_BIT_OUT) && session->read_wants_write)
-		session->readable = true;
+	if (take_event(session, PH_BIT_OUT)) {
+		session->readable = session->readable || session->read_wants_write;
+		session->connected = true;
+	}
 	if (take_event(session, PH_BIT_HALF))
 		session->half = true;
 	if (take_event(session, PH_BIT_DRAIN))
@@ -543,6 +380,7 @@ take_bits(PhSession *session, uint32_t bits)
 	if (take_event(session, PH_BIT_GONE)) {
 		atomic_store_explicit(&session->cancelled, true, memory_order_relaxed);
 		session->readable = true;
+		session->connected = true;
 		session->gone = true;
 	}
 	if (take_event(session, PH_BIT_ABORT)) {
@@ -553,22 +391,22 @@ take_bits(PhSession *session, uint32_t bits)
 	(void) take_event(session, PH_BIT_GO);
 }
 
-static Move
+static PhMove
 move_until_pause(PhSession *session)
 {
 	unsigned moves = 0;
-	Move move = ON;
+	PhMove move = PH_MOVE_ON;
 
-	while (move == ON) {
+	while (move == PH_MOVE_ON) {
 		take_bits(session, ph_slot_take(session->slot));
 		if (take_event(session, PH_BIT_DUE))
 			move = look_at_times(session);
-		if (move == ON)
+		if (move == PH_MOVE_ON)
 			move = move_on(session);
-		if (move == ON && ++moves % moves_a_look == 0 && slice_is_over(session))
-			move = YIELD;
+		if (move == PH_MOVE_ON && ++moves % moves_a_look == 0 && slice_is_over(session))
+			move = PH_MOVE_YIELD;
 	}
-	return session->stage == PH_STAGE_DEAD ? END : move;
+	return session->stage == PH_STAGE_DEAD ? PH_MOVE_END : move;
 }
 
 static uint32_t
@@ -581,7 +419,9 @@ events_to_arm(const PhSession *session)
 		reads = false;
 	if (session->stage == PH_STAGE_CLOSING)
 		reads = false;
-	if (reads)
+	if (session->stage == PH_STAGE_CONNECTING)
+		events |= EPOLLOUT;
+	else if (reads)
 		events |= session->read_wants_write ? EPOLLOUT : EPOLLIN;
 	else if (!session->ended && !session->half)
 		events |= EPOLLRDHUP;
@@ -624,6 +464,16 @@ arm(PhSession *session)
 }
 
 static void
+tell_client(PhSession *session)
+{
+	if (session->failure == NULL && !session->own_end)
+		g_set_error(&session->failure, PH_ERROR, PH_ERROR_TEMPORARY,
+		            "connection to '%s' %s", session->peer_text,
+		            session->ended ? "was ended by the peer" : "was lost or timed out");
+	session->endpoint->client_closed(session, session->own_end ? NULL : session->failure);
+}
+
+static void
 finish(PhSession *session)
 {
 	PhHome *home = atomic_load_explicit(&session->slot->home, memory_order_relaxed);
@@ -632,40 +482,40 @@ finish(PhSession *session)
 		(void) flush(session);
 	session->scratch->out_used = 0;
 	if (session->client)
-		session->endpoint->client_closed(session, session->failure);
+		tell_client(session);
 	else if (session->opened)
-		protocol_of(session)->closed(session);
+		ph_connection_protocol(session)->closed(session);
 	ph_input_close(&session->input, session->scratch);
 	home->gone(home, session);
 	ph_session_free(session);
 }
 
 /* One pass: moves, sends, arms. END: freed. PAUSE: armed. YIELD: wants its next turn. */
-static Move
+static PhMove
 pass(PhSession *session)
 {
-	Move move = move_until_pause(session);
+	PhMove move = move_until_pause(session);
 	PhFlush sent = PH_FLUSH_DONE;
 
-	if (move == END)
-		return END;
+	if (move == PH_MOVE_END)
+		return PH_MOVE_END;
 	sent = ph_output_pending(&session->output, session->scratch) > 0 ? flush(session)
 	                                                                 : PH_FLUSH_DONE;
 	if (sent == PH_FLUSH_FAILED)
-		return END;
+		return PH_MOVE_END;
 	if (sent == PH_FLUSH_TURN)
-		move = YIELD;
+		move = PH_MOVE_YIELD;
 	set_due(session);
-	if (move == YIELD)
-		return YIELD;
-	return arm(session) ? PAUSE : END;
+	if (move == PH_MOVE_YIELD)
+		return PH_MOVE_YIELD;
+	return arm(session) ? PH_MOVE_PAUSE : PH_MOVE_END;
 }
 
 bool
 ph_connection_run(PhSession *session, uint32_t bits, PhScratch *scratch)
 {
 	PhSlot *slot = session->slot;
-	Move move = ON;
+	PhMove move = PH_MOVE_ON;
 
 	session->scratch = scratch;
 	session->turn_us = ph_net_now_us();
@@ -674,17 +524,17 @@ ph_connection_run(PhSession *session, uint32_t bits, PhScratch *scratch)
 	take_bits(session, bits);
 	do {
 		move = pass(session);
-		if (move == END) {
+		if (move == PH_MOVE_END) {
 			finish(session);
 			return false;
 		}
-		if (move == PAUSE && ph_slot_peek(slot) == PH_BIT_RUNNING)
+		if (move == PH_MOVE_PAUSE && ph_slot_peek(slot) == PH_BIT_RUNNING)
 			break;
-	} while (move == PAUSE);
+	} while (move == PH_MOVE_PAUSE);
 	ph_input_close(&session->input, scratch);
 	session->scratch = NULL;
-	if (move == YIELD || !ph_slot_finish(slot))
-		ph_slot_requeue(slot, move == YIELD ? PH_BIT_GO : 0);
+	if (move == PH_MOVE_YIELD || !ph_slot_finish(slot))
+		ph_slot_requeue(slot, move == PH_MOVE_YIELD ? PH_BIT_GO : 0);
 	return true;
 }
 

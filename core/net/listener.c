@@ -8,6 +8,9 @@
  */
 #include "net/listener.h"
 
+#include "net/address-list.h"
+
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -165,13 +168,19 @@ ph_listener_session_gone(PhSession *session)
 }
 
 static void
-refuse(int fd, const PhListenerParams *params)
+send_refusal(int fd, const PhListenerParams *params)
 {
 	const char *text = params->protocol->refused;
 
 	if (text != NULL && params->tls_mode != PH_TLS_IMPLICIT)
 		(void) send(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
 	(void) shutdown(fd, SHUT_WR);
+}
+
+static void
+refuse(int fd, const PhListenerParams *params)
+{
+	send_refusal(fd, params);
 	(void) close(fd);
 }
 
@@ -218,33 +227,65 @@ ph_listener_sessions(const PhListener *listener)
 }
 
 static bool
-may_enter(PhListener *listener, const PhListenerParams *params, const PhPeer *peer)
+enter(PhListener *listener, const PhListenerParams *params)
 {
 	uint32_t n = atomic_fetch_add(&listener->n_sessions, 1);
 
-	if (params->max_sessions > 0 && n >= params->max_sessions) {
-		atomic_fetch_sub(&listener->n_sessions, 1);
-		return false;
-	}
-	if (params->max_sessions_per_address == 0 || !peer->is_ip)
-		return true;
-	if (ph_peer_counts_enter(listener->counts, peer, params->max_sessions_per_address))
+	if (params->max_sessions == 0 || n < params->max_sessions)
 		return true;
 	atomic_fetch_sub(&listener->n_sessions, 1);
 	return false;
 }
 
+/* Sessions of one address are counted by that of the client, not of a proxy. */
+static bool
+enter_address(PhListener *listener, const PhListenerParams *params, const PhPeer *peer)
+{
+	if (params->max_sessions_per_address == 0 || !peer->is_ip)
+		return true;
+	return ph_peer_counts_enter(listener->counts, peer, params->max_sessions_per_address);
+}
+
 static void
-prepare(PhSession *session, const PhPeer *peer)
+note_counted(PhSession *session)
+{
+	session->counted =
+		session->endpoint->params.max_sessions_per_address > 0 && session->peer.is_ip;
+	session->counted_peer = session->peer;
+}
+
+static char *
+describe(const PhProxyEnd *end)
+{
+	char text[INET6_ADDRSTRLEN] = "";
+
+	if (end->any.sa_family == AF_INET) {
+		inet_ntop(AF_INET, &end->v4.sin_addr, text, sizeof text);
+		return g_strdup_printf("%s:%u", text, ntohs(end->v4.sin_port));
+	}
+	if (end->any.sa_family != AF_INET6)
+		return NULL;
+	inet_ntop(AF_INET6, &end->v6.sin6_addr, text, sizeof text);
+	return g_strdup_printf("[%s]:%u", text, ntohs(end->v6.sin6_port));
+}
+
+bool
+ph_listener_introduce(PhSession *session, const PhProxyHeader *header)
 {
 	const PhListenerParams *params = &session->endpoint->params;
+	PhPeer peer = { 0 };
 
-	ph_session_set_peer(session, peer);
-	if (params->max_sessions_per_address > 0 && peer->is_ip) {
-		session->counted = true;
-		session->counted_peer = *peer;
+	if (header->is_local)
+		return true;
+	ph_peer_set(&peer, &header->peer.any);
+	ph_session_set_peer(session, &peer);
+	session->local = describe(&header->local);
+	if (!enter_address(session->endpoint->listener, params, &peer)) {
+		send_refusal(session->plain.fd, params);
+		return false;
 	}
-	ph_connection_begin(session);
+	note_counted(session);
+	return true;
 }
 
 static PhAccept
@@ -255,21 +296,33 @@ admit(PhListener *listener,
       const struct sockaddr *address,
       PhSession **session_out)
 {
+	const PhListenerParams *params = &endpoint->params;
+	bool behind_proxy = params->proxy_networks != NULL
+	                    && ph_address_list_has(params->proxy_networks, address);
 	PhPeer peer = { 0 };
+	bool enters = false;
 
 	ph_peer_set(&peer, address);
-	if (!may_enter(listener, &endpoint->params, &peer)) {
-		refuse(fd, &endpoint->params);
+	enters = enter(listener, params);
+	if (enters && !behind_proxy && !enter_address(listener, params, &peer)) {
+		atomic_fetch_sub(&listener->n_sessions, 1);
+		enters = false;
+	}
+	if (!enters) {
+		refuse(fd, params);
 		return PH_ACCEPT_NONE;
 	}
 	*session_out = ph_session_new(home, endpoint, fd, NULL);
 	if (*session_out == NULL) {
 		atomic_fetch_sub(&listener->n_sessions, 1);
-		if (endpoint->params.max_sessions_per_address > 0 && peer.is_ip)
+		if (!behind_proxy && params->max_sessions_per_address > 0 && peer.is_ip)
 			ph_peer_counts_leave(listener->counts, &peer);
 		return PH_ACCEPT_NONE;
 	}
-	prepare(*session_out, &peer);
+	ph_session_set_peer(*session_out, &peer);
+	if (!behind_proxy)
+		note_counted(*session_out);
+	ph_connection_begin(*session_out, behind_proxy);
 	return PH_ACCEPT_SESSION;
 }
 

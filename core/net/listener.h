@@ -5,6 +5,7 @@
 #ifndef PH_NET_LISTENER_H
 #define PH_NET_LISTENER_H
 
+#include "net/proxy-header.h"
 #include "net/session.h"
 
 /* What the reactor keeps for its listeners. */
@@ -37,6 +38,10 @@ PhAccept ph_listener_accept(PhListener *listener,
                             PhHome *home,
                             bool refuse_all,
                             PhSession **session_out);
+
+/* ph_listener_introduce: the PROXY header says who the client is. false: that client is over the
+ * limit and was refused. Thread: session. */
+bool ph_listener_introduce(PhSession *session, const PhProxyHeader *header);
 
 /* ph_listener_session_gone: gives back the session's place in the counts. Thread: session. */
 void ph_listener_session_gone(PhSession *session);

@@ -70,6 +70,7 @@ ph_endpoint_unref(PhEndpoint *endpoint)
 		endpoint->params.release(endpoint->params.user_data);
 	ph_listener_unref(endpoint->listener);
 	g_free(endpoint->hostname);
+	g_free(endpoint->tls_name);
 	g_free(endpoint);
 }
 
@@ -423,6 +424,8 @@ ph_session_tls_available(const PhSession *session)
 {
 	const PhListenerParams *params = &session->endpoint->params;
 
+	if (session->client)
+		return params->tls != NULL && !session->tls;
 	return params->tls_mode == PH_TLS_STARTTLS && params->tls_stream_new != NULL
 	       && !session->tls;
 }

@@ -37,7 +37,8 @@ typedef struct {
 	PhListener *listener;                               /* (owned, nullable) */
 	char *hostname;                                     /* (owned) */
 	void (*client_closed)(PhSession *, const GError *); /* client sessions only */
-	PhProtocol client_table;                            /* what params.protocol is then */
+	char *tls_name;          /* (owned, nullable) client sessions: whom to verify */
+	PhProtocol client_table; /* what params.protocol is then */
 } PhEndpoint;
 
 PhEndpoint *ph_endpoint_new(const PhListenerParams *params);
@@ -98,6 +99,8 @@ struct PhSession {
 	bool added;     /* the descriptor is in the reactor */
 	bool opened;
 	bool client;
+	bool connected; /* client: the socket has said something */
+	bool own_end;   /* the plugin has closed it, not the world */
 	bool parked;
 	bool woken; /* while parked: by its wake */
 	bool more;
@@ -130,8 +133,9 @@ PhSession *ph_session_new(PhHome *home, PhEndpoint *endpoint, int fd, PhStream *
 void ph_session_free(PhSession *session);
 void ph_session_set_peer(PhSession *session, const PhPeer *peer);
 
-/* ph_connection_begin: sets the first stage, before the first turn. */
-void ph_connection_begin(PhSession *session);
+/* ph_connection_begin: sets the first stage, before the first turn. @behind_proxy: a PROXY header
+ * comes first. */
+void ph_connection_begin(PhSession *session, bool behind_proxy);
 
 /* ph_connection_run: the session's turn: works off @bits and whatever it can, sends, arms.
  * Returns: false when the session was freed. */

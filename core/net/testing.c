@@ -181,7 +181,7 @@ ph_test_session_new_listener(const PhListenerParams *params, const char *peer)
 	test->session = ph_session_new(&test->home, test->endpoint, -1,
 	                               make_layer(test->memory, &plain_layer));
 	ph_session_set_peer(test->session, &address);
-	ph_connection_begin(test->session);
+	ph_connection_begin(test->session, false);
 	(void) ph_connection_run(test->session, 0, test->scratch);
 	ph_test_session_run_ready(test);
 	return test;

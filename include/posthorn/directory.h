@@ -5,6 +5,8 @@
  * offered. A wrong password and an unknown user are results, not errors; an unreachable server is
  * an error.
  *
+ * Threads: members are called on workers, at once for different sessions, and may block.
+ *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #ifndef POSTHORN_DIRECTORY_H

@@ -121,6 +121,9 @@ typedef enum {
 } PhThreadMethod;
 
 typedef struct PhThreads PhThreads;
+
+/* ph_threads_new: @numbers: (borrowed) the messages to thread. Work is done by steps.
+ * ph_threads_step: goes on for a few milliseconds. Returns: true when it is done or failed. */
 PH_PUBLIC PhThreads *ph_threads_new(PhView *view, const PhUidSet *numbers, uint32_t method);
 PH_PUBLIC bool ph_threads_step(PhThreads *threads,
                                PhSession *session,

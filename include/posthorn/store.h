@@ -224,7 +224,8 @@ struct PhStore {
 	/* open_account: attaches to a user's mail, creating it on first use. Cheap: called at every
 	 * login and delivery. @identity: (borrowed; take a reference) limits come with it. At most
 	 * one account object for a user and section is open at a time in a process.
-	 * Required. Blocks: yes. Errors: TEMPORARY, CORRUPT, DENIED. */
+	 * Required. Blocks: yes. Errors: TEMPORARY, CORRUPT, DENIED.
+	 * close_account: nothing of it is used any more. Required. */
 	bool (*open_account)(void *instance, const PhIdentity *identity, void **account_out, GError **error);
 	void (*close_account)(void *account);
 

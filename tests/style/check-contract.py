@@ -3,9 +3,9 @@
 """check-contract.py: the public headers say what a plugin author must know
 
 Every function pointer of a plugin's table has a comment that names it and says whether it is
-required and on which thread it runs (or the table's first comment says which thread it is "unless
-said otherwise"). Every public function has a comment above it or belongs to a
-group whose comment does. A promise with an id, [STORE-3], is cited by some test.
+required and on which thread it runs (unless the head of the header says "Threads: members are
+called on ..."). Every public function has a comment above it or belongs to a group whose comment
+does. A promise with an id, [STORE-3], is cited by some test.
 """
 import re
 
@@ -31,7 +31,7 @@ def comment_above(text, offset):
 
 def member_faults(text):
     for table in TABLE.finditer(text):
-        usual = "unless said otherwise" in table.group(2).split("*/")[0]
+        usual = "Threads: members are called on" in text.split("*/")[0]
         for match in MEMBER.finditer(table.group(2)):
             offset = table.start(2) + match.start()
             comment = comment_above(text, offset)
