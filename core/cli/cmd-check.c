@@ -9,10 +9,15 @@
 
 #include "base/json.h"
 #include "cli/commands.h"
-#include "plugin/instance.h"
 #include "plugin/registry.h"
+#include "server/generation.h"
+#include "server/outline.h"
+#include "server/process-spawn.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static void
 print_json(PhMistakes *mistakes)
@@ -48,17 +53,72 @@ print_text(PhMistakes *mistakes)
 		        n_warnings == 1 ? "warning" : "warnings");
 }
 
+/* Everything that `serve` does before it opens a socket, and back. */
+static void
+check(const char *path, PhMistakes *mistakes)
+{
+	static const PhRuntime runtime = { .reactor = NULL };
+	g_autoptr(PhRegistry) registry = ph_registry_new();
+	g_autoptr(PhConfig) config = ph_config_load(path, ph_registry_source(registry), mistakes);
+
+	if (config != NULL)
+		ph_generation_unref(ph_generation_new(&runtime, config, NULL, mistakes));
+}
+
+static int
+wait_for(pid_t pid)
+{
+	int status = 0;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return PH_EXIT_FAILED;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : PH_EXIT_FAILED;
+}
+
+/* The files that the config names are opened by [server] user, not by root: root checks as that
+ * user. Returns: false when there is no other user to become. */
+static bool
+check_as_user(const char *path, bool as_json, int *status_out)
+{
+	g_autoptr(PhOutline) outline = geteuid() == 0 ? ph_outline_read(path, NULL) : NULL;
+	g_autofree char *program = g_file_read_link("/proc/self/exe", NULL);
+	const char *argv[] = {
+		program, "check", "--config", path, as_json ? "--json" : NULL, NULL
+	};
+	PhSpawnUser user = { .name = NULL };
+	PhSpawn spawn = { .argv = argv,
+		          .user = &user,
+		          .channel = -1,
+		          .input = -1,
+		          .output = -1,
+		          .errors = -1 };
+	bool change = false;
+	pid_t pid = -1;
+
+	if (outline == NULL || program == NULL
+	    || !ph_spawn_user(outline->user, outline->group, &user, &change, NULL) || !change
+	    || user.uid == 0)
+		return false;
+	pid = ph_spawn(&spawn, NULL);
+	if (pid < 0)
+		return false;
+	*status_out = wait_for(pid);
+	return true;
+}
+
 static int
 run(const PhArguments *arguments)
 {
 	const char *path = ph_arguments_config(arguments);
 	g_autoptr(PhMistakes) mistakes = ph_mistakes_new(path);
-	g_autoptr(PhRegistry) registry = ph_registry_new();
-	g_autoptr(PhConfig) config = ph_config_load(path, ph_registry_source(registry), mistakes);
+	bool as_json = ph_arguments_has(arguments, "json");
+	int status = PH_EXIT_FAILED;
 
-	if (config != NULL && ph_instances_create(config, NULL, mistakes))
-		ph_instances_release(config);
-	if (ph_arguments_has(arguments, "json"))
+	if (check_as_user(path, as_json, &status))
+		return status;
+	check(path, mistakes);
+	if (as_json)
 		print_json(mistakes);
 	else
 		print_text(mistakes);

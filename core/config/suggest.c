@@ -78,6 +78,8 @@ ph_suggest_hint(const char *word, const char *const *names)
 		return g_strdup_printf("; did you mean '%s'?", nearest);
 	if (n == 0 || n > LISTED_MAX)
 		return g_strdup("");
+	if (n == 1)
+		return g_strdup_printf("; there is only '%s'", names[0]);
 	list = g_strjoinv(", ", (char **) (uintptr_t) names);
-	return g_strdup_printf("; %s %s", n == 1 ? "there is only" : "one of:", list);
+	return g_strdup_printf("; one of: %s", list);
 }

@@ -424,7 +424,7 @@ load(Worker *w)
 		return refuse(mistakes);
 	(void) ph_log_open(ph_outline_log_sink(ph_config_server(config)->log),
 	                   ph_server_log_level(ph_config_server(config)));
-	if (!make_runtime(w, config, &error)) {
+	if (!ph_config_make_data(config, &error) || !make_runtime(w, config, &error)) {
 		ph_mistakes_add(mistakes, 0, "%s", error->message);
 		return refuse(mistakes);
 	}

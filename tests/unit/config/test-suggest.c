@@ -41,7 +41,7 @@ test_hint(void)
 
 	g_assert_cmpstr(near, ==, "; did you mean 'store'?");
 	g_assert_cmpstr(far, ==, "; one of: address, plugin, store, tls, max-connections");
-	g_assert_cmpstr(only, ==, "; there is only plain");
+	g_assert_cmpstr(only, ==, "; there is only 'plain'");
 	g_assert_cmpstr(nothing, ==, "");
 }
 
