@@ -75,7 +75,7 @@ attached(struct msghdr *packet)
 }
 
 static bool
-decode(const char *octets, size_t length, PhMessage *out)
+decode(const char *octets, size_t length, PhChannelMessage *out)
 {
 	size_t n_verb = strnlen(octets, length);
 
@@ -87,7 +87,7 @@ decode(const char *octets, size_t length, PhMessage *out)
 }
 
 PhChannelResult
-ph_channel_receive(int channel, PhMessage *message_out)
+ph_channel_receive(int channel, PhChannelMessage *message_out)
 {
 	const size_t room = PH_CHANNEL_VERB_MAX + 1 + PH_CHANNEL_TEXT_MAX;
 	g_autofree char *octets = g_malloc(room);
@@ -99,7 +99,7 @@ ph_channel_receive(int channel, PhMessage *message_out)
 		.msg_control = control.octets,
 		.msg_controllen = sizeof control.octets,
 	};
-	PhMessage message = { .fd = -1 };
+	PhChannelMessage message = { .fd = -1 };
 	ssize_t n = recvmsg(channel, &packet, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -109,7 +109,7 @@ ph_channel_receive(int channel, PhMessage *message_out)
 	message.fd = attached(&packet);
 	if ((packet.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0
 	    || !decode(octets, (size_t) n, &message)) {
-		ph_message_clear(&message);
+		ph_channel_message_clear(&message);
 		return PH_CHANNEL_CLOSED;
 	}
 	*message_out = message;
@@ -117,7 +117,7 @@ ph_channel_receive(int channel, PhMessage *message_out)
 }
 
 void
-ph_message_clear(PhMessage *message)
+ph_channel_message_clear(PhChannelMessage *message)
 {
 	g_clear_pointer(&message->text, g_free);
 	if (message->fd >= 0)
@@ -126,7 +126,7 @@ ph_message_clear(PhMessage *message)
 }
 
 bool
-ph_message_is(const PhMessage *message, const char *verb)
+ph_channel_message_is(const PhChannelMessage *message, const char *verb)
 {
 	return strcmp(message->verb, verb) == 0;
 }

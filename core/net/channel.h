@@ -15,12 +15,12 @@ enum {
 	PH_CHANNEL_VERB_MAX = 31
 };
 
-/* PhMessage: one received message. @fd is -1 or the receiver's to close. */
+/* PhChannelMessage: one received message. @fd is -1 or the receiver's to close. */
 typedef struct {
 	char verb[PH_CHANNEL_VERB_MAX + 1];
 	char *text; /* (owned) "" for none */
 	int fd;
-} PhMessage;
+} PhChannelMessage;
 
 typedef enum {
 	PH_CHANNEL_MESSAGE = 1,
@@ -36,11 +36,11 @@ bool ph_channel_open(int ends_out[2], GError **error);
 bool ph_channel_send(int channel, const char *verb, const char *text, int fd);
 
 /* ph_channel_receive: does not wait. @message_out: written for PH_CHANNEL_MESSAGE only; clear it
- * with ph_message_clear(), which closes a descriptor that was not taken (set to -1). */
-PhChannelResult ph_channel_receive(int channel, PhMessage *message_out);
-void ph_message_clear(PhMessage *message);
-bool ph_message_is(const PhMessage *message, const char *verb);
+ * with ph_channel_message_clear(), which closes a descriptor that was not taken (set to -1). */
+PhChannelResult ph_channel_receive(int channel, PhChannelMessage *message_out);
+void ph_channel_message_clear(PhChannelMessage *message);
+bool ph_channel_message_is(const PhChannelMessage *message, const char *verb);
 
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PhMessage, ph_message_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PhChannelMessage, ph_channel_message_clear)
 
 #endif

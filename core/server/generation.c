@@ -11,6 +11,7 @@
 #include <posthorn/log.h>
 
 #include "login/service.h"
+#include "mailbox/account.h"
 #include "net/address-list.h"
 #include "net/tls-context.h"
 #include "net/tls-stream.h"
@@ -43,8 +44,21 @@ free_listener(gpointer pointer)
 	Listener *listener = pointer;
 
 	ph_login_service_free(listener->services.login);
+	ph_accounts_free(listener->services.accounts);
 	ph_address_list_free(listener->proxies);
 	g_free(listener);
+}
+
+/* Closes what the stores of this generation hold open; a later generation that shares one opens it
+ * again when it is needed. */
+static void
+close_accounts(const PhGeneration *generation)
+{
+	PhSection *const *sections = ph_config_sections(generation->config);
+
+	for (size_t i = 0; sections[i] != NULL; i++)
+		if (ph_section_kind(sections[i]) == PH_KIND_STORE)
+			ph_accounts_forget_section(ph_section_origin(sections[i]));
 }
 
 static gboolean
@@ -55,8 +69,10 @@ destroy(gpointer pointer)
 	g_ptr_array_unref(generation->listeners);
 	ph_router_unref(generation->router);
 	ph_tls_context_unref(generation->tls);
-	if (generation->has_instances)
+	if (generation->has_instances) {
+		close_accounts(generation);
 		ph_instances_release(generation->config);
+	}
 	ph_config_unref(generation->config);
 	g_free(generation);
 	return G_SOURCE_REMOVE;
@@ -141,8 +157,7 @@ make_login(const PhGeneration *generation, Listener *listener, const PhListenerS
 		.mechanisms = settings->mechanisms,
 		.backoff = generation->runtime->backoff,
 		.plaintext = settings->plaintext_auth,
-		.max_failures =
-			(uint32_t) ph_config_server(generation->config)->login_failures,
+		.max_failures = (uint32_t) ph_config_server(generation->config)->login_failures,
 	};
 	listener->services.login = ph_login_service_new(&listener->login);
 }
@@ -157,6 +172,8 @@ make_listener(PhGeneration *generation, PhSection *section, PhMistakes *mistakes
 	g_ptr_array_add(generation->listeners, listener);
 	listener->section = section;
 	make_login(generation, listener, settings);
+	if (settings->store != NULL)
+		listener->services.accounts = ph_accounts_new(settings->store);
 	listener->services.router = generation->router;
 	listener->services.server = generation;
 	if (settings->proxy_protocol == NULL)

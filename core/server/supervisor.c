@@ -320,24 +320,24 @@ child_ready(Supervisor *s, PhChild *child)
 }
 
 static void
-hear(Supervisor *s, PhChild *child, const PhMessage *message)
+hear(Supervisor *s, PhChild *child, const PhChannelMessage *message)
 {
-	if (ph_message_is(message, "loaded")) {
+	if (ph_channel_message_is(message, "loaded")) {
 		open_for(s, child);
-	} else if (ph_message_is(message, "ready")) {
+	} else if (ph_channel_message_is(message, "ready")) {
 		child_ready(s, child);
-	} else if (ph_message_is(message, "reload")) {
+	} else if (ph_channel_message_is(message, "reload")) {
 		begin_reload(s);
-	} else if (ph_message_is(message, "stop")) {
+	} else if (ph_channel_message_is(message, "stop")) {
 		stop(s, EXIT_GOOD);
-	} else if (ph_message_is(message, "reloaded")) {
+	} else if (ph_channel_message_is(message, "reloaded")) {
 		ph_sockets_keep(s->sockets, s->outline);
 		finish_reload(s, true, message->text);
-	} else if (ph_message_is(message, "failed")) {
+	} else if (ph_channel_message_is(message, "failed")) {
 		finish_reload(s, false, message->text);
-	} else if (ph_message_is(message, "handover") && s->next == NULL) {
+	} else if (ph_channel_message_is(message, "handover") && s->next == NULL) {
 		start_next(s);
-	} else if (ph_message_is(message, "pong")) {
+	} else if (ph_channel_message_is(message, "pong")) {
 		ph_notify_send("WATCHDOG=1");
 	}
 }
@@ -348,7 +348,7 @@ listen_to(Supervisor *s, PhChild *child)
 	PhChannelResult result = PH_CHANNEL_MESSAGE;
 
 	while (result == PH_CHANNEL_MESSAGE) {
-		g_auto(PhMessage) message = { .fd = -1 };
+		g_auto(PhChannelMessage) message = { .fd = -1 };
 
 		result = ph_channel_receive(child->channel, &message);
 		if (result == PH_CHANNEL_MESSAGE)

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "mailbox/account.h"
 #include "net/channel.h"
 #include "net/socket.h"
 #include "plugin/call.h"
@@ -127,7 +128,7 @@ clear_open(gpointer pointer)
 }
 
 static void
-take_socket(Worker *w, PhMessage *message)
+take_socket(Worker *w, PhChannelMessage *message)
 {
 	const char *end = strchr(message->text, '\n');
 	Open taken = { .fd = message->fd };
@@ -314,7 +315,7 @@ static const PhControlTable control_table = {
 };
 
 static void
-take_control(Worker *w, PhMessage *message)
+take_control(Worker *w, PhChannelMessage *message)
 {
 	g_clear_pointer(&w->control, ph_control_free);
 	if (message->fd >= 0)
@@ -323,23 +324,23 @@ take_control(Worker *w, PhMessage *message)
 }
 
 static void
-obey(Worker *w, PhMessage *message)
+obey(Worker *w, PhChannelMessage *message)
 {
-	if (ph_message_is(message, "listener"))
+	if (ph_channel_message_is(message, "listener"))
 		take_socket(w, message);
-	else if (ph_message_is(message, "control"))
+	else if (ph_channel_message_is(message, "control"))
 		take_control(w, message);
-	else if (ph_message_is(message, "go"))
+	else if (ph_channel_message_is(message, "go"))
 		go(w);
-	else if (ph_message_is(message, "reload"))
+	else if (ph_channel_message_is(message, "reload"))
 		reload(w);
-	else if (ph_message_is(message, "result") && w->control != NULL)
+	else if (ph_channel_message_is(message, "result") && w->control != NULL)
 		ph_control_result(w->control, message->text);
-	else if (ph_message_is(message, "drain"))
+	else if (ph_channel_message_is(message, "drain"))
 		end(w, drain_time(w));
-	else if (ph_message_is(message, "stop"))
+	else if (ph_channel_message_is(message, "stop"))
 		end(w, (PhDuration){ STOP_DRAIN_US });
-	else if (ph_message_is(message, "ping"))
+	else if (ph_channel_message_is(message, "ping"))
 		tell("pong", NULL);
 }
 
@@ -350,7 +351,7 @@ hear(gint fd, GIOCondition condition, gpointer user_data)
 	PhChannelResult result = PH_CHANNEL_MESSAGE;
 
 	while (result == PH_CHANNEL_MESSAGE) {
-		g_auto(PhMessage) message = { .fd = -1 };
+		g_auto(PhChannelMessage) message = { .fd = -1 };
 
 		result = ph_channel_receive(fd, &message);
 		if (result == PH_CHANNEL_MESSAGE)
@@ -392,6 +393,8 @@ make_runtime(Worker *w, const PhConfig *config, GError **error)
 		.max_output = server->max_output_memory.octets,
 	};
 
+	ph_accounts_configure(
+		&(PhAccountsParams){ .open_accounts = (size_t) server->open_accounts });
 	w->runtime.has_main_loop = true;
 	w->runtime.backoff =
 		ph_backoff_new(server->login_delay, server->login_delay_max, BACKOFF_MEMORY);

@@ -13,22 +13,22 @@ static void
 test_messages(void)
 {
 	int ends[2];
-	PhMessage message = { .fd = -1 };
+	PhChannelMessage message = { .fd = -1 };
 
 	g_assert_true(ph_channel_open(ends, NULL));
 	g_assert_cmpint(ph_channel_receive(ends[1], &message), ==, PH_CHANNEL_EMPTY);
 	g_assert_true(ph_channel_send(ends[0], "listener", "mx\n*:25", ends[0]));
 	g_assert_true(ph_channel_send(ends[0], "go", NULL, -1));
 	g_assert_cmpint(ph_channel_receive(ends[1], &message), ==, PH_CHANNEL_MESSAGE);
-	g_assert_true(ph_message_is(&message, "listener"));
+	g_assert_true(ph_channel_message_is(&message, "listener"));
 	g_assert_cmpstr(message.text, ==, "mx\n*:25");
 	g_assert_cmpint(message.fd, >=, 0);
-	ph_message_clear(&message);
+	ph_channel_message_clear(&message);
 	g_assert_cmpint(ph_channel_receive(ends[1], &message), ==, PH_CHANNEL_MESSAGE);
-	g_assert_true(ph_message_is(&message, "go"));
+	g_assert_true(ph_channel_message_is(&message, "go"));
 	g_assert_cmpstr(message.text, ==, "");
 	g_assert_cmpint(message.fd, ==, -1);
-	ph_message_clear(&message);
+	ph_channel_message_clear(&message);
 	close(ends[0]);
 	g_assert_cmpint(ph_channel_receive(ends[1], &message), ==, PH_CHANNEL_CLOSED);
 	g_assert_false(ph_channel_send(ends[1], "gone", NULL, -1));
@@ -40,7 +40,7 @@ test_long_text_is_cut(void)
 {
 	int ends[2];
 	g_autofree char *text = g_strnfill(PH_CHANNEL_TEXT_MAX + 100, 'x');
-	g_auto(PhMessage) message = { .fd = -1 };
+	g_auto(PhChannelMessage) message = { .fd = -1 };
 
 	g_assert_true(ph_channel_open(ends, NULL));
 	g_assert_true(ph_channel_send(ends[0], "failed", text, -1));
@@ -54,7 +54,7 @@ static void
 test_nonsense_closes(void)
 {
 	int ends[2];
-	PhMessage message = { .fd = -1 };
+	PhChannelMessage message = { .fd = -1 };
 
 	g_assert_true(ph_channel_open(ends, NULL));
 	g_assert_cmpint(send(ends[0], "no end of the verb here, and far too long", 40, 0), ==, 40);
