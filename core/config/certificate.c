@@ -5,11 +5,13 @@
 #include "config/certificate.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(X509, X509_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(EVP_PKEY, EVP_PKEY_free)
@@ -28,11 +30,20 @@ no_pass_phrase(char *buffer, int size, int writing, void *asked)
 static FILE *
 open_file(const char *path, const char *key, char **fault_out)
 {
-	FILE *file = fopen(path, "re");
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	FILE *file = NULL;
+	struct stat info;
 
-	if (file == NULL)
+	if (fd >= 0 && fstat(fd, &info) == 0 && !S_ISREG(info.st_mode))
+		*fault_out = g_strdup_printf(
+			"'%s' is not a regular file; name the right file in '%s'", path, key);
+	else if (fd >= 0)
+		file = fdopen(fd, "r");
+	else
 		*fault_out = g_strdup_printf("cannot open '%s': %s; name the right file in '%s'",
 		                             path, g_strerror(errno), key);
+	if (fd >= 0 && file == NULL)
+		(void) close(fd);
 	return file;
 }
 
