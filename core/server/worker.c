@@ -39,7 +39,8 @@ enum {
 };
 
 #define STOP_DRAIN_US UINT64_C(3000000)
-#define STOP_GRACE_US UINT64_C(1000000)
+#define STOP_GRACE_US  UINT64_C(1000000)
+#define OLD_GOODBYE_US UINT64_C(30000000)
 #define BACKOFF_FIRST             \
 	(PhDuration)              \
 	{                         \
@@ -75,6 +76,7 @@ typedef struct {
 	PhControl *control;
 	GMainLoop *loop;
 	uint64_t started_us;
+	guint drain_timer; /* source; 0: none */
 	bool is_ending;
 	int exit_status;
 } Worker;
@@ -215,6 +217,29 @@ go(Worker *w)
 	g_main_loop_quit(w->loop);
 }
 
+static gboolean
+drain_old(gpointer user_data)
+{
+	Worker *w = user_data;
+
+	w->drain_timer = 0;
+	for (guint i = 0; i < w->open->len; i++)
+		ph_listener_drain_old(g_array_index(w->open, Open, i).listener,
+		                      (PhDuration){ OLD_GOODBYE_US });
+	return G_SOURCE_REMOVE;
+}
+
+/* Sessions of earlier generations go on for this long; then they are told to end. */
+static void
+drain_old_later(Worker *w)
+{
+	uint64_t seconds = drain_time(w).us / G_USEC_PER_SEC;
+
+	if (w->drain_timer == 0)
+		w->drain_timer =
+			g_timeout_add_seconds((guint) MIN(seconds, G_MAXUINT), drain_old, w);
+}
+
 static void
 reload(Worker *w)
 {
@@ -235,8 +260,7 @@ reload(Worker *w)
 		tell("failed", error != NULL ? error->message : "a listener is missing");
 		return;
 	}
-	for (guint i = 0; i < w->open->len; i++)
-		ph_listener_drain_old(g_array_index(w->open, Open, i).listener, drain_time(w));
+	drain_old_later(w);
 	ph_generation_unref(old);
 	text = g_strdup_printf("the same process goes on with generation %" G_GUINT64_FORMAT
 	                       "; open sessions keep the old config",
