@@ -7,7 +7,11 @@
 
 #include "cli/table.h"
 
+/* ph_commands: all of them, in the order of the help; NULL behind the last. */
+extern const PhCommand *const ph_commands[];
+
 extern const PhCommand ph_command_check;
+extern const PhCommand ph_command_describe;
 extern const PhCommand ph_command_plugin;
 extern const PhCommand ph_command_plugins;
 extern const PhCommand ph_command_reload;

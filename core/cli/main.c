@@ -8,20 +8,14 @@
 
 #include <string.h>
 
-static const PhCommand *const commands[] = {
-	&ph_command_serve,
-	&ph_command_check,
-	&ph_command_reload,
-	&ph_command_status,
-	&ph_command_plugins,
-	&ph_command_plugin,
-	&ph_command_user_add,
-	&ph_command_user_remove,
-	&ph_command_user_list,
-	&ph_command_passwd,
-	&ph_command_send,
-	&ph_command_worker,
-	NULL,
+const PhCommand *const ph_commands[] = {
+	&ph_command_serve,     &ph_command_check,
+	&ph_command_reload,    &ph_command_status,
+	&ph_command_plugins,   &ph_command_plugin,
+	&ph_command_user_add,  &ph_command_user_remove,
+	&ph_command_user_list, &ph_command_passwd,
+	&ph_command_send,      &ph_command_describe,
+	&ph_command_worker,    NULL,
 };
 
 int
@@ -32,5 +26,5 @@ ph_program_main(int argc, char **argv)
 	name = name != NULL ? name + 1 : (argc > 0 ? argv[0] : "");
 	if (strcmp(name, "sendmail") == 0)
 		return ph_sendmail_main(argc, argv);
-	return ph_command_main(commands, argc, argv);
+	return ph_command_main(ph_commands, argc, argv);
 }
