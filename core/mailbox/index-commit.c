@@ -360,12 +360,12 @@ apply_one_carefully(PhIndexRun *run, GError **error)
 		look_up(run, &found, &why)
 		&& (found
 	            || (apply(run, &why) && ph_index_save(run->index, run->connection, &why)));
-	if (!transaction->done && !undo_one(run, error)) {
-		g_clear_error(&why);
-		return false;
-	}
 	if (is_fatal(why)) {
 		g_propagate_error(error, why);
+		return false;
+	}
+	if (!transaction->done && !undo_one(run, error)) {
+		g_clear_error(&why);
 		return false;
 	}
 	transaction->error = why;

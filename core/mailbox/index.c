@@ -133,7 +133,7 @@ ph_index_connect(PhIndex *index, bool create, GError **error)
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE
 	            | (create ? SQLITE_OPEN_CREATE : 0);
 
-	if (sqlite3_open_v2(index->path, &connection->db, flags, NULL) == SQLITE_OK
+	if (sqlite3_open_v2(index->path, &connection->db, flags, ph_index_vfs()) == SQLITE_OK
 	    && set_up(index, connection, error))
 		return connection;
 	if (error == NULL || *error == NULL)

@@ -2,7 +2,8 @@
  *
  * index.c opens, closes and lends connections; index-schema.c makes and migrates tables;
  * index-read.c answers questions; index-commit.c applies batches with the operations of
- * index-message.c and index-names.c; index-tend.c checkpoints and tidies in the background.
+ * index-message.c and index-names.c; index-tend.c checkpoints and tidies in the background;
+ * index-vfs.c writes logs.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -189,6 +190,9 @@ bool ph_index_drop_all(PhIndexRun *run, PhIndexMailbox *mailbox, GError **error)
 /* index-result.c: what a transaction gave, to give it again. */
 GByteArray *ph_index_pack_results(const PhTransaction *transaction);
 bool ph_index_unpack_results(PhTransaction *transaction, PhSlice packed);
+
+/* index-vfs.c: name of the file layer that writes logs well; NULL: SQLite's own. */
+const char *ph_index_vfs(void);
 
 /* index-tend.c */
 void ph_index_tend(PhIndex *index);
