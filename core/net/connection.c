@@ -12,6 +12,7 @@
 #include <posthorn/error.h>
 
 #include "net/stages.h"
+#include "net/stats.h"
 
 #include <sys/epoll.h>
 
@@ -110,6 +111,7 @@ flush(PhSession *session)
 	                                 &session->failure);
 	int64_t now = 0;
 
+	ph_counter_add(ph_net_stats.octets_out, (int64_t) sent);
 	if (result == PH_FLUSH_DONE || result == PH_FLUSH_FAILED) {
 		session->output_us = 0;
 		session->cut = session->cut || result == PH_FLUSH_FAILED;
@@ -164,6 +166,7 @@ take_read(PhSession *session, ssize_t n, size_t room)
 	session->read_wants_write = false;
 	if (n > 0) {
 		session->input.end += (uint32_t) n;
+		ph_counter_add(ph_net_stats.octets_in, n);
 		session->readable = (size_t) n == room || ph_stream_pending(session->stream) > 0;
 		extend_deadline(session, (size_t) n);
 		return PH_MOVE_ON;
@@ -239,6 +242,7 @@ time_out(PhSession *session)
 	const PhProtocol *protocol = ph_connection_protocol(session);
 
 	session->deadline_us = 0;
+	ph_counter_add(ph_net_stats.timeouts, 1);
 	if (protocol->timeout == NULL) {
 		ph_connection_enter_closing(session);
 		return PH_MOVE_ON;
@@ -464,6 +468,15 @@ arm(PhSession *session)
 }
 
 static void
+show_parked(PhSession *session, bool parked)
+{
+	if (session->shown_parked == parked)
+		return;
+	session->shown_parked = parked;
+	ph_counter_add(ph_net_stats.parked, parked ? 1 : -1);
+}
+
+static void
 tell_client(PhSession *session)
 {
 	if (session->failure == NULL && !session->own_end)
@@ -481,6 +494,7 @@ finish(PhSession *session)
 	if (!session->cut && session->stream != NULL)
 		(void) flush(session);
 	session->scratch->out_used = 0;
+	show_parked(session, false);
 	if (session->client)
 		tell_client(session);
 	else if (session->opened)
@@ -505,6 +519,7 @@ pass(PhSession *session)
 		return PH_MOVE_END;
 	if (sent == PH_FLUSH_TURN)
 		move = PH_MOVE_YIELD;
+	show_parked(session, session->parked);
 	set_due(session);
 	if (move == PH_MOVE_YIELD)
 		return PH_MOVE_YIELD;

@@ -9,6 +9,7 @@
 #include "net/listener.h"
 
 #include "net/address-list.h"
+#include "net/stats.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -172,6 +173,7 @@ send_refusal(int fd, const PhListenerParams *params)
 {
 	const char *text = params->protocol->refused;
 
+	ph_counter_add(ph_net_stats.refused, 1);
 	if (text != NULL && params->tls_mode != PH_TLS_IMPLICIT)
 		(void) send(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
 	(void) shutdown(fd, SHUT_WR);

@@ -11,8 +11,10 @@
 
 #include <posthorn/error.h>
 
+#include "base/log.h"
 #include "net/deadline.h"
 #include "net/listener.h"
+#include "net/stats.h"
 #include "net/workers.h"
 
 #include <errno.h>
@@ -259,6 +261,7 @@ session_gone(PhHome *home, PhSession *session)
 	PhReactor *reactor = (PhReactor *) home;
 
 	ph_listener_session_gone(session);
+	ph_counter_add(ph_net_stats.open, -1);
 	if (atomic_fetch_sub(&reactor->n_sessions, 1) == 1 && atomic_load(&reactor->draining))
 		complete_drain(reactor);
 }
@@ -307,8 +310,10 @@ accept_one(PhReactor *reactor, PhListener *listener, PhSession **session_out)
 	refuse_all = atomic_load(&reactor->draining)
 	             || atomic_load(&reactor->n_sessions) >= reactor->params.max_sessions;
 	result = ph_listener_accept(listener, &reactor->home, refuse_all, session_out);
-	if (result == PH_ACCEPT_SESSION)
-		atomic_fetch_add(&reactor->n_sessions, 1);
+	if (result == PH_ACCEPT_SESSION) {
+		ph_counter_add(ph_net_stats.accepted, 1);
+		ph_reactor_count_session(reactor);
+	}
 	return result;
 }
 
@@ -474,6 +479,8 @@ ph_reactor_new(const PhReactorParams *params, GError **error)
 		                 .rouse = rouse,
 		                 .has_reports = has_reports };
 
+	ph_net_stats_init();
+	ph_log_set_session_describer(ph_session_describe);
 	reactor->home = (PhHome){ .ready = take_ready,
 		                  .arm = arm_session,
 		                  .due = take_due,
@@ -598,6 +605,7 @@ ph_reactor_sessions(const PhReactor *reactor)
 void
 ph_reactor_count_session(PhReactor *reactor)
 {
+	ph_counter_add(ph_net_stats.open, 1);
 	atomic_fetch_add(&reactor->n_sessions, 1);
 }
 

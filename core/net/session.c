@@ -315,6 +315,13 @@ ph_session_set_deadline(PhSession *session, PhDuration from_now)
 
 /* --- the connection --- */
 
+void
+ph_session_describe(PhSession *session, const char **id_out, const char **peer_out)
+{
+	*id_out = session->id;
+	*peer_out = session->peer_text;
+}
+
 const char *
 ph_session_id(const PhSession *session)
 {

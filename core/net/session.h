@@ -102,6 +102,7 @@ struct PhSession {
 	bool connected; /* client: the socket has said something */
 	bool own_end;   /* the plugin has closed it, not the world */
 	bool parked;
+	bool shown_parked; /* as the gauge has it */
 	bool woken; /* while parked: by its wake */
 	bool more;
 	bool ended;   /* the peer has ended its side */
@@ -151,6 +152,9 @@ char *ph_input_room(PhInput *input, size_t wanted, size_t *room_out);
 void ph_input_clear(PhInput *input);
 
 int64_t ph_net_now_us(void);
+
+/* ph_session_describe: for the log. */
+void ph_session_describe(PhSession *session, const char **id_out, const char **peer_out);
 
 /* ph_peer_set: from what accept or a PROXY header said. */
 void ph_peer_set(PhPeer *peer, const struct sockaddr *address);

@@ -10,6 +10,7 @@
 #include <posthorn/slice.h>
 
 #include "base/lock.h"
+#include "base/log.h"
 #include "net/session.h"
 
 #include <arpa/inet.h>
@@ -163,6 +164,7 @@ ph_test_session_new_listener(const PhListenerParams *params, const char *peer)
 	PhListenerParams own = *params;
 	PhPeer address = { .is_ip = 1, .port = 25252 };
 
+	ph_log_set_session_describer(ph_session_describe);
 	test->home = (PhHome){ .ready = take_ready,
 		               .arm = note_armed,
 		               .due = ignore_due,

@@ -15,6 +15,7 @@
 
 #include "net/net.h"
 #include "net/session.h"
+#include "net/stats.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -215,6 +216,7 @@ end_thread(PhWorker *worker)
 		link = &(*link)->next;
 	*link = worker->next;
 	atomic_fetch_sub(&workers->n_threads, 1);
+	ph_counter_add(ph_net_stats.workers, -1);
 	pthread_cond_broadcast(&workers->ended);
 	pthread_mutex_unlock(&workers->lock);
 	g_free(worker);
@@ -248,6 +250,7 @@ add_thread(PhWorkers *workers, bool first)
 	worker->next = workers->threads;
 	workers->threads = worker;
 	atomic_fetch_add(&workers->n_threads, 1);
+	ph_counter_add(ph_net_stats.workers, 1);
 	pthread_mutex_unlock(&workers->lock);
 	pthread_attr_init(&attributes);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);

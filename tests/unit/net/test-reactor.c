@@ -9,21 +9,14 @@
 #include <posthorn/slice.h>
 
 #include "base/lock.h"
+#include "net/loopback.h"
 #include "net/address-list.h"
 #include "net/reactor.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 enum {
-	patience_ms = 20 * 1000,
-	patience_us = patience_ms * 1000,
+	patience_us = PATIENCE_S * 1000 * 1000,
 };
 
 /* What the server's callbacks and the test share. */
@@ -172,75 +165,6 @@ static const PhProtocol protocol = {
 	.refused = "too many\r\n",
 	.closed = closed,
 };
-
-/* --- the client's side --- */
-
-static int
-listen_somewhere(uint16_t *port_out)
-{
-	union {
-		struct sockaddr any;
-		struct sockaddr_in in;
-	} address = { .in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) } };
-
-	socklen_t length = sizeof address;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	g_assert_cmpint(bind(fd, &address.any, sizeof address.in), ==, 0);
-	g_assert_cmpint(listen(fd, 1000), ==, 0);
-	g_assert_cmpint(getsockname(fd, &address.any, &length), ==, 0);
-	*port_out = ntohs(address.in.sin_port);
-	return fd;
-}
-
-static int
-connect_to(uint16_t port)
-{
-	union {
-		struct sockaddr any;
-		struct sockaddr_in in;
-	} address = { .in = { .sin_family = AF_INET,
-		              .sin_port = htons(port),
-		              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) } };
-	struct timeval patience = { .tv_sec = patience_ms / 1000 };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	g_assert_cmpint(connect(fd, &address.any, sizeof address.in), ==, 0);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-	return fd;
-}
-
-static void
-say(int fd, const char *text)
-{
-	g_assert_cmpint(send(fd, text, strlen(text), MSG_NOSIGNAL), ==, (ssize_t) strlen(text));
-}
-
-static void
-hear(int fd, const char *expected)
-{
-	char got[4096];
-	size_t n = 0;
-
-	while (n < strlen(expected)) {
-		ssize_t part = recv(fd, got + n, strlen(expected) - n, 0);
-
-		if (part <= 0)
-			break;
-		n += (size_t) part;
-	}
-	got[n] = '\0';
-	g_assert_cmpstr(got, ==, expected);
-}
-
-static void
-hear_end(int fd)
-{
-	char octet = 0;
-
-	g_assert_cmpint(recv(fd, &octet, 1, 0), ==, 0);
-	close(fd);
-}
 
 static void
 wait_until(Shared *shared, const unsigned *number, unsigned value)
