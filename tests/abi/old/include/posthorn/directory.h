@@ -1,0 +1,106 @@
+/* directory.h: who exists: verify a password, look up a user, change one
+ *
+ * Directories are asked in the order of the listener's `directory` list until one knows the user.
+ * Verification, lookup and provisioning are separate abilities: a member that is NULL is not
+ * offered. A wrong password and an unknown user are results, not errors; an unreachable server is
+ * an error.
+ *
+ * Threads: members are called on workers, at once for different sessions, and may block.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef POSTHORN_DIRECTORY_H
+#define POSTHORN_DIRECTORY_H
+
+#include <posthorn/identity.h>
+#include <posthorn/plugin.h>
+#include <posthorn/secret.h>
+
+G_BEGIN_DECLS
+
+typedef enum {
+	PH_VERIFY_OK = 1,           /* @identity_out is set */
+	PH_VERIFY_WRONG = 2,        /* the user is known here, the password is not right: stop */
+	PH_VERIFY_UNKNOWN_USER = 3, /* not known here: ask the next directory */
+	PH_VERIFY_DISABLED = 4,     /* known, right password, and locked: stop */
+	PH_VERIFY_ERROR = 5,        /* @error is set: stop, temporary failure */
+} PhVerify;
+
+/* PhListFunc: called for each name; false stops. */
+typedef bool (*PhListFunc)(const char *address, void *user_data);
+
+struct PhDirectory {
+	size_t size;
+	uint32_t flags;
+	uint32_t reserved;
+
+	/* create, destroy. Required. Thread: load / main. create may read files but must not
+	 * connect: the worker process starts later. Errors: stop the start. */
+	bool (*create)(PhSection *section,
+	               const void *settings,
+	               void **instance_out,
+	               GError **error);
+	void (*destroy)(void *instance);
+
+	/* verify: is this secret the user's?
+	 * @user: (borrowed) as prepared by the core: UTF-8, no NUL, at most 320 octets; with or
+	 * without "@domain".  @secret: (borrowed) wiped by the core on return.
+	 * @identity_out: (out, owned) set only for PH_VERIFY_OK.
+	 * Optional: without it the directory is lookup only. Thread: worker, concurrently. Blocks:
+	 * yes, at most the section's `timeout`. Errors: PH_ERROR_TEMPORARY (the client sees a
+	 * temporary failure; no attempt is counted).
+	 * [DIR-1] WRONG and UNKNOWN_USER take the same time for a hash of the same cost: use
+	 * ph_password_verify() with a NULL hash for unknown users. */
+	PhVerify (*verify)(void *instance,
+	                   const char *user,
+	                   const PhSecret *secret,
+	                   PhIdentity **identity_out,
+	                   GError **error);
+
+	/* lookup: the user's identity, for delivery and after mechanisms that verify by themselves.
+	 * Returns: PH_VERIFY_OK, UNKNOWN_USER, DISABLED or ERROR. Required. Thread: worker. Blocks:
+	 * yes. [DIR-2] lookup and verify return the same canonical address. */
+	PhVerify (*lookup)(void *instance,
+	                   const char *address,
+	                   PhIdentity **identity_out,
+	                   GError **error);
+
+	/* secret: the stored form in @scheme, see ph_exchange_secret(). Optional. Thread: worker.
+	 * Blocks: yes. */
+	PhVerify (*secret)(void *instance,
+	                   const char *user,
+	                   const char *scheme,
+	                   PhSecret **secret_out,
+	                   GError **error);
+
+	/* expand: what an alias or list stands for, one address a call of @func.
+	 * Returns PH_VERIFY_OK, or UNKNOWN_USER when it is no alias. Optional. Thread: worker.
+	 * Blocks: yes. */
+	PhVerify (*expand)(void *instance,
+	                   const char *address,
+	                   PhListFunc func,
+	                   void *user_data,
+	                   GError **error);
+
+	/* list: every user's address, for tools. Optional. Thread: worker. Blocks: yes. */
+	bool (*list)(void *instance, PhListFunc func, void *user_data, GError **error);
+};
+
+/* --- helpers for directory plugins --------------------------------------------------------- */
+
+/* ph_password_verify: does the secret fit the stored form? Understands crypt(3) and the forms that
+ * Dovecot writes: {PLAIN} {CLEARTEXT} {CRYPT} {BLF-CRYPT} {SHA512-CRYPT} {SHA256-CRYPT} {MD5-CRYPT}
+ * {SSHA} {SSHA256} {SSHA512} {SHA} {SHA256} {SHA512} {PBKDF2} {ARGON2I} {ARGON2ID} {SCRAM-SHA-1}
+ * {SCRAM-SHA-256} {PLAIN-MD5} {SMD5}, with .b64 and .hex suffixes. A form without braces is crypt(3).
+ * @stored: (nullable) NULL does the work of the preferred scheme and returns false.
+ * Thread: worker. Blocks: yes, for as long as the hash takes; at most a bounded number run at once.
+ * Errors: CORRUPT for a stored form that cannot be understood (wrong password for the client). */
+PH_PUBLIC bool ph_password_verify(const char *stored, const PhSecret *secret, GError **error);
+
+/* ph_password_hash: a new stored form. @scheme: without braces; NULL for the preferred one.
+ * Returns: (owned) "{SCHEME}..."; UNSUPPORTED for an unknown scheme. */
+PH_PUBLIC char *ph_password_hash(const char *scheme, const PhSecret *secret, GError **error);
+
+G_END_DECLS
+
+#endif
