@@ -198,6 +198,8 @@ take_word(PhSlice *text, Fields *f)
 	ph_lex_skip(text, n);
 	if (f->month < 0 && month_by_name(word) > 0)
 		f->month = month_by_name(word);
+	else if (f->hour >= 0 && f->hour < 12 && ph_slice_is_nocase(word, "PM"))
+		f->hour += 12;
 	else if (f->hour >= 0 && !f->has_zone)
 		f->has_zone = zone_by_name(word, &f->zone);
 	return n > 0;

@@ -33,6 +33,7 @@ struct PhScanner {
 	bool carry_line_ended; /* @carry ends with a line end */
 	uint32_t line_end;     /* octets of the last line end: 1 or 2 */
 	uint32_t n_open;
+	uint32_t most_parts; /* of a message so far: what @parts has room for */
 	uint32_t n_boundaries;
 	uint64_t offset;                      /* of the next octet in the message */
 	uint64_t carry_offset;                /* of the first octet of @carry */

@@ -177,6 +177,31 @@ test_long_fields(void)
 	g_assert_true(ph_slice_equal(ph_structure_blob(whole), ph_structure_blob(pieces)));
 }
 
+/* A scanner that was given up in the middle of a message leaves nothing to the next one. */
+static void
+test_abandoned(void)
+{
+	static const char *const starts[] = { "",
+		                              "Subject: not",
+		                              "Subject: not\r\n",
+		                              "Subject: not\r\n\r",
+		                              MIXED "--b\r\nSubject: not\r\n",
+		                              MIXED "--b\r\n\r\n--",
+		                              MIXED "--b" };
+	PhSlice message = ph_slice("Subject: yes\r\n\r\nbody\r\n");
+	g_autoptr(PhStructure) expected = ph_structure_scan(message);
+
+	for (size_t i = 0; i < G_N_ELEMENTS(starts); i++) {
+		PhScanner *scanner = ph_structure_scanner_new();
+		g_autoptr(PhStructure) next = NULL;
+
+		ph_structure_scanner_feed(scanner, ph_slice(starts[i]));
+		ph_structure_scanner_free(scanner);
+		next = ph_structure_scan(message);
+		g_assert_true(ph_slice_equal(ph_structure_blob(next), ph_structure_blob(expected)));
+	}
+}
+
 /* Shapes that would cost quadratic time if anything were read twice. */
 static void
 test_linear(void)
@@ -224,6 +249,7 @@ main(int argc, char **argv)
 	g_test_add_func("/message/scanner/bounds-messages-in-messages", test_messages_in_messages);
 	g_test_add_func("/message/scanner/bounds-parts", test_parts);
 	g_test_add_func("/message/scanner/bounds-fields", test_long_fields);
+	g_test_add_func("/message/scanner/forgets-what-was-abandoned", test_abandoned);
 	g_test_add_func("/message/scanner/costs-linear-time", test_linear);
 	return g_test_run();
 }
