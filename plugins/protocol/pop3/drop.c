@@ -30,6 +30,7 @@ pop3_leave(PhSession *session)
 
 	g_clear_pointer(&client->content, ph_content_unref);
 	g_clear_pointer(&client->cursor, ph_cursor_free);
+	g_clear_pointer(&client->reader, ph_cursor_free);
 	g_clear_pointer(&client->view, ph_view_close);
 	if (client->transaction != NULL)
 		ph_transaction_detach(g_steal_pointer(&client->transaction));
@@ -272,6 +273,8 @@ say_goodbye(PhSession *session, const char *text)
 		               PH_LOG_NUMBER("messages", client->n_messages),
 		               PH_LOG_NUMBER("retrieved", client->n_sent),
 		               PH_LOG_NUMBER("deleted", client->n_deleted), PH_LOG_END);
+	/* The maildrop is free before the client knows that it may come again. */
+	pop3_leave(session);
 	pop3_reply(session, text);
 	return PH_CLOSE;
 }

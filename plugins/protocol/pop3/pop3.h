@@ -58,13 +58,16 @@ typedef struct {
 	PhCursor *cursor;           /* WORK_LOAD */
 	PhTransaction *transaction; /* WORK_UPDATE */
 	PhContent *content;         /* WORK_SEND */
+	PhCursor *reader;           /* of the message sent last, and those behind it */
 	uint64_t offset;            /* in content, of what is sent next */
 	Stuff stuff;
 	size_t charged;
 	uint32_t n_messages;
 	uint32_t n_deleted;
 	uint32_t n_sent;
-	uint32_t next; /* number that the listing goes on with */
+	uint32_t next;        /* number that the listing goes on with */
+	uint32_t reader_next; /* number of the reader's next record; 0: none */
+	uint32_t last;        /* number that was sent last */
 	uint32_t n_errors;
 	uint8_t work;
 	bool has_lock;

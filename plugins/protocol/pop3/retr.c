@@ -78,20 +78,39 @@ pop3_sending(PhSession *session)
 	}
 }
 
+/* A client that reads one message after another gets them from one cursor, so that the store is
+ * asked once for many. The record is borrowed until the next call. */
+static const PhRecord *
+find_record(Client *client, uint32_t number, GError **error)
+{
+	uint32_t uid = ph_view_uid(client->view, number);
+	bool is_next = number == client->last + 1 && number > 1;
+	g_autoptr(PhUidSet) uids = NULL;
+
+	client->last = number;
+	if (client->reader != NULL && client->reader_next == number) {
+		const PhRecord *record = ph_cursor_next(client->reader, NULL);
+
+		client->reader_next++;
+		if (record != NULL && record->uid == uid)
+			return record;
+	}
+	g_clear_pointer(&client->reader, ph_cursor_free);
+	uids = ph_uid_set_new_range(uid,
+	                            is_next ? ph_view_uid(client->view, client->n_messages) : uid);
+	client->reader = ph_cursor_new(client->view, uids, PH_FIELD_BLOB | PH_FIELD_OCTETS);
+	client->reader_next = is_next ? number + 1 : 0;
+	return ph_cursor_next(client->reader, error);
+}
+
 static PhNext
 start(PhSession *session, uint32_t number, const char *text)
 {
 	Client *client = ph_session_data(session);
-	g_autoptr(PhUidSet) uids = NULL;
-	g_autoptr(PhCursor) cursor = NULL;
 	g_autoptr(GError) error = NULL;
-	const PhRecord *record = NULL;
-	uint32_t uid = ph_view_uid(client->view, number);
+	const PhRecord *record = find_record(client, number, &error);
 
-	uids = ph_uid_set_new_range(uid, uid);
-	cursor = ph_cursor_new(client->view, uids, PH_FIELD_BLOB | PH_FIELD_OCTETS);
-	record = ph_cursor_next(cursor, &error);
-	if (record != NULL)
+	if (record != NULL && record->uid == ph_view_uid(client->view, number))
 		client->content = ph_view_content(client->view, record, &error);
 	if (client->content == NULL && error == NULL)
 		return pop3_refuse(session, "-ERR [SYS/TEMP] that message was removed meanwhile");

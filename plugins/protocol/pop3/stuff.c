@@ -2,7 +2,7 @@
  *
  * RFC 1939 sections 3 and 7. A line begins behind every LF, also one without CR: such a message
  * is rare, and a client that takes LF for a line end must not be made to see an end that is none.
- * Pure; linear by memmem and memchr.
+ * Pure; linear by memchr.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -27,8 +27,9 @@ measure(Stuff *stuff, PhSlice piece)
 		const char *end = memchr(line, '\n', piece.length - at);
 		size_t length = end != NULL ? (size_t) (end - line) : piece.length - at;
 
-		if (length > 1 || (length == 1 && line[0] != '\r'))
+		if (length > 1 || (length == 1 && (line[0] != '\r' || stuff->has_cr)))
 			stuff->is_blank = false;
+		stuff->has_cr |= length > 0;
 		if (end == NULL)
 			return piece.length;
 		at += length + 1;
@@ -37,6 +38,7 @@ measure(Stuff *stuff, PhSlice piece)
 		else
 			stuff->is_body = stuff->is_blank;
 		stuff->is_blank = true;
+		stuff->has_cr = false;
 	}
 	return at;
 }
@@ -45,22 +47,20 @@ bool
 stuff_piece(Stuff *stuff, PhSlice piece, StuffFunc out, void *user_data)
 {
 	size_t wanted = stuff->is_limited ? measure(stuff, piece) : piece.length;
-	const char *at = piece.data;
+	const char *from = piece.data; /* not yet passed on */
 	const char *end = piece.data + wanted;
+	const char *at = from;
 
 	if (wanted == 0)
 		return !stuff->is_limited;
-	if (!stuff->is_inside && *at == '.')
-		out(PH_SLICE_LITERAL("."), user_data);
-	for (;;) {
-		const char *dot = memmem(at, (size_t) (end - at), "\n.", 2);
-
-		if (dot == NULL)
-			break;
-		out(PH_SLICE(at, (size_t) (dot + 2 - at)), user_data);
-		at = dot + 1;
+	while ((at = memchr(at, '.', (size_t) (end - at))) != NULL) {
+		if (at > piece.data ? at[-1] == '\n' : !stuff->is_inside) {
+			out(PH_SLICE(from, (size_t) (at + 1 - from)), user_data);
+			from = at;
+		}
+		at++;
 	}
-	out(PH_SLICE(at, (size_t) (end - at)), user_data);
+	out(PH_SLICE(from, (size_t) (end - from)), user_data);
 	stuff->is_inside = end[-1] != '\n';
 	return !stuff->is_limited || !stuff->is_body || stuff->lines_left > 0;
 }

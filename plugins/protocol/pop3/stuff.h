@@ -14,6 +14,7 @@ typedef struct {
 	bool is_body;        /* the empty line was seen */
 	bool is_inside;      /* the last octet did not end a line */
 	bool is_blank;       /* this line holds at most a CR so far */
+	bool has_cr;         /* it holds something */
 } Stuff;
 
 /* StuffFunc: takes octets that go out as they are. */
