@@ -1,5 +1,8 @@
 /* drop.c: the maildrop: opened at login, listed, marked, updated at QUIT
  *
+ * Sizes of single messages are read when a command first needs them: many sessions only look
+ * whether there is anything new, and the sum stands in the list of mailboxes.
+ *
  * The maildrop is INBOX as it was at login: the view is never synced, so numbers stay. Marks are
  * only ours until QUIT; then one transaction removes what was marked, and "+OK" is said when
  * that is durable. Without QUIT nothing is removed (RFC 1939 section 6). One session has the lock.
@@ -15,6 +18,8 @@ sum_octets(const Client *client)
 {
 	uint64_t octets = 0;
 
+	if (!client->has_sizes)
+		return client->total;
 	for (uint32_t i = 0; i < client->n_messages; i++)
 		if (!client->messages[i].is_deleted)
 			octets += client->messages[i].octets;
@@ -73,32 +78,6 @@ open_view(PhSession *session, GError **error)
 	return true;
 }
 
-PhNext
-pop3_open(PhSession *session, const PhIdentity *identity)
-{
-	Client *client = ph_session_data(session);
-	g_autoptr(PhUidSet) all = NULL;
-	g_autoptr(GError) error = NULL;
-
-	client->account = ph_session_account(session, identity, &error);
-	if (client->account == NULL)
-		return refuse_open(session, error);
-	if (!ph_account_lock_maildrop(client->account)) {
-		pop3_leave(session);
-		return pop3_refuse(session, "-ERR [IN-USE] another session has the maildrop");
-	}
-	client->has_lock = true;
-	if (!open_view(session, &error))
-		return refuse_open(session, error);
-	all = ph_uid_set_new();
-	if (client->n_messages > 0)
-		ph_uid_set_add_range(all, ph_view_uid(client->view, 1),
-		                     ph_view_uid(client->view, client->n_messages));
-	client->cursor = ph_cursor_new(client->view, all, PH_FIELD_OCTETS);
-	client->work = WORK_LOAD;
-	return pop3_load(session);
-}
-
 static PhNext
 greet(PhSession *session)
 {
@@ -127,10 +106,62 @@ pop3_load(PhSession *session)
 		if (number % 256 == 0 && ph_session_should_yield(session))
 			return PH_MORE;
 	}
-	if (error != NULL)
-		return refuse_open(session, error);
 	g_clear_pointer(&client->cursor, ph_cursor_free);
-	return greet(session);
+	client->work = WORK_NONE;
+	if (error != NULL)
+		return pop3_refuse_error(session, "the maildrop could not be read", error);
+	client->has_sizes = true;
+	return client->then(session);
+}
+
+/* Calls @then when the sizes are there. */
+static PhNext
+with_sizes(PhSession *session, PhNext (*then)(PhSession *session))
+{
+	Client *client = ph_session_data(session);
+	g_autoptr(PhUidSet) all = ph_uid_set_new();
+
+	if (client->has_sizes)
+		return then(session);
+	if (client->n_messages > 0)
+		ph_uid_set_add_range(all, ph_view_uid(client->view, 1),
+		                     ph_view_uid(client->view, client->n_messages));
+	client->then = then;
+	client->cursor = ph_cursor_new(client->view, all, PH_FIELD_OCTETS);
+	client->work = WORK_LOAD;
+	return pop3_load(session);
+}
+
+/* Is the sum of the list of mailboxes that of our view? */
+static bool
+knows_total(Client *client)
+{
+	PhMailboxInfo info = { 0 };
+
+	if (!ph_account_find(client->account, PH_SLICE_LITERAL("INBOX"), &info, NULL))
+		return false;
+	client->total = info.octets;
+	return info.n_messages == client->n_messages
+	       && info.uidnext == ph_view_uidnext(client->view);
+}
+
+PhNext
+pop3_open(PhSession *session, const PhIdentity *identity)
+{
+	Client *client = ph_session_data(session);
+	g_autoptr(GError) error = NULL;
+
+	client->account = ph_session_account(session, identity, &error);
+	if (client->account == NULL)
+		return refuse_open(session, error);
+	if (!ph_account_lock_maildrop(client->account)) {
+		pop3_leave(session);
+		return pop3_refuse(session, "-ERR [IN-USE] another session has the maildrop");
+	}
+	client->has_lock = true;
+	if (!open_view(session, &error))
+		return refuse_open(session, error);
+	return knows_total(client) ? greet(session) : with_sizes(session, greet);
 }
 
 /* --- listing ---------------------------------------------------------------------------------- */
@@ -148,8 +179,8 @@ pop3_number(const Client *client, PhSlice text, uint32_t *number_out)
 	return true;
 }
 
-PhNext
-pop3_stat(PhSession *session, PhSlice argument)
+static PhNext
+say_stat(PhSession *session)
 {
 	const Client *client = ph_session_data(session);
 	char text[64];
@@ -157,6 +188,14 @@ pop3_stat(PhSession *session, PhSlice argument)
 	g_snprintf(text, sizeof text, "+OK %u %" G_GUINT64_FORMAT,
 	           client->n_messages - client->n_deleted, sum_octets(client));
 	return pop3_reply(session, text);
+}
+
+PhNext
+pop3_stat(PhSession *session, PhSlice argument)
+{
+	const Client *client = ph_session_data(session);
+
+	return client->n_deleted == 0 ? say_stat(session) : with_sizes(session, say_stat);
 }
 
 /* "1 120" or "1 3.17"; returns its length. */
@@ -203,36 +242,62 @@ pop3_listing(PhSession *session)
 }
 
 static PhNext
-list(PhSession *session, PhSlice argument, uint8_t work)
+say_row(PhSession *session, bool is_uidl)
 {
-	Client *client = ph_session_data(session);
-	uint32_t number = 0;
+	const Client *client = ph_session_data(session);
 	char row[64];
 
-	if (argument.length == 0) {
-		client->work = work;
-		client->next = 1;
-		pop3_reply(session, "+OK");
-		return pop3_listing(session);
-	}
-	if (!pop3_number(client, argument, &number))
-		return pop3_refuse(session, "-ERR no such message");
 	ph_session_write(session, PH_SLICE_LITERAL("+OK "));
-	ph_session_write(session, PH_SLICE(row, write_row(client, number, work == WORK_UIDL, row,
-	                                                  sizeof row)));
+	ph_session_write(session,
+	                 PH_SLICE(row, write_row(client, client->next, is_uidl, row, sizeof row)));
 	return PH_DONE;
+}
+
+static PhNext
+say_size(PhSession *session)
+{
+	return say_row(session, false);
+}
+
+static PhNext
+list_all(PhSession *session, uint8_t work)
+{
+	Client *client = ph_session_data(session);
+
+	client->work = work;
+	client->next = 1;
+	pop3_reply(session, "+OK");
+	return pop3_listing(session);
+}
+
+static PhNext
+list_sizes(PhSession *session)
+{
+	return list_all(session, WORK_LIST);
 }
 
 PhNext
 pop3_list(PhSession *session, PhSlice argument)
 {
-	return list(session, argument, WORK_LIST);
+	Client *client = ph_session_data(session);
+
+	if (argument.length == 0)
+		return with_sizes(session, list_sizes);
+	if (!pop3_number(client, argument, &client->next))
+		return pop3_refuse(session, "-ERR no such message");
+	return with_sizes(session, say_size);
 }
 
 PhNext
 pop3_uidl(PhSession *session, PhSlice argument)
 {
-	return list(session, argument, WORK_UIDL);
+	Client *client = ph_session_data(session);
+
+	if (argument.length == 0)
+		return list_all(session, WORK_UIDL);
+	if (!pop3_number(client, argument, &client->next))
+		return pop3_refuse(session, "-ERR no such message");
+	return say_row(session, true);
 }
 
 /* --- marking and removing --------------------------------------------------------------------- */

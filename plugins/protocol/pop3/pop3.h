@@ -55,22 +55,25 @@ typedef struct {
 	PhAccount *account;
 	PhView *view;
 	Message *messages;
-	PhCursor *cursor;           /* WORK_LOAD */
-	PhTransaction *transaction; /* WORK_UPDATE */
-	PhContent *content;         /* WORK_SEND */
-	PhCursor *reader;           /* of the message sent last, and those behind it */
-	uint64_t offset;            /* in content, of what is sent next */
+	PhCursor *cursor;                   /* WORK_LOAD */
+	PhNext (*then)(PhSession *session); /* behind WORK_LOAD */
+	PhTransaction *transaction;         /* WORK_UPDATE */
+	PhContent *content;                 /* WORK_SEND */
+	PhCursor *reader;                   /* of the message sent last, and those behind it */
+	uint64_t offset;                    /* in content, of what is sent next */
 	Stuff stuff;
+	uint64_t total; /* octets of all messages, until has_sizes */
 	size_t charged;
 	uint32_t n_messages;
 	uint32_t n_deleted;
 	uint32_t n_sent;
-	uint32_t next;        /* number that the listing goes on with */
+	uint32_t next;        /* number that the listing goes on with, or is about */
 	uint32_t reader_next; /* number of the reader's next record; 0: none */
 	uint32_t last;        /* number that was sent last */
 	uint32_t n_errors;
 	uint8_t work;
 	bool has_lock;
+	bool has_sizes;
 } Client;
 
 /* commands.c */

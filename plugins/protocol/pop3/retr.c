@@ -104,11 +104,12 @@ find_record(Client *client, uint32_t number, GError **error)
 }
 
 static PhNext
-start(PhSession *session, uint32_t number, const char *text)
+start(PhSession *session, uint32_t number, bool is_whole)
 {
 	Client *client = ph_session_data(session);
 	g_autoptr(GError) error = NULL;
 	const PhRecord *record = find_record(client, number, &error);
+	char text[64] = "+OK";
 
 	if (record != NULL && record->uid == ph_view_uid(client->view, number))
 		client->content = ph_view_content(client->view, record, &error);
@@ -118,6 +119,9 @@ start(PhSession *session, uint32_t number, const char *text)
 		return pop3_refuse_error(session, "a message could not be read", error);
 	client->offset = 0;
 	client->work = WORK_SEND;
+	if (is_whole)
+		g_snprintf(text, sizeof text, "+OK %" G_GUINT64_FORMAT " octets",
+		           ph_content_length(client->content));
 	pop3_reply(session, text);
 	return pop3_sending(session);
 }
@@ -127,14 +131,11 @@ pop3_retr(PhSession *session, PhSlice argument)
 {
 	Client *client = ph_session_data(session);
 	uint32_t number = 0;
-	char text[64];
 
 	if (!pop3_number(client, argument, &number))
 		return pop3_refuse(session, "-ERR no such message");
 	stuff_begin(&client->stuff, false, 0);
-	g_snprintf(text, sizeof text, "+OK %" G_GUINT64_FORMAT " octets",
-	           (uint64_t) client->messages[number - 1].octets);
-	return start(session, number, text);
+	return start(session, number, true);
 }
 
 PhNext
@@ -151,5 +152,5 @@ pop3_top(PhSession *session, PhSlice argument)
 	if (!pop3_number(client, first, &number))
 		return pop3_refuse(session, "-ERR no such message");
 	stuff_begin(&client->stuff, true, n_lines);
-	return start(session, number, "+OK");
+	return start(session, number, false);
 }
