@@ -340,6 +340,15 @@ adopt_offer(const PhAdopted *adopted, const PhOffer *offer, PhOfferInfo *info_ou
 	return true;
 }
 
+static void
+clear_info(gpointer data)
+{
+	const PhOfferInfo *info = data;
+
+	g_free((void *) (uintptr_t) info->table);
+	g_free((void *) (uintptr_t) info->options);
+}
+
 static bool
 adopt_offers(PhAdopted *adopted, GError **error)
 {
@@ -347,6 +356,7 @@ adopt_offers(PhAdopted *adopted, GError **error)
 	g_autoptr(GArray) infos = g_array_new(FALSE, FALSE, sizeof(PhOfferInfo));
 	PhOffer offer = PH_OFFERS_END;
 
+	g_array_set_clear_func(infos, clear_info);
 	for (; at != NULL; at += adopted->plugin.abi.offer_size) {
 		PhOfferInfo info;
 

@@ -159,7 +159,7 @@ test_stride(void)
 	};
 
 	PhPlugin plugin = plugin_of(&long_offers[0].row);
-	const PhAdopted *adopted = NULL;
+	static const PhAdopted *adopted; /* adopted plugins are never freed */
 	g_autoptr(GError) error = NULL;
 
 	plugin.options = &long_options[0].row;
