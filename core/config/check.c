@@ -270,6 +270,7 @@ check_listener(PhBuilder *builder, const PhSection *section, GArray *bound)
 
 	check_listener_tls(builder, section, listener);
 	check_listener_needs(builder, section);
+	ph_check_login(builder, section);
 	for (size_t i = 0; listener->address != NULL && listener->address[i] != NULL; i++)
 		check_address(builder, section, listener->address[i], bound);
 	for (size_t i = 0; listener->proxy_protocol != NULL && listener->proxy_protocol[i] != NULL;

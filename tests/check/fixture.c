@@ -144,10 +144,10 @@ commit(void *account, PhTransaction *const *batch, size_t n, GError **error)
 	return false;
 }
 
-#define PROTOCOL(wants)                                                                            \
-	{                                                                                          \
-		.size = sizeof(PhProtocol), .needs = (wants), .create = create, .destroy = destroy, \
-		.opened = opened, .line = line, .closed = closed                                   \
+#define PROTOCOL(wants)                                                              \
+	{                                                                            \
+		.size = sizeof(PhProtocol), .needs = (wants), .create = create,      \
+		.destroy = destroy, .opened = opened, .line = line, .closed = closed \
 	}
 
 static const PhProtocol chat = PROTOCOL(PH_NEEDS_STORE | PH_NEEDS_DIRECTORY | PH_NEEDS_MECHANISMS);
@@ -155,6 +155,33 @@ static const PhProtocol echo = PROTOCOL(0);
 static const PhProtocol mx = PROTOCOL(PH_NEEDS_ROUTES);
 
 static const PhMechanism token = { .size = sizeof token, .sasl_name = "TOKEN", .step = step };
+
+static const PhMechanism showy = { .size = sizeof showy,
+	                           .flags = PH_MECHANISM_SHOWS_PASSWORD,
+	                           .sasl_name = "SHOWY",
+	                           .step = step };
+static const PhMechanism secretive = { .size = sizeof secretive,
+	                               .flags = PH_MECHANISM_NEEDS_SECRET,
+	                               .sasl_name = "SECRETIVE",
+	                               .step = step };
+
+static PhVerify
+verify(void *instance,
+       const char *user,
+       const PhSecret *secret,
+       PhIdentity **identity_out,
+       GError **error)
+{
+	return PH_VERIFY_UNKNOWN_USER;
+}
+
+static const PhDirectory verifying = {
+	.size = sizeof verifying,
+	.create = create,
+	.destroy = destroy,
+	.lookup = lookup,
+	.verify = verify,
+};
 
 static const PhDirectory directory = {
 	.size = sizeof directory,
@@ -257,9 +284,9 @@ static const PhOption greedy_options[] = {
 
 static const PhOption no_options[] = { PH_OPTIONS_END };
 
-#define OFFER(k, n, member, vtable, rows)                                                          \
-	{                                                                                          \
-		.kind = (k), .name = (n), .member = (vtable), .options = (rows)                    \
+#define OFFER(k, n, member, vtable, rows)                                       \
+	{                                                                       \
+		.kind = (k), .name = (n), .member = (vtable), .options = (rows) \
 	}
 
 static const PhOffer offers[] = {
@@ -267,6 +294,9 @@ static const PhOffer offers[] = {
 	OFFER(PH_KIND_PROTOCOL, "echo", protocol, &echo, no_options),
 	OFFER(PH_KIND_PROTOCOL, "mx", protocol, &mx, no_options),
 	OFFER(PH_KIND_MECHANISM, "token", mechanism, &token, no_options),
+	OFFER(PH_KIND_MECHANISM, "showy", mechanism, &showy, no_options),
+	OFFER(PH_KIND_MECHANISM, "secretive", mechanism, &secretive, no_options),
+	OFFER(PH_KIND_DIRECTORY, "verifying", directory, &verifying, no_options),
 	OFFER(PH_KIND_DIRECTORY, "open", directory, &directory, no_options),
 	OFFER(PH_KIND_DIRECTORY, "typed", directory, &directory, typed_options),
 	OFFER(PH_KIND_DIRECTORY, "greedy", directory, &directory, greedy_options),
@@ -280,13 +310,8 @@ static const PhOffer offers[] = {
 };
 
 PH_EXPORT const PhPlugin ph_plugin = {
-	.abi = { PH_ABI_MAGIC,
-	         FIXTURE_MAJOR,
-	         PH_ABI_MINOR,
-	         sizeof(PhPlugin),
-	         sizeof(PhOffer),
-	         sizeof(PhOption),
-	         0 },
+	.abi = { PH_ABI_MAGIC, FIXTURE_MAJOR, PH_ABI_MINOR, sizeof(PhPlugin), sizeof(PhOffer),
+	         sizeof(PhOption), 0 },
 	.name = "fixture",
 	.version = "1",
 	.licence = "LGPL-2.1-or-later",

@@ -18,7 +18,8 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CASES = os.path.join(HERE, "cases")
-OFFERS = ["protocol-chat", "protocol-echo", "protocol-mx", "mechanism-token", "directory-open",
+OFFERS = ["protocol-chat", "protocol-echo", "protocol-mx", "mechanism-token",
+          "mechanism-showy", "mechanism-secretive", "directory-verifying", "directory-open",
           "directory-typed", "directory-greedy", "directory-broken", "store-memory", "store-box",
           "filter-nod", "transport-drop", "transport-into-store"]
 
