@@ -9,6 +9,7 @@
 
 #include "base/lock.h"
 #include "base/log.h"
+#include "config/bind.h"
 #include "config/expand.h"
 #include "plugin/adopt.h"
 #include "plugin/calls.h"
@@ -111,15 +112,26 @@ create_section(PhSection *section, GError **error)
 	return true;
 }
 
+/* Does the key reach the plugin? The core's own keys do not change an instance. */
 static bool
-has_same_keys(const PhKeyfileSection *a, const PhKeyfileSection *b)
+reaches_plugin(const PhSection *section, const char *key)
 {
-	if (a == NULL || b == NULL || a->keys->len != b->keys->len)
-		return a == NULL && b == NULL;
-	for (guint i = 0; i < a->keys->len; i++) {
-		const PhKeyfileKey *left = &g_array_index(a->keys, PhKeyfileKey, i);
-		const PhKeyfileKey *right = ph_keyfile_key(b, left->key);
+	const PhSectionKind *kind = ph_section_kind_find(section->word);
 
+	return ph_bind_find(kind->rows, key) == NULL || strcmp(key, kind->plugin_key) == 0;
+}
+
+/* Has @b every key of @a that reaches the plugin, with the same value? */
+static bool
+has_keys_of(const PhSection *a, const PhSection *b)
+{
+	for (guint i = 0; a->keys != NULL && i < a->keys->keys->len; i++) {
+		const PhKeyfileKey *left = &g_array_index(a->keys->keys, PhKeyfileKey, i);
+		const PhKeyfileKey *right =
+			b->keys != NULL ? ph_keyfile_key(b->keys, left->key) : NULL;
+
+		if (!reaches_plugin(a, left->key))
+			continue;
 		/* what a file holds may have changed */
 		if (right == NULL || strcmp(left->value, right->value) != 0
 		    || g_str_has_prefix(left->value, "file:"))
@@ -129,17 +141,23 @@ has_same_keys(const PhKeyfileSection *a, const PhKeyfileSection *b)
 }
 
 static bool
+has_same_keys(const PhSection *a, const PhSection *b)
+{
+	return has_keys_of(a, b) && has_keys_of(b, a);
+}
+
+static bool
 is_same(const PhSection *section, const PhSection *old)
 {
 	if (old == NULL || old->offer != section->offer || old->uses->len != section->uses->len
-	    || !has_same_keys(section->keys, old->keys))
+	    || !has_same_keys(section, old))
 		return false;
 	for (guint i = 0; i < section->uses->len; i++) {
 		const PhSection *used = section->uses->pdata[i];
 		const PhSection *old_used = old->uses->pdata[i];
 
 		if (strcmp(used->word, "transport") == 0) {
-			if (!has_same_keys(used->keys, old_used->keys))
+			if (!has_same_keys(used, old_used))
 				return false;
 		} else if (used->held == NULL || used->held != old_used->held) {
 			return false;
@@ -163,10 +181,14 @@ static bool
 share_section(PhSection *section, PhConfig *previous)
 {
 	PhSection *old = ph_config_section(previous, section->word, section->name);
+	uint32_t concurrency = 0;
+	PhDuration timeout = { 0 };
 
 	if (old == NULL || old->held == NULL || !is_same(section, old))
 		return false;
 	hold(section, ref_instance(old->held));
+	ph_section_limits(section, &concurrency, &timeout);
+	ph_calls_limit(section->calls, concurrency, timeout);
 	return true;
 }
 

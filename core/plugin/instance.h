@@ -1,9 +1,10 @@
 /* instance.h: what plugins create for the sections of a config, shared between generations
  *
  * An instance is made for a section of one config, its origin. When a reload brings a section with
- * the same plugin, the same keys and the same sections below it, the new section holds the same
- * instance: a store keeps its open accounts. An instance is destroyed when no section holds it any
- * more; it keeps the config of its origin, and the instances below it, alive.
+ * the same plugin, the same values of the plugin's keys and the same sections below it, the new
+ * section holds the same instance: a store keeps its open accounts. An instance is destroyed when
+ * no section holds it any more; it keeps the config of its origin, and the instances below it,
+ * alive.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */

@@ -226,6 +226,21 @@ test_changed(void)
 	g_assert_cmpstr(events->str, ==, "-a -b -c -a -b ");
 }
 
+/* Keys of the core, such as limits and addresses, are no reason for a new instance. */
+static void
+test_core_keys(void)
+{
+	PhConfig *first = start(LISTENER("a", "1", "text = x"), NULL);
+	PhConfig *second = start(LISTENER("a", "2", "max-connections = 7\ntext = x"), first);
+	PhConfig *third = start(LISTENER("a", "2", ""), second);
+
+	g_assert_true(ph_section_is_shared(ph_config_section(second, "listener", "a")));
+	g_assert_cmpstr(events->str, ==, "+a ");
+	stop(third);
+	stop(second);
+	stop(first);
+}
+
 static void
 test_transport(void)
 {
@@ -279,6 +294,7 @@ main(int argc, char **argv)
 	g_test_add_func("/plugin/instance/what-is-named-comes-first", test_order);
 	g_test_add_func("/plugin/instance/reloads-share-what-is-the-same", test_shared);
 	g_test_add_func("/plugin/instance/reloads-replace-what-changed", test_changed);
+	g_test_add_func("/plugin/instance/keys-of-the-core-change-no-instance", test_core_keys);
 	g_test_add_func("/plugin/instance/routes-share-a-transports-settings", test_transport);
 	g_test_add_func("/plugin/instance/failures-leave-nothing", test_failure);
 	status = g_test_run();
