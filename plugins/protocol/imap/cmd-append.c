@@ -192,7 +192,7 @@ static PhNext
 message_line(Imap *imap, PhSlice line, uint32_t flaws)
 {
 	Append *append = (Append *) imap->work;
-	g_auto(Parser) parser;
+	g_auto(Parser) parser = { NULL, NULL, NULL, NULL };
 	uint64_t size;
 	bool wait;
 
@@ -229,7 +229,7 @@ find_target(Imap *imap, const char *name, PhMailboxInfo *info)
 bool
 imap_append_literal(Imap *imap, PhSlice text, uint64_t size, bool wait, PhNext *next_out)
 {
-	g_auto(Parser) parser;
+	g_auto(Parser) parser = { NULL, NULL, NULL, NULL };
 	g_autofree char *name = NULL;
 	const char *refusal;
 	Append *append;

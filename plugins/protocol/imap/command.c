@@ -60,8 +60,8 @@ wrong_state(const Imap *imap)
 {
 	if (imap->state == IMAP_GREETED)
 		return "BAD Log in first.";
-	return imap->state == IMAP_LOGGED_IN ? "BAD Select a mailbox first."
-	                                     : "BAD Not in this state.";
+	return imap->command->states == IMAP_GREETED ? "BAD You are logged in already."
+	                                             : "BAD Select a mailbox first.";
 }
 
 const char *
@@ -97,7 +97,7 @@ imap_command_begin(Imap *imap, Parser *parser)
 PhNext
 imap_command_run(Imap *imap, PhSlice text)
 {
-	g_auto(Parser) parser;
+	g_auto(Parser) parser = { NULL, NULL, NULL, NULL };
 	const char *refusal;
 
 	imap_parser_init(&parser, text);

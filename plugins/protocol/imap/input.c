@@ -191,7 +191,7 @@ imap_input_line(Imap *imap, PhSlice line, uint32_t flaws)
 	const char *refusal = NULL;
 
 	if (imap->text == NULL) {
-		g_auto(Parser) parser;
+		g_auto(Parser) parser = { NULL, NULL, NULL, NULL };
 
 		imap->skipped = 0;
 		imap_parser_init(&parser, line);

@@ -75,7 +75,7 @@ static void
 test_nul_in_literal(void)
 {
 	static const char text[] = "{3}\r\na\0b";
-	g_auto(Parser) parser;
+	g_auto(Parser) parser = { NULL, NULL, NULL, NULL };
 	PhSlice out;
 
 	imap_parser_init(&parser, PH_SLICE(text, sizeof text - 1));
