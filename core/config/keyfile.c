@@ -283,6 +283,7 @@ ph_keyfile_read(const char *path, PhMistakes *mistakes)
 	g_autoptr(GString) content = g_string_new("");
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	bool good = false;
+	struct stat info;
 
 	if (fd < 0) {
 		ph_mistakes_add(mistakes, 0,
@@ -290,6 +291,12 @@ ph_keyfile_read(const char *path, PhMistakes *mistakes)
 		                g_strerror(errno));
 		return NULL;
 	}
+	/* whoever can write it chooses the plugins that are loaded */
+	if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && (info.st_mode & S_IWOTH) != 0)
+		ph_mistakes_add(mistakes, 0,
+		                "the file can be written by everybody (mode %04o); run: "
+		                "chmod o-w '%s'",
+		                (unsigned int) (info.st_mode & 07777), path);
 	good = read_all(fd, content, mistakes);
 	(void) close(fd);
 	if (!good)

@@ -110,6 +110,8 @@ def run_case(name, folder, plugins, options):
             b"@PLUGINS@", plugins.encode())
     with open(path, "wb") as out:
         out.write(text)
+    if name == "file-writable":
+        os.chmod(path, 0o666)
     got = subprocess.run([options.posthorn, "check", "-c", name + ".conf"], cwd=folder,
                          capture_output=True, timeout=60, check=False)
     shown = (got.stderr + got.stdout).decode("utf-8", "backslashreplace")
