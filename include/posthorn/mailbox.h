@@ -26,7 +26,9 @@ G_BEGIN_DECLS
 PH_PUBLIC PhAccount *ph_account_open(PhSection *store, const PhIdentity *identity, GError **error);
 
 /* ph_session_account: the same in the store of the session's listener. */
-PH_PUBLIC PhAccount *ph_session_account(PhSession *session, const PhIdentity *identity, GError **error);
+PH_PUBLIC PhAccount *ph_session_account(PhSession *session,
+                                        const PhIdentity *identity,
+                                        GError **error);
 PH_PUBLIC PhAccount *ph_account_ref(PhAccount *account);
 PH_PUBLIC void ph_account_unref(PhAccount *account);
 PH_PUBLIC const PhIdentity *ph_account_identity(const PhAccount *account);
@@ -36,17 +38,31 @@ PH_PUBLIC uint32_t ph_account_abilities(const PhAccount *account);
 PH_PUBLIC uint32_t ph_account_max_keywords(const PhAccount *account);
 
 /* ph_account_mailboxes: every mailbox ordered by name, INBOX first. False of @func stops. */
-PH_PUBLIC bool ph_account_mailboxes(PhAccount *account, PhMailboxInfoFunc func, void *user_data, GError **error);
+PH_PUBLIC bool ph_account_mailboxes(PhAccount *account,
+                                    PhMailboxInfoFunc func,
+                                    void *user_data,
+                                    GError **error);
 
 /* ph_account_find: by name ("INBOX" in any case). @info_out->name is not set.
  * Errors: NOT_FOUND. */
-PH_PUBLIC bool ph_account_find(PhAccount *account, PhSlice name, PhMailboxInfo *info_out, GError **error);
+PH_PUBLIC bool ph_account_find(PhAccount *account,
+                               PhSlice name,
+                               PhMailboxInfo *info_out,
+                               GError **error);
 
 /* ph_account_find_id: the same for the id alone: cheaper, because counters need not be fresh. */
-PH_PUBLIC bool ph_account_find_id(PhAccount *account, PhSlice name, PhMailboxId *id_out, GError **error);
+PH_PUBLIC bool ph_account_find_id(PhAccount *account,
+                                  PhSlice name,
+                                  PhMailboxId *id_out,
+                                  GError **error);
 
 /* ph_account_values: what PUT stored. @mailbox: (nullable) the account's own. */
-PH_PUBLIC bool ph_account_values(PhAccount *account, const PhMailboxId *mailbox, const char *prefix, PhValueFunc func, void *user_data, GError **error);
+PH_PUBLIC bool ph_account_values(PhAccount *account,
+                                 const PhMailboxId *mailbox,
+                                 const char *prefix,
+                                 PhValueFunc func,
+                                 void *user_data,
+                                 GError **error);
 
 /* Subscriptions are account values under this prefix, followed by the mailbox name; the value is
  * "1". They outlive the mailbox (RFC 3501 6.3.6). */
@@ -76,27 +92,51 @@ PH_PUBLIC void ph_transaction_detach(PhTransaction *transaction);
 /* PhAppendOptions: everything may be left zero. */
 typedef struct {
 	size_t size;
-	uint32_t flags;              /* PH_FLAG_* */
-	int32_t internal_zone;       /* minutes */
-	PhTime internal_date;        /* 0: now */
-	const char *const *keywords; /* (nullable) */
+	uint32_t flags;               /* PH_FLAG_* */
+	int32_t internal_zone;        /* minutes */
+	PhTime internal_date;         /* 0: now */
+	const char *const *keywords;  /* (nullable) */
 	const PhStructure *structure; /* (nullable) when it was scanned already */
 } PhAppendOptions;
 
 /* ph_transaction_append: uploads the octets and scans their structure now. Returns the operation
  * (borrowed from the transaction) whose results hold the uid later. Blocks: yes. */
-PH_PUBLIC PhOp *ph_transaction_append(PhTransaction *transaction, const PhMailboxId *mailbox, PhContent *content, const PhAppendOptions *options, GError **error);
+PH_PUBLIC PhOp *ph_transaction_append(PhTransaction *transaction,
+                                      const PhMailboxId *mailbox,
+                                      PhContent *content,
+                                      const PhAppendOptions *options,
+                                      GError **error);
 
 /* The others only note what is wanted; uid sets, names and values are copied. Each returns the
  * operation. ph_transaction_create makes the mailbox id. */
-PH_PUBLIC PhOp *ph_transaction_flags(PhTransaction *transaction, const PhMailboxId *mailbox, const PhUidSet *uids, uint32_t mode, uint32_t flags, const char *const *keywords);
-PH_PUBLIC PhOp *ph_transaction_expunge(PhTransaction *transaction, const PhMailboxId *mailbox, const PhUidSet *uids);
-PH_PUBLIC PhOp *ph_transaction_copy(PhTransaction *transaction, const PhMailboxId *mailbox, const PhUidSet *uids, const PhMailboxId *to);
-PH_PUBLIC PhOp *ph_transaction_move(PhTransaction *transaction, const PhMailboxId *mailbox, const PhUidSet *uids, const PhMailboxId *to);
-PH_PUBLIC PhOp *ph_transaction_create(PhTransaction *transaction, PhSlice name, uint32_t special_use);
-PH_PUBLIC PhOp *ph_transaction_rename(PhTransaction *transaction, const PhMailboxId *mailbox, PhSlice name);
+PH_PUBLIC PhOp *ph_transaction_flags(PhTransaction *transaction,
+                                     const PhMailboxId *mailbox,
+                                     const PhUidSet *uids,
+                                     uint32_t mode,
+                                     uint32_t flags,
+                                     const char *const *keywords);
+PH_PUBLIC PhOp *ph_transaction_expunge(PhTransaction *transaction,
+                                       const PhMailboxId *mailbox,
+                                       const PhUidSet *uids);
+PH_PUBLIC PhOp *ph_transaction_copy(PhTransaction *transaction,
+                                    const PhMailboxId *mailbox,
+                                    const PhUidSet *uids,
+                                    const PhMailboxId *to);
+PH_PUBLIC PhOp *ph_transaction_move(PhTransaction *transaction,
+                                    const PhMailboxId *mailbox,
+                                    const PhUidSet *uids,
+                                    const PhMailboxId *to);
+PH_PUBLIC PhOp *ph_transaction_create(PhTransaction *transaction,
+                                      PhSlice name,
+                                      uint32_t special_use);
+PH_PUBLIC PhOp *ph_transaction_rename(PhTransaction *transaction,
+                                      const PhMailboxId *mailbox,
+                                      PhSlice name);
 PH_PUBLIC PhOp *ph_transaction_remove(PhTransaction *transaction, const PhMailboxId *mailbox);
-PH_PUBLIC PhOp *ph_transaction_put(PhTransaction *transaction, const PhMailboxId *mailbox, const char *key, PhSlice value);
+PH_PUBLIC PhOp *ph_transaction_put(PhTransaction *transaction,
+                                   const PhMailboxId *mailbox,
+                                   const char *key,
+                                   PhSlice value);
 
 /* ph_transaction_submit: queues it in the account's lane. @wake: (owned) completed when it is
  * durable or has failed: then look at done and error. Thread: any. Never blocks. */
@@ -112,7 +152,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(PhTransaction, ph_transaction_free)
 
 /* ph_view_open: selects a mailbox for one client. @notify: whom to notify when it may have changed.
  * Returns: (owned). Thread: session, for all view functions. Blocks: yes. Errors: NOT_FOUND. */
-PH_PUBLIC PhView *ph_view_open(PhAccount *account, PhSlice name, bool read_only, PhSessionRef notify, GError **error);
+PH_PUBLIC PhView *ph_view_open(PhAccount *account,
+                               PhSlice name,
+                               bool read_only,
+                               PhSessionRef notify,
+                               GError **error);
 PH_PUBLIC void ph_view_close(PhView *view);
 
 PH_PUBLIC bool ph_view_is_read_only(const PhView *view);
@@ -127,7 +171,7 @@ PH_PUBLIC uint32_t ph_view_count(const PhView *view);
 PH_PUBLIC uint32_t ph_view_n_recent(const PhView *view);
 PH_PUBLIC uint32_t ph_view_first_unseen(const PhView *view); /* sequence number, 0: none */
 PH_PUBLIC uint32_t ph_view_uid(const PhView *view, uint32_t number);
-PH_PUBLIC uint32_t ph_view_number(const PhView *view, uint32_t uid); /* 0: not in the view */
+PH_PUBLIC uint32_t ph_view_number(const PhView *view, uint32_t uid);   /* 0: not in the view */
 PH_PUBLIC uint32_t ph_view_flags(const PhView *view, uint32_t number); /* PH_FLAG_* as known now */
 PH_PUBLIC bool ph_view_is_recent(const PhView *view, uint32_t number);
 PH_PUBLIC uint64_t ph_view_message_change(const PhView *view, uint32_t number);
@@ -144,7 +188,9 @@ PH_PUBLIC bool ph_view_can_add_keywords(const PhView *view);
 
 /* ph_view_uids: sequence-number set to uids and back; numbers beyond the end are left out of the
  * result and counted in @n_missing_out (nullable). Returns: (owned). */
-PH_PUBLIC PhUidSet *ph_view_uids(const PhView *view, const PhUidSet *numbers, uint64_t *n_missing_out);
+PH_PUBLIC PhUidSet *ph_view_uids(const PhView *view,
+                                 const PhUidSet *numbers,
+                                 uint64_t *n_missing_out);
 PH_PUBLIC PhUidSet *ph_view_numbers(const PhView *view, const PhUidSet *uids);
 
 /* PhViewEvents: what a client must be told, in this order. Numbers are as the client knows them at
@@ -152,14 +198,18 @@ PH_PUBLIC PhUidSet *ph_view_numbers(const PhView *view, const PhUidSet *uids);
 typedef struct {
 	void (*expunged)(void *user_data, uint32_t number, uint32_t uid);
 	void (*count)(void *user_data, uint32_t n_messages, uint32_t n_recent); /* EXISTS, RECENT */
-	void (*flags)(void *user_data, uint32_t number);  /* changed by somebody: FETCH FLAGS */
-	void (*keywords)(void *user_data);                /* the set of keywords grew: FLAGS */
+	void (*flags)(void *user_data, uint32_t number); /* changed by somebody: FETCH FLAGS */
+	void (*keywords)(void *user_data);               /* the set of keywords grew: FLAGS */
 } PhViewEvents;
 
 /* ph_view_sync: brings the view up to date. @expunges: may messages disappear now (not during
  * FETCH, STORE, SEARCH: RFC 3501 7.4.1)? Then numbers change. Without it expunged messages stay
  * and read as GONE. Blocks: yes. Errors: GONE when the mailbox was removed. */
-PH_PUBLIC bool ph_view_sync(PhView *view, bool expunges, const PhViewEvents *events, void *user_data, GError **error);
+PH_PUBLIC bool ph_view_sync(PhView *view,
+                            bool expunges,
+                            const PhViewEvents *events,
+                            void *user_data,
+                            GError **error);
 
 /* ph_view_needs_sync: has anything changed since the last one? Cheap. */
 PH_PUBLIC bool ph_view_needs_sync(const PhView *view);

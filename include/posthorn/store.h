@@ -30,100 +30,9 @@
 #include <posthorn/content.h>
 #include <posthorn/identity.h>
 #include <posthorn/plugin.h>
-#include <posthorn/uidset.h>
+#include <posthorn/record.h>
 
 G_BEGIN_DECLS
-
-typedef struct {
-	uint8_t octets[16];
-} PhMailboxId;
-
-/* PhBlobId: how a store names octets; opaque, at most 64. */
-typedef struct {
-	uint8_t length;
-	uint8_t octets[64];
-} PhBlobId;
-
-/* PhFlag: system flags. \Recent is not stored. */
-enum {
-	PH_FLAG_SEEN = 1U << 0,
-	PH_FLAG_ANSWERED = 1U << 1,
-	PH_FLAG_FLAGGED = 1U << 2,
-	PH_FLAG_DELETED = 1U << 3,
-	PH_FLAG_DRAFT = 1U << 4,
-};
-
-/* PhSpecialUse: RFC 6154. */
-enum {
-	PH_USE_ALL = 1U << 0,
-	PH_USE_ARCHIVE = 1U << 1,
-	PH_USE_DRAFTS = 1U << 2,
-	PH_USE_FLAGGED = 1U << 3,
-	PH_USE_JUNK = 1U << 4,
-	PH_USE_SENT = 1U << 5,
-	PH_USE_TRASH = 1U << 6,
-};
-
-/* PhMailboxInfo: one row of a mailbox list; never needs a scan of messages. */
-typedef struct {
-	PhMailboxId id;
-	const char *name;     /* UTF-8, '/' between components; "INBOX" for the inbox */
-	uint32_t special_use; /* PH_USE_* */
-	uint32_t uidvalidity;
-	uint32_t uidnext;
-	uint32_t n_messages;
-	uint32_t n_unseen;
-	uint32_t n_deleted;
-	uint64_t octets; /* sum of the messages' sizes on the wire */
-	uint64_t change; /* the highest change number */
-} PhMailboxInfo;
-
-/* PhFields: what a reader of records wants; the rest of a PhRecord may be left zero. */
-enum {
-	PH_FIELD_FLAGS = 1U << 0,     /* flags and keywords */
-	PH_FIELD_DATES = 1U << 1,     /* internal and save date */
-	PH_FIELD_OCTETS = 1U << 2,
-	PH_FIELD_BLOB = 1U << 3,
-	PH_FIELD_IDS = 1U << 4,       /* message id, thread id */
-	PH_FIELD_STRUCTURE = 1U << 5, /* the serialised PhStructure (message.h) */
-};
-
-/* PhRecord: one message. uid and change are always set. Borrowed for the callback. */
-typedef struct {
-	uint32_t uid;
-	uint32_t flags;              /* PH_FLAG_* */
-	uint64_t change;
-	const char *const *keywords; /* NULL-terminated, never NULL with PH_FIELD_FLAGS */
-	PhTime internal_date;
-	int32_t internal_zone;       /* minutes east of UTC */
-	int32_t reserved;
-	PhTime save_date;
-	uint64_t octets;             /* on the wire */
-	PhBlobId blob;
-	uint8_t message_id[16];      /* OBJECTID (RFC 8474): kept by copies inside the server */
-	PhSlice structure;
-} PhRecord;
-
-/* PhChangesQuery: which records. */
-typedef struct {
-	uint64_t since;       /* records altered after it; 0: all */
-	const PhUidSet *uids; /* (nullable) only these */
-	uint32_t fields;      /* PH_FIELD_* */
-	uint32_t reserved;
-	/* record: called in uid order; false stops the reading (no error). Never waits for a client. */
-	bool (*record)(const PhRecord *record, void *user_data);
-	/* expunged: uids removed after @since, ascending ranges; called only when since > 0. Ranges
-	 * may hold numbers that were never used. (nullable) */
-	void (*expunged)(uint32_t first, uint32_t last, void *user_data);
-	void *user_data;
-} PhChangesQuery;
-
-/* PhChangesResult. */
-typedef struct {
-	uint64_t complete_to; /* nothing up to this change is missing from what was reported */
-	bool full;            /* expunge history was trimmed: all records were reported instead, and
-	                       * every uid that was not is gone */
-} PhChangesResult;
 
 typedef bool (*PhMailboxInfoFunc)(const PhMailboxInfo *info, void *user_data);
 typedef void (*PhListLineFunc)(const char *line, void *user_data);
@@ -152,39 +61,39 @@ typedef enum {
 /* PhOp: one described change. Which members hold for which kind stands beside them. Allocated by
  * the core; a store reads the first part and fills in the results. */
 typedef struct {
-	uint32_t kind;         /* PhOpKind */
-	uint32_t flags;        /* APPEND, FLAGS: PH_FLAG_* */
-	PhMailboxId mailbox;   /* all but account PUT */
-	PhMailboxId to;        /* COPY, MOVE: another mailbox of the account */
-	const PhUidSet *uids;  /* FLAGS, EXPUNGE, COPY, MOVE */
+	uint32_t kind;               /* PhOpKind */
+	uint32_t flags;              /* APPEND, FLAGS: PH_FLAG_* */
+	PhMailboxId mailbox;         /* all but account PUT */
+	PhMailboxId to;              /* COPY, MOVE: another mailbox of the account */
+	const PhUidSet *uids;        /* FLAGS, EXPUNGE, COPY, MOVE */
 	const char *const *keywords; /* APPEND, FLAGS: NULL-terminated, never NULL */
-	uint32_t flags_mode;   /* FLAGS: PhFlagsMode */
-	bool has_unchanged_since; /* FLAGS: 0 is a value (RFC 7162) */
-	bool must_exist;       /* FLAGS, COPY, MOVE: a missing uid fails the transaction: NOT_FOUND */
+	uint32_t flags_mode;         /* FLAGS: PhFlagsMode */
+	bool has_unchanged_since;    /* FLAGS: 0 is a value (RFC 7162) */
+	bool must_exist; /* FLAGS, COPY, MOVE: a missing uid fails the transaction: NOT_FOUND */
 	bool is_account_value; /* PUT: of the account, not of a mailbox */
 	bool has_given;        /* APPEND, COPY, MOVE, CREATE: results decided elsewhere: given_* */
 	uint64_t unchanged_since;
-	PhBlobId blob;         /* APPEND: from upload */
-	uint64_t octets;       /* APPEND: on the wire */
-	PhTime internal_date;  /* APPEND */
-	int32_t internal_zone; /* APPEND: minutes east of UTC */
-	uint32_t special_use;  /* CREATE: PH_USE_* */
-	PhTime save_date;      /* APPEND, COPY, MOVE */
+	PhBlobId blob;          /* APPEND: from upload */
+	uint64_t octets;        /* APPEND: on the wire */
+	PhTime internal_date;   /* APPEND */
+	int32_t internal_zone;  /* APPEND: minutes east of UTC */
+	uint32_t special_use;   /* CREATE: PH_USE_* */
+	PhTime save_date;       /* APPEND, COPY, MOVE */
 	uint8_t message_id[16]; /* APPEND */
-	PhSlice structure;     /* APPEND: serialised; may be empty */
-	const char *name;      /* CREATE, RENAME: the new name */
-	const char *key;       /* PUT: at most 1,024 octets, UTF-8 */
-	PhSlice value;         /* PUT: at most 64 KiB; empty removes */
-	uint32_t given_uid;    /* with has_given: never lowers uidnext or change */
+	PhSlice structure;      /* APPEND: serialised; may be empty */
+	const char *name;       /* CREATE, RENAME: the new name */
+	const char *key;        /* PUT: at most 1,024 octets, UTF-8 */
+	PhSlice value;          /* PUT: at most 64 KiB; empty removes */
+	uint32_t given_uid;     /* with has_given: never lowers uidnext or change */
 	uint32_t given_uidvalidity;
 	uint64_t given_change;
 	/* results */
-	uint32_t uid;          /* APPEND: the new uid */
-	uint32_t uidvalidity;  /* APPEND, COPY, MOVE: of the target; CREATE */
-	PhUidSet *refused;     /* FLAGS: changed since; empty at first, owned by the core */
-	PhUidSet *missing;     /* FLAGS, EXPUNGE, COPY, MOVE: not there */
-	PhUidSet *from_uids;   /* COPY, MOVE: in the order of the pairs */
-	PhUidSet *to_uids;     /* COPY, MOVE: ascending, paired with from_uids one by one */
+	uint32_t uid;         /* APPEND: the new uid */
+	uint32_t uidvalidity; /* APPEND, COPY, MOVE: of the target; CREATE */
+	PhUidSet *refused;    /* FLAGS: changed since; empty at first, owned by the core */
+	PhUidSet *missing;    /* FLAGS, EXPUNGE, COPY, MOVE: not there */
+	PhUidSet *from_uids;  /* COPY, MOVE: in the order of the pairs */
+	PhUidSet *to_uids;    /* COPY, MOVE: ascending, paired with from_uids one by one */
 } PhOp;
 
 /* PhTransaction: operations that happen together. */
@@ -202,7 +111,7 @@ typedef struct {
 
 /* PhStoreAbilities: what IMAP's capability string and the tools are computed from. */
 enum {
-	PH_STORE_CHEAP_COPY = 1U << 0,     /* copies share octets */
+	PH_STORE_CHEAP_COPY = 1U << 0, /* copies share octets */
 	PH_STORE_EXACT_QUOTA = 1U << 1,
 	PH_STORE_SHARED_PROCESSES = 1U << 2,
 	PH_STORE_SHARED_NODES = 1U << 3,
@@ -211,14 +120,17 @@ enum {
 
 struct PhStore {
 	size_t size;
-	uint32_t abilities;        /* PH_STORE_* */
-	uint32_t max_keywords;     /* a mailbox; 0: 64 */
+	uint32_t abilities;          /* PH_STORE_* */
+	uint32_t max_keywords;       /* a mailbox; 0: 64 */
 	uint32_t max_keyword_length; /* 0: 100 */
 	uint32_t reserved;
 
 	/* create: for one section. Must not connect or open databases (the worker process starts
 	 * later). Required. Thread: load. destroy: required. Thread: main. */
-	bool (*create)(PhSection *section, const void *settings, void **instance_out, GError **error);
+	bool (*create)(PhSection *section,
+	               const void *settings,
+	               void **instance_out,
+	               GError **error);
 	void (*destroy)(void *instance);
 
 	/* open_account: attaches to a user's mail, creating it on first use. Cheap: called at every
@@ -226,35 +138,60 @@ struct PhStore {
 	 * one account object for a user and section is open at a time in a process.
 	 * Required. Blocks: yes. Errors: TEMPORARY, CORRUPT, DENIED.
 	 * close_account: nothing of it is used any more. Required. */
-	bool (*open_account)(void *instance, const PhIdentity *identity, void **account_out, GError **error);
+	bool (*open_account)(void *instance,
+	                     const PhIdentity *identity,
+	                     void **account_out,
+	                     GError **error);
 	void (*close_account)(void *account);
 
 	/* mailboxes: every mailbox, in any order, from one consistent snapshot. @list_change_out:
 	 * rises when a mailbox is created, renamed or removed.
 	 * Required. Blocks: yes. */
-	bool (*mailboxes)(void *account, PhMailboxInfoFunc func, void *user_data, uint64_t *list_change_out, GError **error);
+	bool (*mailboxes)(void *account,
+	                  PhMailboxInfoFunc func,
+	                  void *user_data,
+	                  uint64_t *list_change_out,
+	                  GError **error);
 
 	/* changes: see PhChangesQuery. Never writes. Required. Blocks: yes.
 	 * Errors: GONE for a removed mailbox. */
-	bool (*changes)(void *account, const PhMailboxId *mailbox, const PhChangesQuery *query, PhChangesResult *result_out, GError **error);
+	bool (*changes)(void *account,
+	                const PhMailboxId *mailbox,
+	                const PhChangesQuery *query,
+	                PhChangesResult *result_out,
+	                GError **error);
 
 	/* values: what PUT stored under keys that begin with @prefix, in key order. @mailbox:
 	 * (nullable) the account's own. Required. Blocks: yes. */
-	bool (*values)(void *account, const PhMailboxId *mailbox, const char *prefix, PhValueFunc func, void *user_data, GError **error);
+	bool (*values)(void *account,
+	               const PhMailboxId *mailbox,
+	               const char *prefix,
+	               PhValueFunc func,
+	               void *user_data,
+	               GError **error);
 
 	/* upload: takes octets in constant memory; what no commit names disappears by itself, also
 	 * after a crash. @content: (borrowed; take a reference to keep it). @durable: octets and
 	 * name must survive power loss on return (else at the latest when a commit that names the
 	 * blob returns). Required. Thread: worker, concurrently. Blocks: yes.
 	 * Errors: TEMPORARY (disk full), TOO_LARGE. */
-	bool (*upload)(void *account, PhContent *content, bool durable, PhBlobId *blob_out, GError **error);
+	bool (*upload)(void *account,
+	               PhContent *content,
+	               bool durable,
+	               PhBlobId *blob_out,
+	               GError **error);
 
 	/* abandon: that blob will not be named. Required. */
 	void (*abandon)(void *account, const PhBlobId *blob);
 
 	/* content: opens a message's octets. @content_out: (out, owned): outlives the account.
 	 * Required. Blocks: yes. Errors: GONE, CORRUPT. */
-	bool (*content)(void *account, const PhMailboxId *mailbox, uint32_t uid, const PhBlobId *blob, PhContent **content_out, GError **error);
+	bool (*content)(void *account,
+	                const PhMailboxId *mailbox,
+	                uint32_t uid,
+	                const PhBlobId *blob,
+	                PhContent **content_out,
+	                GError **error);
 
 	/* commit: applies a batch; see the promises above. Sets done, change and error of each
 	 * transaction and the results of its operations. Operations say what is wanted and carry no
@@ -277,9 +214,20 @@ struct PhStore {
 	 * verify, repair: @report gets one line for each finding. compact: gives space back. */
 	bool (*refresh)(void *account, const PhMailboxId *mailbox, GError **error);
 	bool (*sync)(void *account, GError **error);
-	bool (*watch)(void *account, void (*func)(void *user_data), void *user_data, GError **error);
-	bool (*share)(void *account, const PhBlobId *blob, void *to_account, PhBlobId *blob_out, GError **error);
-	bool (*verify)(void *account, bool repair, PhListLineFunc report, void *user_data, GError **error);
+	bool (*watch)(void *account,
+	              void (*func)(void *user_data),
+	              void *user_data,
+	              GError **error);
+	bool (*share)(void *account,
+	              const PhBlobId *blob,
+	              void *to_account,
+	              PhBlobId *blob_out,
+	              GError **error);
+	bool (*verify)(void *account,
+	               bool repair,
+	               PhListLineFunc report,
+	               void *user_data,
+	               GError **error);
 	bool (*compact)(void *account, GError **error);
 };
 

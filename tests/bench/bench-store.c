@@ -9,7 +9,7 @@
  */
 #include <posthorn/slice.h>
 
-#include "../unit/mailbox/accounts.h"
+#include "accounts.h"
 #include "base/clock.h"
 
 #include <sys/resource.h>

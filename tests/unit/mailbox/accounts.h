@@ -116,4 +116,32 @@ test_append(PhAccount *account, const PhMailboxId *mailbox, PhSlice octets, uint
 	return op->uid;
 }
 
+static inline PhContent *
+test_read_back(PhAccount *account, const char *mailbox, uint32_t uid, GError **error)
+{
+	g_autoptr(PhView) view = ph_view_open(account, PH_SLICE(mailbox, strlen(mailbox)), true,
+	                                      (PhSessionRef){ 0, 0 }, error);
+	g_autoptr(PhUidSet) uids = ph_uid_set_new_range(uid, uid);
+	g_autoptr(PhCursor) cursor = ph_cursor_new(view, uids, PH_FIELD_BLOB | PH_FIELD_OCTETS);
+	const PhRecord *record = ph_cursor_next(cursor, error);
+
+	g_assert_nonnull(record);
+	return ph_view_content(view, record, error);
+}
+
+static inline void
+test_assert_octets(PhAccount *account, uint32_t uid, PhSlice expected)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(PhContent) content = test_read_back(account, "INBOX", uid, &error);
+	g_autofree char *copy = g_malloc(expected.length + 1);
+
+	g_assert_no_error(error);
+	g_assert_cmpuint(ph_content_length(content), ==, expected.length);
+	g_assert_cmpint(ph_content_read(content, 0, copy, expected.length + 1, &error), ==,
+	                (gssize) expected.length);
+	g_assert_no_error(error);
+	g_assert_true(memcmp(copy, expected.data, expected.length) == 0);
+}
+
 #endif

@@ -1,38 +1,10 @@
-/* test-account.c: accounts over the sqlite store: INBOX, handles, lanes, octets, steps
+/* test-account.c: accounts over the sqlite store: INBOX, handles, lanes, names, steps
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include <posthorn/slice.h>
 
 #include "accounts.h"
-
-static PhContent *
-read_back(PhAccount *account, const char *mailbox, uint32_t uid, GError **error)
-{
-	g_autoptr(PhView) view =
-		ph_view_open(account, ph_slice(mailbox), true, (PhSessionRef){ 0, 0 }, error);
-	g_autoptr(PhUidSet) uids = ph_uid_set_new_range(uid, uid);
-	g_autoptr(PhCursor) cursor = ph_cursor_new(view, uids, PH_FIELD_BLOB | PH_FIELD_OCTETS);
-	const PhRecord *record = ph_cursor_next(cursor, error);
-
-	g_assert_nonnull(record);
-	return ph_view_content(view, record, error);
-}
-
-static void
-assert_octets(PhAccount *account, uint32_t uid, PhSlice expected)
-{
-	g_autoptr(GError) error = NULL;
-	g_autoptr(PhContent) content = read_back(account, "INBOX", uid, &error);
-	g_autofree char *copy = g_malloc(expected.length + 1);
-
-	g_assert_no_error(error);
-	g_assert_cmpuint(ph_content_length(content), ==, expected.length);
-	g_assert_cmpint(ph_content_read(content, 0, copy, expected.length + 1, &error), ==,
-	                (gssize) expected.length);
-	g_assert_no_error(error);
-	g_assert_true(memcmp(copy, expected.data, expected.length) == 0);
-}
 
 static void
 test_inbox(void)
@@ -56,65 +28,6 @@ test_inbox(void)
 		g_assert_true(ph_account_lock_maildrop(account));
 		g_assert_false(ph_account_lock_maildrop(same));
 		ph_account_unlock_maildrop(account);
-	}
-	test_store_clear(&store);
-}
-
-/* Octets of many sizes come back as they went in, also after everything was closed. */
-static void
-test_octets(void)
-{
-	static const size_t sizes[] = { 0,     1,      4095,   4096,   65535,  65536,
-		                        70000, 262143, 262144, 262145, 300000, 5000000 };
-	TestStore store;
-	g_autofree char *data = g_malloc(5000000);
-
-	for (size_t i = 0; i < 5000000; i++)
-		data[i] = (char) (i * 7 + i / 251);
-	test_store_init(&store);
-	for (int round = 0; round < 2; round++) {
-		g_autoptr(PhAccount) account = test_account(&store, "ann", 0);
-		PhMailboxId inbox = test_mailbox(account, "INBOX");
-
-		for (uint32_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
-			PhSlice octets = PH_SLICE(data + i, MIN(sizes[i], 5000000 - i));
-
-			if (round == 0)
-				g_assert_cmpuint(test_append(account, &inbox, octets, 0), ==,
-				                 i + 1);
-			assert_octets(account, i + 1, octets);
-		}
-		g_clear_pointer(&account, ph_account_unref);
-		ph_accounts_forget_section(&store.section);
-	}
-	test_store_clear(&store);
-}
-
-/* [STORE-6] Readable for the grace time; a copy keeps the octets for good. */
-static void
-test_grace(void)
-{
-	TestStore store;
-	g_autoptr(GError) error = NULL;
-
-	test_store_init(&store);
-	{
-		g_autoptr(PhAccount) account = test_account(&store, "ann", 0);
-		PhMailboxId inbox = test_mailbox(account, "INBOX");
-		uint32_t uid = test_append(account, &inbox, ph_slice("one\r\n"), 0);
-		g_autoptr(PhUidSet) uids = ph_uid_set_new_range(uid, uid);
-		g_autoptr(PhView) view = ph_view_open(account, ph_slice("INBOX"), false,
-		                                      (PhSessionRef){ 0, 0 }, &error);
-		g_autoptr(PhCursor) cursor = ph_cursor_new(view, uids, PH_FIELD_BLOB);
-		const PhRecord *record = ph_cursor_next(cursor, &error);
-		g_autoptr(PhTransaction) expunge = ph_transaction_new(account, NULL);
-		g_autoptr(PhContent) content = NULL;
-
-		(void) ph_transaction_expunge(expunge, &inbox, uids);
-		g_assert_true(ph_transaction_run(expunge, &error));
-		content = ph_view_content(view, record, &error);
-		g_assert_no_error(error);
-		g_assert_cmpuint(ph_content_length(content), ==, 5);
 	}
 	test_store_clear(&store);
 }
@@ -144,7 +57,7 @@ test_handles(void)
 	                         + (accounts[9]->state == PH_HANDLE_OPEN),
 	                 ==, 1);
 	for (int i = 0; i < 10; i++) {
-		assert_octets(accounts[i], 1, ph_slice("x"));
+		test_assert_octets(accounts[i], 1, ph_slice("x"));
 		ph_account_unref(accounts[i]);
 	}
 	params.open_accounts = 0;
@@ -324,8 +237,6 @@ main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/mailbox/account/inbox-exists-and-accounts-are-shared", test_inbox);
-	g_test_add_func("/mailbox/account/octets-come-back", test_octets);
-	g_test_add_func("/mailbox/account/expunged-octets-stay-readable", test_grace);
 	g_test_add_func("/mailbox/account/handles-are-few", test_handles);
 	g_test_add_func("/mailbox/account/many-writers-one-lane", test_lane);
 	g_test_add_func("/mailbox/account/rename-takes-children-and-spares-inbox", test_rename);

@@ -1,0 +1,115 @@
+/* test-index-crash.c: PhIndex after crashes and damage
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "index-fixture.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A damaged file is told and left as it is. */
+static void
+test_corrupt(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *octets = NULL;
+	size_t length = 0;
+	g_autofree char *junk = g_strnfill(20000, 'x');
+	PhIndexParams params = { .size = sizeof params, .path = f->path };
+
+	g_clear_pointer(&f->index, ph_index_unref);
+	g_assert_true(g_file_set_contents(f->path, junk, 20000, NULL));
+	g_assert_null(ph_index_open(&params, &error));
+	g_assert_error(error, PH_ERROR, PH_ERROR_CORRUPT);
+	g_assert_true(g_file_get_contents(f->path, &octets, &length, NULL));
+	g_assert_cmpmem(octets, length, junk, 20000);
+}
+
+/* [STORE-1] [STORE-2] A writer is killed at random moments; what it had told is there, what it had
+ * not told is there whole or not at all. */
+static int
+write_until_killed(char *path)
+{
+	Fixture f = { .path = path };
+
+	memset(f.inbox.octets, 1, sizeof f.inbox.octets);
+	f.index = open_index(&f, 0);
+	for (;;) {
+		uint32_t uid = append(&f, 0, 10);
+
+		if (uid % 3 == 0)
+			(void) set_flags(&f, 1, uid, PH_FLAGS_ADD, PH_FLAG_SEEN);
+		if (write(STDOUT_FILENO, &uid, sizeof uid) != (ssize_t) sizeof uid)
+			return 1;
+	}
+}
+
+/* A process of its own from the start: SQLite's state does not survive a fork. */
+static pid_t
+start_writer(const char *path, int out)
+{
+	pid_t child = fork();
+
+	if (child == 0) {
+		(void) dup2(out, STDOUT_FILENO);
+		(void) execl("/proc/self/exe", "writer", "--write", path, NULL);
+		_exit(1);
+	}
+	return child;
+}
+
+static void
+test_crash(Fixture *f, const void *data)
+{
+	uint32_t known = 0;
+
+	g_clear_pointer(&f->index, ph_index_unref);
+	for (int round = 0; round < 10; round++) {
+		int ends[2];
+		uint32_t uid = 0;
+		pid_t child = 0;
+		PhMailboxInfo info;
+
+		g_assert_cmpint(pipe(ends), ==, 0);
+		child = start_writer(f->path, ends[1]);
+		(void) close(ends[1]);
+		g_usleep((gulong) g_test_rand_int_range(10000, 40000));
+		(void) kill(child, SIGKILL);
+		while (read(ends[0], &uid, sizeof uid) == (ssize_t) sizeof uid)
+			known = uid;
+		(void) close(ends[0]);
+		(void) waitpid(child, NULL, 0);
+		f->index = open_index(f, 0);
+		info = info_of(f, &f->inbox);
+		g_assert_cmpuint(info.n_messages, >=, known);
+		g_assert_cmpuint(info.n_messages, <=, known + 1);
+		g_assert_cmpuint(info.uidnext, ==, info.n_messages + 1);
+		known = info.n_messages;
+		g_assert_true(ph_index_check(f->index, false, fail_line, NULL, NULL));
+		g_clear_pointer(&f->index, ph_index_unref);
+	}
+	g_assert_cmpuint(known, >, 0);
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		void (*func)(Fixture *f, const void *data);
+	} tests[] = {
+		{ "a-damaged-file-is-left-alone", test_corrupt },
+		{ "a-killed-writer-keeps-its-word", test_crash },
+	};
+
+	if (argc == 3 && g_str_equal(argv[1], "--write"))
+		return write_until_killed(argv[2]);
+	g_test_init(&argc, &argv, NULL);
+	for (size_t i = 0; i < G_N_ELEMENTS(tests); i++) {
+		g_autofree char *path = g_strdup_printf("/mailbox/index-crash/%s", tests[i].name);
+
+		g_test_add(path, Fixture, NULL, set_up, tests[i].func, tear_down);
+	}
+	return g_test_run();
+}
