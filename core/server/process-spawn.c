@@ -82,11 +82,24 @@ arrange_descriptors(const PhSpawn *spawn)
 		give_up("closing descriptors");
 }
 
+/* Root without capabilities is a user like others: it cannot even take them back by execve. */
+static void
+drop_capabilities(void)
+{
+	(void) prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	if (geteuid() != 0)
+		return;
+	for (unsigned long i = 0; prctl(PR_CAPBSET_READ, i, 0, 0, 0) >= 0; i++)
+		if (prctl(PR_CAPBSET_DROP, i, 0, 0, 0) != 0)
+			return;
+}
+
 static void
 drop_privileges(const PhSpawnUser *user)
 {
 	const struct rlimit none = { 0, 0 };
 
+	drop_capabilities();
 	if (user != NULL) {
 		if (initgroups(user->name, user->gid) != 0)
 			give_up("groups");
@@ -97,7 +110,6 @@ drop_privileges(const PhSpawnUser *user)
 		if (user->uid != 0 && setuid(0) == 0)
 			give_up("user: root could be taken back");
 	}
-	(void) prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		give_up("no new privileges");
 	(void) setrlimit(RLIMIT_CORE, &none);

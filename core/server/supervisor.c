@@ -62,6 +62,7 @@ typedef struct {
 	PhChild *next;
 	Checker checker;
 	int signals;
+	char *handover; /* why a new process is started */
 	bool has_served;
 	bool is_stopping;
 	bool is_reloading;
@@ -269,6 +270,8 @@ apply_checked(Supervisor *s)
 	s->outline = g_steal_pointer(&s->checked);
 	take_over_log(s->outline);
 	if (new_process) {
+		g_free(s->handover);
+		s->handover = g_strdup("user, data or control changed");
 		start_next(s);
 		return;
 	}
@@ -305,7 +308,10 @@ child_ready(Supervisor *s, PhChild *child)
 	child->state = PH_CHILD_READY;
 	s->next = NULL;
 	if (took_over) {
-		finish_reload(s, true, "handover: a new worker process took over");
+		g_autofree char *text = g_strdup_printf(
+			"a new process took over: %s; open sessions are asked to end", s->handover);
+
+		finish_reload(s, true, text);
 		s->current->state = PH_CHILD_DRAINING;
 		ph_child_send(s->current, "drain", NULL, -1);
 	}
@@ -336,6 +342,8 @@ hear(Supervisor *s, PhChild *child, const PhChannelMessage *message)
 	} else if (ph_channel_message_is(message, "failed")) {
 		finish_reload(s, false, message->text);
 	} else if (ph_channel_message_is(message, "handover") && s->next == NULL) {
+		g_free(s->handover);
+		s->handover = g_strdup(message->text);
 		start_next(s);
 	} else if (ph_channel_message_is(message, "pong")) {
 		ph_notify_send("WATCHDOG=1");
@@ -586,6 +594,7 @@ close_supervisor(Supervisor *s)
 	g_clear_pointer(&s->outline, ph_outline_free);
 	g_clear_pointer(&s->checked, ph_outline_free);
 	g_clear_pointer(&s->program, g_free);
+	g_clear_pointer(&s->handover, g_free);
 	if (s->signals >= 0)
 		close(s->signals);
 }

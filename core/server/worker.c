@@ -22,6 +22,7 @@
 #include "server/control.h"
 #include "server/generation.h"
 #include "server/outline.h"
+#include "server/plugin-files.h"
 #include "server/process-spawn.h"
 #include "server/sandbox.h"
 #include "server/status.h"
@@ -38,7 +39,7 @@ enum {
 	EXIT_BAD = 1
 };
 
-#define STOP_DRAIN_US UINT64_C(3000000)
+#define STOP_DRAIN_US  UINT64_C(3000000)
 #define STOP_GRACE_US  UINT64_C(1000000)
 #define OLD_GOODBYE_US UINT64_C(30000000)
 #define BACKOFF_FIRST             \
@@ -71,6 +72,8 @@ typedef struct {
 	const char *path;
 	PhRegistry *registry;
 	PhRuntime runtime;
+	PhSandbox *sandbox;
+	GHashTable *plugin_files; /* plugin-files.h */
 	PhGeneration *generation;
 	GArray *open; /* of Open */
 	PhControl *control;
@@ -101,16 +104,24 @@ log_warnings(PhMistakes *mistakes)
 			       PH_LOG_NUMBER("line", mistake->line), PH_LOG_END);
 }
 
-/* A new generation from the file as it is now; NULL with mistakes. */
+/* A new generation from the file as it is now. @reason_out: (owned) set instead when only a new
+ * process can use it. NULL with that or with mistakes. */
 static PhGeneration *
-load_generation(Worker *w, PhMistakes *mistakes)
+load_generation(Worker *w, PhMistakes *mistakes, char **reason_out)
 {
 	g_autoptr(PhConfig) config =
 		ph_config_load(w->path, ph_registry_source(w->registry), mistakes);
+	g_autofree char *path = NULL;
 
 	if (config == NULL)
 		return NULL;
-	return ph_generation_new(&w->runtime, config, w->generation, mistakes);
+	if (!ph_sandbox_covers(w->sandbox, config, &path))
+		*reason_out = g_strdup_printf("the old process may not reach '%s'", path);
+	else if (!ph_plugin_files_same(w->plugin_files, config, &path))
+		*reason_out = g_strdup_printf("the plugin '%s' was replaced", path);
+	else
+		return ph_generation_new(&w->runtime, config, w->generation, mistakes);
+	return NULL;
 }
 
 /* --- sockets -------------------------------------------------------------------------------- */
@@ -244,11 +255,16 @@ static void
 reload(Worker *w)
 {
 	g_autoptr(PhMistakes) mistakes = ph_mistakes_new(w->path);
-	PhGeneration *next = load_generation(w, mistakes);
+	g_autofree char *reason = NULL;
+	PhGeneration *next = load_generation(w, mistakes, &reason);
 	PhGeneration *old = w->generation;
 	g_autoptr(GError) error = NULL;
 	g_autofree char *text = NULL;
 
+	if (reason != NULL) {
+		tell("handover", reason);
+		return;
+	}
 	if (next == NULL) {
 		text = ph_mistakes_text(mistakes);
 		tell("failed", text);
@@ -451,10 +467,17 @@ load(Worker *w)
 		return refuse(mistakes);
 	(void) ph_log_open(ph_outline_log_sink(ph_config_server(config)->log),
 	                   ph_server_log_level(ph_config_server(config)));
-	if (!ph_config_make_data(config, &error) || !make_runtime(w, config, &error)) {
+	if (!ph_config_make_data(config, &error)) {
 		ph_mistakes_add(mistakes, 0, "%s", error->message);
 		return refuse(mistakes);
 	}
+	w->sandbox = ph_sandbox_enter(config, ph_registry_folders(w->registry));
+	if (!make_runtime(w, config, &error)) {
+		ph_mistakes_add(mistakes, 0, "%s", error->message);
+		return refuse(mistakes);
+	}
+	w->plugin_files = ph_plugin_files_new();
+	(void) ph_plugin_files_same(w->plugin_files, config, NULL);
 	w->generation = ph_generation_new(&w->runtime, config, NULL, mistakes);
 	if (w->generation == NULL)
 		return refuse(mistakes);
@@ -492,6 +515,8 @@ finish(Worker *w)
 	ph_partial_free(w->runtime.partial);
 	ph_backoff_free(w->runtime.backoff);
 	ph_registry_free(w->registry);
+	ph_sandbox_free(w->sandbox);
+	g_hash_table_unref(w->plugin_files);
 	g_main_loop_unref(w->loop);
 }
 
@@ -508,7 +533,6 @@ ph_worker_run(const char *config)
 	status = load(&w);
 	if (status != EXIT_GOOD)
 		return status;
-	ph_sandbox_enter();
 	serve(&w);
 	finish(&w);
 	return w.exit_status;

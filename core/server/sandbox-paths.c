@@ -1,0 +1,108 @@
+/* sandbox-paths.c: the files that a config names
+ *
+ * Values of path options are read where the plugin only reads (directories, mechanisms, protocols)
+ * and written where it keeps mail (stores, transports, filters). Of a template the part before the
+ * first placeholder counts.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "server/sandbox.h"
+
+#include <string.h>
+
+static void
+clear_grant(gpointer pointer)
+{
+	g_free(((PhGrant *) pointer)->path);
+}
+
+/* @path: (owned). */
+static void
+grant(GArray *grants, char *path, bool may_write)
+{
+	PhGrant added = { .path = path, .may_write = may_write };
+
+	g_array_append_val(grants, added);
+}
+
+/* The folder of a file: it may be replaced by another of the same name. */
+static void
+grant_folder_of(GArray *grants, const char *file)
+{
+	if (file != NULL)
+		grant(grants, g_path_get_dirname(file), false);
+}
+
+static char *
+fixed_part(const char *path_template)
+{
+	const char *brace = strchr(path_template, '{');
+	g_autofree char *head = NULL;
+
+	if (brace == NULL)
+		return g_strdup(path_template);
+	head = g_strndup(path_template, (gsize) (brace - path_template));
+	if (g_str_has_suffix(head, "/"))
+		return g_steal_pointer(&head);
+	return g_path_get_dirname(head);
+}
+
+static bool
+writes(uint32_t kind)
+{
+	return kind == PH_KIND_STORE || kind == PH_KIND_TRANSPORT || kind == PH_KIND_FILTER;
+}
+
+static void
+grant_option(GArray *grants, const PhSection *section, const PhOption *row)
+{
+	const char *member = (const char *) section->settings + row->offset;
+	const char *value = NULL;
+
+	if (row->type != PH_OPTION_TYPE_PATH && row->type != PH_OPTION_TYPE_TEMPLATE)
+		return;
+	memcpy(&value, member, sizeof value);
+	if (value == NULL || value[0] != '/')
+		return;
+	if (writes(section->kind))
+		grant(grants, fixed_part(value), true);
+	else
+		grant_folder_of(grants, value);
+}
+
+static void
+grant_sections(GArray *grants, const PhConfig *config)
+{
+	PhSection *const *sections = ph_config_sections(config);
+
+	for (size_t i = 0; sections[i] != NULL; i++) {
+		const PhOption *row = sections[i]->offer->options;
+
+		for (; sections[i]->settings != NULL && row->key != NULL; row++)
+			grant_option(grants, sections[i], row);
+	}
+}
+
+GArray *
+ph_sandbox_grants(const PhConfig *config, const char *const *folders)
+{
+	static const char *const system_folders[] = { "/usr", "/lib", "/lib64", "/bin",
+		                                      "/etc", "/run", "/proc",  "/sys" };
+	GArray *grants = g_array_new(FALSE, FALSE, sizeof(PhGrant));
+	const PhConfigTls *tls = NULL;
+
+	g_array_set_clear_func(grants, clear_grant);
+	for (size_t i = 0; i < G_N_ELEMENTS(system_folders); i++)
+		grant(grants, g_strdup(system_folders[i]), false);
+	grant(grants, g_strdup("/dev"), true);
+	grant(grants, g_strdup(ph_config_folder(config)), false);
+	grant(grants, g_strdup(ph_config_server(config)->data), true);
+	for (size_t i = 0; folders != NULL && folders[i] != NULL; i++)
+		grant(grants, g_strdup(folders[i]), false);
+	for (size_t i = 0; (tls = ph_config_tls(config, i)) != NULL; i++) {
+		grant_folder_of(grants, tls->settings->certificate);
+		grant_folder_of(grants, tls->settings->key);
+	}
+	grant_sections(grants, config);
+	return grants;
+}
