@@ -14,7 +14,8 @@
 #include <string.h>
 
 enum {
-	LINEAR_MAX = 16 /* targets that are compared one by one */
+	LINEAR_MAX = 16, /* targets that are compared one by one */
+	POOL_OCTETS = 512,
 };
 
 static void
@@ -45,6 +46,23 @@ clear_parameter(void *data)
 	g_clear_pointer(&parameter->value, g_free);
 }
 
+/* Random octets are drawn for many ids at once: one system call for each would be felt. What was
+ * given out is wiped. */
+static void
+draw_random(uint8_t *octets_out, size_t n)
+{
+	static _Thread_local uint8_t pool[POOL_OCTETS];
+	static _Thread_local size_t n_left;
+
+	if (n_left < n) {
+		ph_secret_random(pool, sizeof pool);
+		n_left = sizeof pool;
+	}
+	n_left -= n;
+	memcpy(octets_out, pool + n_left, n);
+	ph_secret_wipe(pool + n_left, n);
+}
+
 /* base64url without padding: 16 octets are 22 characters. */
 static void
 make_id(PhMail *mail)
@@ -56,7 +74,7 @@ make_id(PhMail *mail)
 	unsigned n_bits = 0;
 	size_t at = 0;
 
-	ph_secret_random(mail->random, sizeof mail->random);
+	draw_random(mail->random, sizeof mail->random);
 	for (unsigned i = 0; i < n_digits; i++) {
 		if (n_bits < 6) {
 			uint32_t next = at < sizeof mail->random ? mail->random[at++] : 0;

@@ -36,7 +36,7 @@ struct PhRouter {
 typedef struct {
 	PhRouter *router;
 	GArray *found;   /* PhResolved, of this walk only */
-	GPtrArray *seen; /* addresses of aliases on the way */
+	GPtrArray *seen; /* (nullable) addresses of aliases on the way */
 	unsigned depth;
 } Walk;
 
@@ -309,7 +309,7 @@ call_expand(const PhRouteDirectory *directory, const char *address, GPtrArray *m
 static bool
 was_seen(const Walk *walk, const char *address)
 {
-	for (guint i = 0; i < walk->seen->len; i++)
+	for (guint i = 0; walk->seen != NULL && i < walk->seen->len; i++)
 		if (strcmp(walk->seen->pdata[i], address) == 0)
 			return true;
 	return false;
@@ -325,6 +325,8 @@ walk_members(Walk *walk, const char *alias, const GPtrArray *members)
 
 	if (walk->depth >= DEPTH_MAX || members->len > PH_ROUTE_MEMBERS_MAX)
 		return PH_RCPT_UNKNOWN;
+	if (walk->seen == NULL)
+		walk->seen = g_ptr_array_new_with_free_func(g_free);
 	g_ptr_array_add(walk->seen, g_strdup(alias));
 	walk->depth++;
 	for (guint i = 0; i < members->len && result == PH_RCPT_OK; i++) {
@@ -476,12 +478,11 @@ ph_router_resolve(PhRouter *router, PhSlice address, GArray *found)
 		return PH_RCPT_UNKNOWN;
 	memcpy(text.octets, address.data, address.length);
 	text.octets[address.length] = '\0';
-	walk.seen = g_ptr_array_new_with_free_func(g_free);
 	if (strchr(text.octets, '@') != NULL)
 		result = walk_address(&walk, text.octets);
 	else
 		result = walk_name(&walk, text.octets);
-	g_ptr_array_unref(walk.seen);
+	g_clear_pointer(&walk.seen, g_ptr_array_unref);
 	if (result == PH_RCPT_OK && found->len == before)
 		result = PH_RCPT_UNKNOWN;
 	if (result != PH_RCPT_OK)
