@@ -127,7 +127,7 @@ start(Job *job, PhSection *store, PhContent *content, GError **error)
 {
 	const PhIdentity *identity = ph_delivery_identity(job->delivery, job->index);
 	PhAppendOptions options = { .size = sizeof options };
-	PhMailboxInfo inbox;
+	PhMailboxId inbox;
 
 	if (store == NULL || identity == NULL) {
 		g_set_error_literal(error, PH_ERROR, PH_ERROR_PERMANENT,
@@ -137,11 +137,11 @@ start(Job *job, PhSection *store, PhContent *content, GError **error)
 	job->account = ph_account_open(store, identity, error);
 	if (job->account == NULL)
 		return false;
-	if (!ph_account_find(job->account, PH_SLICE_LITERAL("INBOX"), &inbox, error))
+	if (!ph_account_find_id(job->account, PH_SLICE_LITERAL("INBOX"), &inbox, error))
 		return false;
 	job->transaction = ph_transaction_new(job->account,
 	                                      ph_delivery_transaction(job->delivery, job->index));
-	return ph_transaction_append(job->transaction, &inbox.id, content, &options, error) != NULL;
+	return ph_transaction_append(job->transaction, &inbox, content, &options, error) != NULL;
 }
 
 static void
