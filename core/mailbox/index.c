@@ -8,14 +8,12 @@
  */
 #include "mailbox/index.h"
 
-#include <posthorn/durable.h>
 #include <posthorn/log.h>
 
 enum {
 	BUSY_MS = 10000,
 	CACHE_PAGES = 32,
 	EXTRA_MAX = 8, /* reading connections at a time */
-	FOLDER_MODE = 0700,
 };
 
 static const PhIndexHooks no_hooks = { .size = sizeof no_hooks };
@@ -127,11 +125,10 @@ set_up(PhIndex *index, PhIndexConnection *connection, GError **error)
 }
 
 PhIndexConnection *
-ph_index_connect(PhIndex *index, bool create, GError **error)
+ph_index_connect(PhIndex *index, GError **error)
 {
 	PhIndexConnection *connection = g_new0(PhIndexConnection, 1);
-	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE
-	            | (create ? SQLITE_OPEN_CREATE : 0);
+	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
 
 	if (sqlite3_open_v2(index->path, &connection->db, flags, ph_index_vfs()) == SQLITE_OK
 	    && set_up(index, connection, error))
@@ -210,7 +207,7 @@ begin_read(PhIndex *index, bool may_be_main, GError **error)
 	PhIndexConnection *connection = take_reader(index, may_be_main);
 
 	if (connection == NULL)
-		connection = ph_index_connect(index, false, error);
+		connection = ph_index_connect(index, error);
 	if (connection == NULL || !ph_index_exec(connection, PH_SQL_BEGIN_READ, error)) {
 		give_back(index, connection);
 		return NULL;
@@ -308,12 +305,9 @@ mailbox_free(void *data)
 static bool
 open_main(PhIndex *index, GError **error)
 {
-	bool is_new = !g_file_test(index->path, G_FILE_TEST_EXISTS);
-	g_autofree char *folder = g_path_get_dirname(index->path);
-
-	if (is_new && !ph_durable_make_folder(folder, FOLDER_MODE, error))
+	if (!g_file_test(index->path, G_FILE_TEST_EXISTS) && !ph_index_make(index, error))
 		return false;
-	index->main = ph_index_connect(index, is_new, error);
+	index->main = ph_index_connect(index, error);
 	if (index->main == NULL || !ph_index_prepare_schema(index, index->main, error))
 		return false;
 	(void) sqlite3_wal_hook(index->main->db, note_wal, index);

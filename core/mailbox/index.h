@@ -156,7 +156,7 @@ bool ph_index_done(PhIndexConnection *connection,
 PhIndexConnection *ph_index_take_main(PhIndex *index);
 /* ph_index_begin_scan: like begin_read, for long reading: never the writing connection. */
 PhIndexConnection *ph_index_begin_scan(PhIndex *index, GError **error);
-PhIndexConnection *ph_index_connect(PhIndex *index, bool create, GError **error);
+PhIndexConnection *ph_index_connect(PhIndex *index, GError **error);
 void ph_index_disconnect(PhIndexConnection *connection);
 
 /* index-schema.c */
@@ -190,6 +190,9 @@ bool ph_index_drop_all(PhIndexRun *run, PhIndexMailbox *mailbox, GError **error)
 /* index-result.c: what a transaction gave, to give it again. */
 GByteArray *ph_index_pack_results(const PhTransaction *transaction);
 bool ph_index_unpack_results(PhTransaction *transaction, PhSlice packed);
+
+/* index-new.c: makes the database where there is none; one that is there is left alone. */
+bool ph_index_make(PhIndex *index, GError **error);
 
 /* index-vfs.c: name of the file layer that writes logs well; NULL: SQLite's own. */
 const char *ph_index_vfs(void);

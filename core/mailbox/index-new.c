@@ -1,0 +1,137 @@
+/* index-new.c: makes the database of a new account from a picture of an empty one
+ *
+ * The tables are made once for each kind of store, in memory; a new account is that picture
+ * written under another name, synced, and given its name unless somebody was faster. So a new
+ * account costs two syncs, and no reader ever finds half of it.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <posthorn/durable.h>
+
+#include "mailbox/index.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+enum {
+	FOLDER_MODE = 0700,
+	FILE_MODE = 0600,
+	WRITE_VERSION = 18, /* of SQLite's file format: 2 says write-ahead log */
+	READ_VERSION = 19,
+	WAL = 2,
+};
+
+static struct {
+	PhLock lock;
+	GHashTable *pictures; /* hooks -> GBytes */
+} made = { .lock = PH_LOCK_INIT };
+
+/* An empty database with all tables, as it stands in a file. */
+static GBytes *
+draw(PhIndex *index, GError **error)
+{
+	PhIndexConnection connection = { .db = NULL };
+	sqlite3_int64 length = 0;
+	unsigned char *octets = NULL;
+	GBytes *picture = NULL;
+
+	if (sqlite3_open(":memory:", &connection.db) != SQLITE_OK
+	    || !ph_index_prepare_schema(index, &connection, error)) {
+		if (error != NULL && *error == NULL)
+			(void) ph_index_fail(&connection, "make tables", error);
+		(void) sqlite3_close(connection.db);
+		return NULL;
+	}
+	octets = sqlite3_serialize(connection.db, "main", &length, 0);
+	if (octets == NULL) {
+		ph_error_set(error, PH_ERROR_TEMPORARY, "there is no memory for a new database");
+	} else {
+		octets[WRITE_VERSION] = WAL;
+		octets[READ_VERSION] = WAL;
+		picture = g_bytes_new(octets, (gsize) length);
+	}
+	sqlite3_free(octets);
+	(void) sqlite3_close(connection.db);
+	return picture;
+}
+
+static GBytes *
+picture_of(PhIndex *index, GError **error)
+{
+	GBytes *picture = NULL;
+
+	PH_LOCKED(&made.lock);
+	if (made.pictures == NULL)
+		made.pictures = g_hash_table_new(NULL, NULL);
+	picture = g_hash_table_lookup(made.pictures, index->hooks);
+	if (picture == NULL) {
+		picture = draw(index, error);
+		if (picture != NULL)
+			(void) g_hash_table_insert(made.pictures, (void *) (uintptr_t) index->hooks,
+			                           picture);
+	}
+	return picture != NULL ? g_bytes_ref(picture) : NULL;
+}
+
+static bool
+write_file(int folder, const char *name, GBytes *picture, GError **error)
+{
+	gsize length = 0;
+	const char *octets = g_bytes_get_data(picture, &length);
+	int fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+	                FILE_MODE);
+	bool good = false;
+
+	if (fd < 0) {
+		ph_error_set_errno(error, errno, "cannot make '%s'", name);
+		return false;
+	}
+	good = ph_durable_write(fd, PH_SLICE(octets, length), error) && ph_durable_sync(fd, error);
+	(void) close(fd);
+	return good;
+}
+
+static bool
+make_in(int folder, const char *name, GBytes *picture, GError **error)
+{
+	g_autofree char *beside = g_strdup_printf("%s.%08x.new", name, g_random_int());
+	g_autoptr(GError) why = NULL;
+	PhRename move = {
+		.from_folder_fd = folder,
+		.to_folder_fd = folder,
+		.from = beside,
+		.to = name,
+		.keep_existing = true,
+	};
+	bool good = write_file(folder, beside, picture, &why) && ph_durable_rename(&move, &why);
+
+	if (good)
+		return true;
+	(void) unlinkat(folder, beside, 0);
+	if (g_error_matches(why, PH_ERROR, PH_ERROR_EXISTS))
+		return true;
+	ph_error_set(error, PH_ERROR_TEMPORARY, "cannot make '%s': %s", name, why->message);
+	return false;
+}
+
+bool
+ph_index_make(PhIndex *index, GError **error)
+{
+	g_autofree char *folder = g_path_get_dirname(index->path);
+	g_autofree char *name = g_path_get_basename(index->path);
+	g_autoptr(GBytes) picture = picture_of(index, error);
+	int fd = -1;
+	bool good = false;
+
+	if (picture == NULL || !ph_durable_make_folder(folder, FOLDER_MODE, error))
+		return false;
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0) {
+		ph_error_set_errno(error, errno, "cannot open '%s'", folder);
+		return false;
+	}
+	good = make_in(fd, name, picture, error);
+	(void) close(fd);
+	return good;
+}
