@@ -6,12 +6,18 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include <posthorn/slice.h>
+
 #include "mailbox/view-private.h"
 
 /* Quiet: a change of this client's own that need not be reported to it. */
 typedef struct {
 	uint64_t change;
 	PhUidSet *uids;
+	uint32_t mode; /* PhFlagsMode */
+	uint32_t flags;
+	char **names; /* (owned) keywords, until the mailbox has bits for all of them */
+	uint64_t keywords;
 } Quiet;
 
 static void
@@ -20,12 +26,19 @@ clear_quiet(void *data)
 	Quiet *quiet = data;
 
 	ph_uid_set_free(quiet->uids);
+	g_strfreev(quiet->names);
 }
 
 void
 ph_view_quiet(PhView *view, const PhOp *op, uint64_t change)
 {
-	const Quiet quiet = { change, ph_uid_set_copy(op->uids) };
+	const Quiet quiet = {
+		.change = change,
+		.uids = ph_uid_set_copy(op->uids),
+		.mode = op->flags_mode,
+		.flags = op->flags,
+		.names = g_strdupv((char **) (uintptr_t) op->keywords),
+	};
 
 	if (view->quiet == NULL) {
 		view->quiet = g_array_new(FALSE, FALSE, sizeof(Quiet));
@@ -34,14 +47,40 @@ ph_view_quiet(PhView *view, const PhOp *op, uint64_t change)
 	g_array_append_val(view->quiet, quiet);
 }
 
+/* Keywords that were new have their bits now. */
+static void
+resolve_quiet(PhView *view)
+{
+	for (guint i = 0; view->quiet != NULL && i < view->quiet->len; i++) {
+		Quiet *quiet = &g_array_index(view->quiet, Quiet, i);
+		for (size_t n = 0; quiet->names != NULL && quiet->names[n] != NULL; n++) {
+			int bit = ph_mailbox_find_keyword(view->mailbox, ph_slice(quiet->names[n]));
+			if (bit >= 0)
+				quiet->keywords |= 1ULL << bit;
+		}
+	}
+}
+
+static uint64_t
+apply(uint32_t mode, uint64_t bits, uint64_t operand)
+{
+	if (mode == PH_FLAGS_ADD)
+		return bits | operand;
+	return mode == PH_FLAGS_REMOVE ? bits & ~operand : operand;
+}
+
+/* Is what the message has become just what the client asked for, from what it knew? If others
+ * changed it too meanwhile, it must be told. */
 static bool
-is_quiet(const PhView *view, const PhMessage *message)
+is_quiet(const PhView *view, const PhMessage *was, const PhMessage *message)
 {
 	for (guint i = 0; view->quiet != NULL && i < view->quiet->len; i++) {
 		const Quiet *quiet = &g_array_index(view->quiet, Quiet, i);
 		if (quiet->change == message->change
 		    && ph_uid_set_contains(quiet->uids, message->uid))
-			return true;
+			return apply(quiet->mode, was->flags, quiet->flags) == message->flags
+			       && apply(quiet->mode, was->keywords, quiet->keywords)
+			                  == message->keywords;
 	}
 	return false;
 }
@@ -90,16 +129,17 @@ tell_expunged(PhView *view, const PhStateDiff *diff, const PhViewEvents *events,
 	}
 }
 
-/* Flags of a message before the sync; the old state is still the view's. */
+/* Is the message not as the client knows it? The old state is what it knows. */
 static bool
-is_news(const PhState *old, const PhMessage *message)
+is_news(const PhView *view, const PhState *old, const PhMessage *message)
 {
 	uint32_t number = ph_state_find(old, message->uid);
 	if (number == 0)
 		return false;
 
 	const PhMessage *was = ph_state_at(old, number);
-	return was->flags != message->flags || was->keywords != message->keywords;
+	return (was->flags != message->flags || was->keywords != message->keywords)
+	       && !is_quiet(view, was, message);
 }
 
 static void
@@ -111,7 +151,7 @@ tell_flags(PhView *view,
 {
 	for (guint i = 0; events->flags != NULL && i < diff->changed->len; i++) {
 		const PhMessage *message = &g_array_index(diff->changed, PhMessage, i);
-		if (is_news(old, message) && !is_quiet(view, message))
+		if (is_news(view, old, message))
 			events->flags(user_data, ph_state_find(view->state, message->uid));
 	}
 }
@@ -160,6 +200,7 @@ advance(PhView *view, PhState *newest, bool expunges, const PhViewEvents *events
 			events->count(user_data, ph_state_count(view->state), view->n_recent);
 	}
 	tell_keywords(view, events, user_data);
+	resolve_quiet(view);
 	tell_flags(view, old, &diff, events, user_data);
 	ph_state_diff_clear(&diff);
 }
