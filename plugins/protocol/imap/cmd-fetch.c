@@ -325,6 +325,11 @@ mark_seen(Imap *imap, Fetch *fetch)
 
 	if (!fetch->query.sets_seen || ph_view_is_read_only(imap->view))
 		return start(imap, fetch);
+	/* Others may have changed flags since the client was told of them. */
+	if (!imap_sync(imap, false)) {
+		imap_work_end(imap);
+		return PH_CLOSE;
+	}
 	find_unseen(imap, fetch);
 	if (ph_uid_set_is_empty(fetch->seen))
 		return start(imap, fetch);

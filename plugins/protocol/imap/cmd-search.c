@@ -231,14 +231,18 @@ search_step(Imap *imap)
 static PhNext
 start(Imap *imap, Parser *parser, SearchKind kind)
 {
-	uint32_t count = ph_view_count(imap->view);
-	SearchScope scope = { .count = count };
-	Search *search = g_new0(Search, 1);
+	SearchScope scope = { .count = 0 };
+	Search *search;
 
+	/* What others have changed is found too. */
+	if (!imap_sync(imap, false))
+		return PH_CLOSE;
+	search = g_new0(Search, 1);
 	search->work.free = free_search;
 	search->work.step = search_step;
 	imap_work_begin(imap, search);
-	scope.last_uid = count > 0 ? ph_view_uid(imap->view, count) : 1;
+	scope.count = ph_view_count(imap->view);
+	scope.last_uid = scope.count > 0 ? ph_view_uid(imap->view, scope.count) : 1;
 	if (!imap_search_query_parse(parser, kind, &scope, &search->query))
 		return scope.bad_charset ? imap_no(
 			       imap, "[BADCHARSET (US-ASCII UTF-8 ISO-8859-1)] Unknown charset.")

@@ -131,12 +131,14 @@ close_resumed(Imap *imap)
 PhNext
 imap_close(Imap *imap, Parser *parser)
 {
+	static const PhViewEvents nothing = { NULL, NULL, NULL, NULL };
 	g_autoptr(PhUidSet) uids = NULL;
 	PhTransaction *transaction;
 
 	if (!imap_parse_end(parser))
 		return imap_parse_bad(imap, parser);
-	if (!ph_view_is_read_only(imap->view))
+	if (!ph_view_is_read_only(imap->view)
+	    && ph_view_sync(imap->view, true, &nothing, NULL, NULL))
 		uids = deleted_uids(imap->view);
 	if (uids == NULL || ph_uid_set_is_empty(uids)) {
 		imap_deselect(imap);
@@ -179,6 +181,8 @@ imap_expunge(Imap *imap, Parser *parser)
 		return imap_parse_bad(imap, parser);
 	if (ph_view_is_read_only(imap->view))
 		return imap_no(imap, "[READ-ONLY] The mailbox is open for reading only.");
+	if (!imap_sync(imap, true))
+		return PH_CLOSE;
 	uids = deleted_uids(imap->view);
 	if (wanted != NULL)
 		keep_common(&uids, wanted);
