@@ -43,10 +43,14 @@ def check(root, options):
 
 
 def test_of(root, folder, name):
-    """A test is in the folder (test-*.c), or a test elsewhere has the plugin's name."""
+    """A test is in the folder (test-*.c), or a test elsewhere has the plugin's name; a mechanism's
+    may be a transcript that authenticates with it."""
     if glob.glob(os.path.join(root, folder, "test-*.c")):
         return True
     tests = tree.files(root, ("tests",), (".c", ".py", ".txt", ".sh"))
+    if folder.startswith("plugins/mechanism/"):
+        used = re.compile(r"\bAUTH(ENTICATE)? %s\b" % name.upper())
+        return any(used.search(tree.read(root, path)) for path in tests)
     return any(name in os.path.relpath(path, "tests").replace(".", "-").replace("/", "-").split("-")
                or name in path for path in tests)
 
