@@ -12,7 +12,7 @@
 
 enum {
 	BUSY_MS = 10000,
-	CACHE_PAGES = 32,
+	CACHE_PAGES = 16,
 	EXTRA_MAX = 8, /* reading connections at a time */
 };
 

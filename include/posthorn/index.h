@@ -77,7 +77,7 @@ typedef struct {
 	uint64_t quota_octets;         /* 0: no limit */
 	uint64_t quota_messages;
 	uint32_t max_keywords; /* a mailbox: at most 64; 0: 64 */
-	uint32_t cache_pages;  /* of each connection; 0: 32 */
+	uint32_t cache_pages;  /* of each connection; 0: 16 */
 } PhIndexParams;
 
 /* ph_index_open: makes the database when there is none; a damaged one is left alone.

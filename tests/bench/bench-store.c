@@ -56,6 +56,22 @@ report(const char *what, uint64_t n, uint64_t started, uint64_t cpu)
 	        (double) n * 1e6 / us, cpu_each, us / 1e3);
 }
 
+/* Resident memory of the process, in KiB. */
+static uint64_t
+resident(void)
+{
+	g_autofree char *text = NULL;
+	uint64_t pages = 0;
+	PhSlice rest = PH_SLICE_EMPTY;
+
+	if (!g_file_get_contents("/proc/self/statm", &text, NULL, NULL))
+		return 0;
+	rest = ph_slice(text);
+	(void) ph_slice_split(&rest, ' ');
+	(void) ph_slice_to_u64(ph_slice_split(&rest, ' '), UINT32_MAX, &pages);
+	return pages * 4;
+}
+
 static void submit_next(Session *session);
 
 static void
@@ -244,6 +260,7 @@ main(int argc, char **argv)
 	{
 		uint64_t started = ph_clock_us();
 		uint64_t cpu = cpu_us();
+		uint64_t memory = resident();
 
 		for (uint32_t i = 0; i < bench.n_accounts; i++) {
 			g_autofree char *user = g_strdup_printf("u%u", i + 1);
@@ -252,9 +269,12 @@ main(int argc, char **argv)
 			bench.inboxes[i] = test_mailbox(bench.accounts[i], "INBOX");
 		}
 		report("accounts made", bench.n_accounts, started, cpu);
+		g_print("%-28s %10.1f KiB an open account\n", "",
+		        (double) (resident() - memory) / bench.n_accounts);
 	}
 	for (int i = 0; i < 3; i++)
 		ingest(&bench, "append");
+	g_print("%-28s %10.1f MiB resident\n", "", (double) resident() / 1024);
 	read_all(&bench);
 	for (uint32_t i = 0; i < bench.n_accounts; i++)
 		ph_account_unref(bench.accounts[i]);

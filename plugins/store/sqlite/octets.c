@@ -1,4 +1,4 @@
-/* octets.c: where the octets of messages lie: uploads, rows, pieces, sharing, grace
+/* octets.c: octets on their way in and out of rows: uploads, pieces, sharing, grace
  *
  * An upload is a reference to its content until the commit that names it writes the rows, in the
  * transaction of the record: nothing is left behind by a crash. Copies share a blob; its row is
@@ -16,10 +16,7 @@
 #include <string.h>
 
 enum {
-	KIND_UPLOAD = 'U',
-	KIND_BLOB = 'B',
 	ID_LENGTH = 1 + sizeof(uint64_t),
-	PIECE_BITS = 20, /* of a piece's key */
 	TEND_AT_ONCE = 16,
 };
 
@@ -33,8 +30,6 @@ enum {
 	SQL_UNSHARE_LAST,
 	SQL_DROP,
 	SQL_UNDROP,
-	SQL_READ,
-	SQL_READ_PIECE,
 	SQL_OLD,
 	SQL_REMOVE,
 	SQL_REMOVE_PIECES,
@@ -52,8 +47,6 @@ static const char *const texts[] = {
 	[SQL_UNSHARE_LAST] = "DELETE FROM shared WHERE blob = ?1",
 	[SQL_DROP] = "INSERT OR IGNORE INTO dropped VALUES (?2, ?1)",
 	[SQL_UNDROP] = "DELETE FROM dropped WHERE blob = ?1",
-	[SQL_READ] = "SELECT length, octets FROM blob WHERE id = ?1",
-	[SQL_READ_PIECE] = "SELECT octets FROM piece WHERE key = ?1",
 	[SQL_OLD] = "SELECT time, blob FROM dropped WHERE time < ?1"
 		    " AND blob < (SELECT max(id) FROM blob) LIMIT ?2",
 	[SQL_REMOVE] = "DELETE FROM blob WHERE id = ?1",
@@ -101,8 +94,8 @@ make_id(char kind, uint64_t number)
 	return id;
 }
 
-static bool
-parse_id(const PhBlobId *id, char kind, uint64_t *number_out)
+bool
+octets_parse_id(const PhBlobId *id, char kind, uint64_t *number_out)
 {
 	if (id->length != ID_LENGTH || id->octets[0] != (uint8_t) kind)
 		return false;
@@ -319,9 +312,9 @@ add(void *user_data,
 	uint64_t number = 0;
 	g_autoptr(PhContent) content = NULL;
 
-	if (parse_id(&op->blob, KIND_BLOB, &number))
+	if (octets_parse_id(&op->blob, KIND_BLOB, &number))
 		return run(connection, SQL_UNDROP, (int64_t) number, error);
-	if (parse_id(&op->blob, KIND_UPLOAD, &number))
+	if (octets_parse_id(&op->blob, KIND_UPLOAD, &number))
 		content = find_upload(account, number);
 	if (content == NULL) {
 		ph_error_set(error, PH_ERROR_INVALID, "the octets to append were not uploaded");
@@ -336,7 +329,7 @@ copy(void *user_data, PhIndexConnection *connection, PhBlobId *blob_out, GError 
 {
 	uint64_t number = 0;
 
-	if (parse_id(blob_out, KIND_BLOB, &number))
+	if (octets_parse_id(blob_out, KIND_BLOB, &number))
 		return run(connection, SQL_SHARE, (int64_t) number, error);
 	ph_error_set(error, PH_ERROR_CORRUPT, "a record names no octets");
 	return false;
@@ -364,7 +357,7 @@ drop(void *user_data, PhIndexConnection *connection, const PhBlobId *blob, GErro
 	uint64_t number = 0;
 	int64_t owners = 0;
 
-	if (!parse_id(blob, KIND_BLOB, &number))
+	if (!octets_parse_id(blob, KIND_BLOB, &number))
 		return true;
 	if (!count_owners(connection, (int64_t) number, &owners, error))
 		return false;
@@ -451,7 +444,7 @@ upload_durably(Account *account, PhContent *content, PhBlobId *blob_out, GError 
 	if (connection == NULL)
 		return false;
 	good = write_content(account, connection, content, blob_out, error)
-	       && parse_id(blob_out, KIND_BLOB, &number)
+	       && octets_parse_id(blob_out, KIND_BLOB, &number)
 	       && note_dropped(connection, (int64_t) number, error);
 	if (!good)
 		account->next_blob = 0;
@@ -480,145 +473,6 @@ octets_abandon(void *data, const PhBlobId *blob)
 {
 	uint64_t number = 0;
 
-	if (parse_id(blob, KIND_UPLOAD, &number))
+	if (octets_parse_id(blob, KIND_UPLOAD, &number))
 		remove_upload(data, number);
-}
-
-/* Large: a message in pieces, read as they are asked for. */
-typedef struct {
-	PhIndex *index; /* (owned) a reference */
-	int64_t first;  /* key of the first piece */
-	uint64_t length;
-} Large;
-
-static ssize_t
-copy_piece(PhIndexConnection *connection,
-           sqlite3_stmt *row,
-           size_t skip,
-           GByteArray *out,
-           GError **error)
-{
-	ssize_t got = -1;
-
-	if (sqlite3_step(row) == SQLITE_ROW) {
-		size_t length = (size_t) sqlite3_column_bytes(row, 0);
-		const char *octets = sqlite3_column_blob(row, 0);
-
-		got = (ssize_t) MIN(length - MIN(skip, length), out->len);
-		if (got > 0)
-			memcpy(out->data, octets + skip, (size_t) got);
-	}
-	if (got < 0 && sqlite3_errcode(ph_index_database(connection)) == SQLITE_DONE)
-		ph_error_set(error, PH_ERROR_GONE, "the message was removed");
-	else if (got < 0)
-		(void) ph_index_fail(connection, "read a message", error);
-	else if (got == 0)
-		ph_error_set(error, PH_ERROR_CORRUPT, "a piece of a message is too short");
-	(void) sqlite3_reset(row);
-	return got > 0 ? got : -1;
-}
-
-static ssize_t
-large_read(void *handle, uint64_t offset, char *buffer, size_t length, GError **error)
-{
-	Large *large = handle;
-	size_t copied = 0;
-	PhIndexConnection *connection = NULL;
-
-	if (offset >= large->length || length == 0)
-		return 0;
-	length = MIN(length, large->length - offset);
-	connection = ph_index_begin_read(large->index, error);
-	if (connection == NULL)
-		return -1;
-	while (copied < length) {
-		uint64_t at = offset + copied;
-		sqlite3_stmt *row = sql(connection, SQL_READ_PIECE,
-		                        large->first + (int64_t) (at / PIECE), error);
-		GByteArray out = { (guint8 *) buffer + copied,
-			           (guint) MIN(length - copied, PIECE) };
-		ssize_t got =
-			row != NULL ? copy_piece(connection, row, at % PIECE, &out, error) : -1;
-
-		if (got < 0)
-			break;
-		copied += (size_t) got;
-	}
-	ph_index_end_read(large->index, connection);
-	return copied == length ? (ssize_t) copied : -1;
-}
-
-static void
-large_free(void *handle)
-{
-	Large *large = handle;
-
-	ph_index_unref(large->index);
-	g_free(large);
-}
-
-static const PhContentTable large_table = {
-	.size = sizeof large_table,
-	.read = large_read,
-	.free = large_free,
-};
-
-static PhContent *
-make_content(Account *account, sqlite3_stmt *row, uint64_t number, GError **error)
-{
-	uint64_t length = (uint64_t) sqlite3_column_int64(row, 0);
-	Large *large = NULL;
-
-	if (length <= SMALL) {
-		if ((uint64_t) sqlite3_column_bytes(row, 1) != length) {
-			ph_error_set(error, PH_ERROR_CORRUPT, "a message has lost octets");
-			return NULL;
-		}
-		return ph_content_new_copy(PH_SLICE(sqlite3_column_blob(row, 1), (size_t) length));
-	}
-	large = g_new0(Large, 1);
-	large->index = ph_index_ref(account->index);
-	large->first = (int64_t) (number << PIECE_BITS);
-	large->length = length;
-	return ph_content_new_custom(&large_table, large, length);
-}
-
-bool
-octets_content(void *data,
-               const PhMailboxId *mailbox,
-               uint32_t uid,
-               const PhBlobId *blob,
-               PhContent **content_out,
-               GError **error)
-{
-	Account *account = data;
-	uint64_t number = 0;
-	PhContent *content = NULL;
-	PhIndexConnection *connection = NULL;
-	sqlite3_stmt *row = NULL;
-
-	if (!parse_id(blob, KIND_BLOB, &number)) {
-		ph_error_set(error, PH_ERROR_GONE, "there are no such octets");
-		return false;
-	}
-	connection = ph_index_begin_read(account->index, error);
-	if (connection == NULL)
-		return false;
-	row = sql(connection, SQL_READ, (int64_t) number, error);
-	switch (row != NULL ? sqlite3_step(row) : SQLITE_ERROR) {
-	case SQLITE_ROW:
-		content = make_content(account, row, number, error);
-		break;
-	case SQLITE_DONE:
-		ph_error_set(error, PH_ERROR_GONE, "the message was removed");
-		break;
-	default:
-		if (row != NULL)
-			(void) ph_index_fail(connection, "read a message", error);
-	}
-	(void) sqlite3_reset(row);
-	ph_index_end_read(account->index, connection);
-	if (content != NULL)
-		*content_out = content;
-	return content != NULL;
 }

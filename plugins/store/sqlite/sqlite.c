@@ -38,6 +38,7 @@ account_free(void *data)
 {
 	Account *account = data;
 
+	content_forget_ahead(account);
 	uploads_clear(account);
 	g_free(account);
 }

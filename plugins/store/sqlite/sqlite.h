@@ -16,6 +16,10 @@
 enum {
 	SMALL = 256 * 1024,
 	PIECE = 64 * 1024,
+	PIECE_BITS = 20, /* of a piece's key; above them the blob's number */
+	AHEAD = 32,      /* messages that are read ahead of who reads them in order */
+	KIND_UPLOAD = 'U',
+	KIND_BLOB = 'B',
 };
 
 typedef struct {
@@ -27,9 +31,15 @@ typedef struct {
 typedef struct {
 	PhIndex *index; /* who has a reference to the index may use the account */
 	const Settings *settings;
-	pthread_mutex_t lock; /* guards uploads */
+	pthread_mutex_t lock; /* guards until the blank line */
 	GHashTable *uploads;  /* number -> PhContent: waiting for the commit that names them */
 	uint64_t next_upload;
+	/* Messages read ahead, ascending and without gaps from ahead_first; taken ones are NULL. */
+	PhContent *ahead[AHEAD];
+	uint64_t ahead_first;
+	uint64_t last_read;
+	unsigned in_order; /* how many were asked for one after the other */
+
 	GArray *used;      /* numbers of uploads that the running commit has stored */
 	int64_t next_blob; /* belongs to the running commit; 0: not known */
 } Account;
@@ -38,6 +48,9 @@ extern const PhIndexHooks octets_hooks;
 
 void uploads_init(Account *account);
 void uploads_clear(Account *account);
+
+/* octets_parse_id: the number in a blob id of that kind. */
+bool octets_parse_id(const PhBlobId *id, char kind, uint64_t *number_out);
 
 bool octets_upload(void *account,
                    PhContent *content,
@@ -51,5 +64,8 @@ bool octets_content(void *account,
                     const PhBlobId *blob,
                     PhContent **content_out,
                     GError **error);
+
+/* content_forget_ahead: with the last reference to the account. */
+void content_forget_ahead(Account *account);
 
 #endif

@@ -1,0 +1,263 @@
+/* content.c: reads messages: small ones in one go, some ahead; large ones piece by piece
+ *
+ * Who reads message after message is given the next ones from one read of the database: begin,
+ * locks and searching are paid once for all of them. What was read ahead is at most
+ * AHEAD_OCTETS for an account and goes with its handle. Octets of a number never change, so what
+ * was read ahead is never wrong.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <posthorn/content.h>
+
+#include "sqlite.h"
+
+#include <sqlite3.h>
+#include <string.h>
+
+enum {
+	SQL_READ = 13,
+	SQL_READ_PIECE = 14,
+	SQL_READ_AHEAD = 15,
+	ORDERLY = 3, /* so many in order, and more are read ahead */
+	AHEAD_OCTETS = 128 * 1024,
+};
+
+static const char read_text[] = "SELECT length, octets FROM blob WHERE id = ?1";
+static const char piece_text[] = "SELECT octets FROM piece WHERE key = ?1";
+static const char ahead_text[] = "SELECT id, length, octets FROM blob WHERE id > ?1 LIMIT ?2";
+
+static sqlite3_stmt *
+sql(PhIndexConnection *connection, uint32_t slot, const char *text, int64_t first, GError **error)
+{
+	sqlite3_stmt *statement = ph_index_statement(connection, slot, text, error);
+
+	if (statement != NULL)
+		(void) sqlite3_bind_int64(statement, 1, first);
+	return statement;
+}
+
+/* --- large messages ------------------------------------------------------------------------------ */
+
+/* Large: a message in pieces, read as they are asked for. */
+typedef struct {
+	PhIndex *index; /* (owned) a reference */
+	int64_t first;  /* key of the first piece */
+	uint64_t length;
+} Large;
+
+typedef struct {
+	char *octets;
+	size_t length;
+} Room;
+
+/* Copies from one piece. Returns: octets, 0 when the row could not be read (@error). */
+static size_t
+copy_piece(PhIndexConnection *connection, sqlite3_stmt *row, size_t skip, Room room, GError **error)
+{
+	size_t got = 0;
+	int status = sqlite3_step(row);
+
+	if (status == SQLITE_ROW) {
+		size_t length = (size_t) sqlite3_column_bytes(row, 0);
+		const char *octets = sqlite3_column_blob(row, 0);
+
+		got = MIN(length - MIN(skip, length), room.length);
+		if (got > 0)
+			memcpy(room.octets, octets + skip, got);
+		else
+			ph_error_set(error, PH_ERROR_CORRUPT, "a piece of a message is too short");
+	} else if (status == SQLITE_DONE) {
+		ph_error_set(error, PH_ERROR_GONE, "the message was removed");
+	} else {
+		(void) ph_index_fail(connection, "read a message", error);
+	}
+	(void) sqlite3_reset(row);
+	return got;
+}
+
+static ssize_t
+large_read(void *handle, uint64_t offset, char *buffer, size_t length, GError **error)
+{
+	Large *large = handle;
+	size_t copied = 0;
+	size_t got = 1;
+	PhIndexConnection *connection = NULL;
+
+	if (offset >= large->length || length == 0)
+		return 0;
+	length = MIN(length, large->length - offset);
+	connection = ph_index_begin_read(large->index, error);
+	if (connection == NULL)
+		return -1;
+	while (copied < length && got > 0) {
+		uint64_t at = offset + copied;
+		Room room = { buffer + copied, length - copied };
+		sqlite3_stmt *row = sql(connection, SQL_READ_PIECE, piece_text,
+		                        large->first + (int64_t) (at / PIECE), error);
+
+		got = row != NULL ? copy_piece(connection, row, at % PIECE, room, error) : 0;
+		copied += got;
+	}
+	ph_index_end_read(large->index, connection);
+	return copied == length ? (ssize_t) copied : -1;
+}
+
+static void
+large_free(void *handle)
+{
+	Large *large = handle;
+
+	ph_index_unref(large->index);
+	g_free(large);
+}
+
+static const PhContentTable large_table = {
+	.size = sizeof large_table,
+	.read = large_read,
+	.free = large_free,
+};
+
+static PhContent *
+make_large(Account *account, uint64_t number, uint64_t length)
+{
+	Large *large = g_new0(Large, 1);
+
+	large->index = ph_index_ref(account->index);
+	large->first = (int64_t) (number << PIECE_BITS);
+	large->length = length;
+	return ph_content_new_custom(&large_table, large, length);
+}
+
+/* --- small messages ------------------------------------------------------------------------------ */
+
+/* The message of a row whose columns from @column on are length and octets. */
+static PhContent *
+make_content(Account *account, sqlite3_stmt *row, int column, uint64_t number, GError **error)
+{
+	uint64_t length = (uint64_t) sqlite3_column_int64(row, column);
+
+	if (length > SMALL)
+		return make_large(account, number, length);
+	if ((uint64_t) sqlite3_column_bytes(row, column + 1) == length)
+		return ph_content_new_copy(
+			PH_SLICE(sqlite3_column_blob(row, column + 1), (size_t) length));
+	ph_error_set(error, PH_ERROR_CORRUPT, "a message has lost octets");
+	return NULL;
+}
+
+/* Reads the messages after @number, as far as there is room. */
+static void
+read_ahead(Account *account, PhIndexConnection *connection, uint64_t number, PhContent **ahead)
+{
+	sqlite3_stmt *row = sql(connection, SQL_READ_AHEAD, ahead_text, (int64_t) number, NULL);
+	uint64_t octets = 0;
+
+	if (row == NULL)
+		return;
+	(void) sqlite3_bind_int64(row, 2, AHEAD);
+	while (octets < AHEAD_OCTETS && sqlite3_step(row) == SQLITE_ROW) {
+		uint64_t found = (uint64_t) sqlite3_column_int64(row, 0);
+		uint64_t length = (uint64_t) sqlite3_column_int64(row, 1);
+
+		if (found <= number || found > number + AHEAD)
+			break;
+		if (length > SMALL)
+			continue; /* it would refer to the account that it is kept in */
+		ahead[found - number - 1] = make_content(account, row, 1, found, NULL);
+		octets += length;
+	}
+	(void) sqlite3_reset(row);
+}
+
+void
+content_forget_ahead(Account *account)
+{
+	for (size_t i = 0; i < AHEAD; i++)
+		g_clear_pointer(&account->ahead[i], ph_content_unref);
+}
+
+/* What was read ahead. @orderly_out: is it worth to read ahead now? */
+static PhContent *
+take_ahead(Account *account, uint64_t number, bool *orderly_out)
+{
+	PhContent *content = NULL;
+
+	(void) pthread_mutex_lock(&account->lock);
+	account->in_order = number == account->last_read + 1 ? account->in_order + 1 : 0;
+	account->last_read = number;
+	if (number >= account->ahead_first && number - account->ahead_first < AHEAD)
+		content = g_steal_pointer(&account->ahead[number - account->ahead_first]);
+	*orderly_out = content == NULL && account->in_order >= ORDERLY;
+	if (account->in_order == 0 && content == NULL)
+		content_forget_ahead(account);
+	(void) pthread_mutex_unlock(&account->lock);
+	return content;
+}
+
+static void
+put_ahead(Account *account, uint64_t first, PhContent **ahead)
+{
+	(void) pthread_mutex_lock(&account->lock);
+	content_forget_ahead(account);
+	memcpy(account->ahead, ahead, sizeof account->ahead);
+	account->ahead_first = first;
+	(void) pthread_mutex_unlock(&account->lock);
+}
+
+static PhContent *
+read_one(Account *account, PhIndexConnection *connection, uint64_t number, GError **error)
+{
+	sqlite3_stmt *row = sql(connection, SQL_READ, read_text, (int64_t) number, error);
+	PhContent *content = NULL;
+
+	if (row == NULL)
+		return NULL;
+	switch (sqlite3_step(row)) {
+	case SQLITE_ROW:
+		content = make_content(account, row, 0, number, error);
+		break;
+	case SQLITE_DONE:
+		ph_error_set(error, PH_ERROR_GONE, "the message was removed");
+		break;
+	default:
+		(void) ph_index_fail(connection, "read a message", error);
+	}
+	(void) sqlite3_reset(row);
+	return content;
+}
+
+bool
+octets_content(void *data,
+               const PhMailboxId *mailbox,
+               uint32_t uid,
+               const PhBlobId *blob,
+               PhContent **content_out,
+               GError **error)
+{
+	Account *account = data;
+	PhContent *ahead[AHEAD] = { NULL };
+	PhIndexConnection *connection = NULL;
+	PhContent *content = NULL;
+	uint64_t number = 0;
+	bool orderly = false;
+
+	if (!octets_parse_id(blob, KIND_BLOB, &number)) {
+		ph_error_set(error, PH_ERROR_GONE, "there are no such octets");
+		return false;
+	}
+	content = take_ahead(account, number, &orderly);
+	if (content == NULL) {
+		connection = ph_index_begin_read(account->index, error);
+		if (connection == NULL)
+			return false;
+		content = read_one(account, connection, number, error);
+		if (orderly && content != NULL)
+			read_ahead(account, connection, number, ahead);
+		ph_index_end_read(account->index, connection);
+		if (orderly)
+			put_ahead(account, number + 1, ahead);
+	}
+	if (content != NULL)
+		*content_out = content;
+	return content != NULL;
+}
