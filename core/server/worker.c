@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/spool.h"
 #include "mailbox/account.h"
 #include "net/channel.h"
 #include "net/socket.h"
@@ -433,6 +434,7 @@ make_runtime(Worker *w, const PhConfig *config, GError **error)
 		.max_output = server->max_output_memory.octets,
 	};
 
+	ph_spool_set_directory(server->data);
 	ph_accounts_configure(
 		&(PhAccountsParams){ .open_accounts = (size_t) server->open_accounts });
 	w->runtime.has_main_loop = true;
