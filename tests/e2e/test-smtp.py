@@ -46,6 +46,17 @@ def test_ehlo_says_what_the_server_can_do():
         client.quit()
 
 
+def test_a_client_that_talks_before_the_greeting_is_shown_out():
+    with Server() as server:
+        seen = set()
+        for _ in range(20):
+            connection, stream = server.raw("smtp")
+            connection.sendall(b"EHLO client.example.net\r\nQUIT\r\n")
+            seen.add(stream.read()[:4])
+            connection.close()
+        assert seen <= {b"554 ", b"220 "}, seen
+
+
 def test_users_log_in_with_plain_and_login():
     with Server(config=WITH_AUTH, extra="") as server:
         for mechanism in ("PLAIN", "LOGIN"):

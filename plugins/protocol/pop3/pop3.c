@@ -173,7 +173,7 @@ drain(PhSession *session)
 
 static const PhProtocol protocol = {
 	.size = sizeof protocol,
-	.needs = PH_NEEDS_STORE | PH_NEEDS_DIRECTORY | PH_SPEAKS_FIRST,
+	.needs = PH_NEEDS_STORE | PH_NEEDS_DIRECTORY,
 	.create = create,
 	.destroy = destroy,
 	.opened = opened,
