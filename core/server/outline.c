@@ -38,6 +38,7 @@ ph_outline_free(PhOutline *outline)
 	g_free(outline->data);
 	g_free(outline->control);
 	g_array_unref(outline->addresses);
+	g_strfreev(outline->programs);
 	g_free(outline);
 }
 
@@ -120,6 +121,27 @@ read_addresses(PhOutline *outline, const PhKeyfileSection *section)
 	}
 }
 
+/* The first word of every value that is an absolute path. */
+static void
+read_programs(PhOutline *outline, const PhKeyfile *keyfile)
+{
+	g_autoptr(GPtrArray) programs = g_ptr_array_new();
+
+	for (guint i = 0; i < keyfile->sections->len; i++) {
+		const PhKeyfileSection *section = keyfile->sections->pdata[i];
+
+		for (guint k = 0; k < section->keys->len; k++) {
+			const char *value = g_array_index(section->keys, PhKeyfileKey, k).value;
+			size_t length = strcspn(value, " \t");
+
+			if (value[0] == '/')
+				g_ptr_array_add(programs, g_strndup(value, length));
+		}
+	}
+	g_ptr_array_add(programs, NULL);
+	outline->programs = (char **) g_ptr_array_free(g_steal_pointer(&programs), FALSE);
+}
+
 PhOutline *
 ph_outline_read(const char *path, GError **error)
 {
@@ -138,6 +160,7 @@ ph_outline_read(const char *path, GError **error)
 		return NULL;
 	}
 	read_server(outline, keyfile, mistakes);
+	read_programs(outline, keyfile);
 	for (guint i = 0; i < keyfile->sections->len; i++) {
 		const PhKeyfileSection *section = keyfile->sections->pdata[i];
 

@@ -26,6 +26,7 @@ typedef struct {
 	uint32_t log_sink; /* PhLogSink */
 	uint32_t log_level;
 	GArray *addresses; /* of PhOutlineAddress, in the order of the file */
+	char **programs;   /* absolute paths that values begin with: what may be run */
 } PhOutline;
 
 /* ph_outline_log_sink: the PhLogSink that [server] log means for this process. */

@@ -17,6 +17,7 @@
 #include "net/channel.h"
 #include "server/notify.h"
 #include "server/outline.h"
+#include "server/process.h"
 #include "server/supervisor-sockets.h"
 #include "server/supervisor-worker.h"
 
@@ -61,6 +62,7 @@ typedef struct {
 	PhChild *current;    /* borrowed from children */
 	PhChild *next;
 	Checker checker;
+	PhPrograms *programs;
 	int signals;
 	char *handover; /* why a new process is started */
 	bool has_served;
@@ -71,6 +73,7 @@ typedef struct {
 	uint64_t restart_delay_us;
 	uint64_t kill_at_us; /* 0: nobody is to be killed */
 	uint64_t ping_at_us;
+	uint64_t program_at_us; /* 0: no program runs */
 } Supervisor;
 
 static void
@@ -345,6 +348,9 @@ hear(Supervisor *s, PhChild *child, const PhChannelMessage *message)
 		g_free(s->handover);
 		s->handover = g_strdup(message->text);
 		start_next(s);
+	} else if (ph_channel_message_is(message, "run")) {
+		ph_programs_start(s->programs, s->outline, child->channel, message->text,
+		                  message->fd);
 	} else if (ph_channel_message_is(message, "pong")) {
 		ph_notify_send("WATCHDOG=1");
 	}
@@ -420,6 +426,7 @@ bury(Supervisor *s, PhChild *child, int status)
 		lost_current(s, child);
 	else if (!s->is_stopping && child == s->next)
 		lost_next(s, told ? "the new worker process refused the config" : fate);
+	ph_programs_forget(s->programs, child->channel);
 	g_ptr_array_remove(s->children, child);
 }
 
@@ -445,6 +452,8 @@ reap(Supervisor *s)
 			bury(s, child, status);
 		else if (pid == s->checker.pid)
 			end_checker(s, status);
+		else
+			(void) ph_programs_ended(s->programs, pid, status);
 	}
 }
 
@@ -484,6 +493,7 @@ take_timers(Supervisor *s)
 		start_next(s);
 	if (s->checker.pid > 0 && now_us >= s->checker.deadline_us)
 		(void) kill(-s->checker.pid, SIGKILL);
+	s->program_at_us = ph_programs_kill_late(s->programs, now_us);
 	if (ping_us > 0 && now_us >= s->ping_at_us) {
 		s->ping_at_us = now_us + ping_us;
 		if (s->current != NULL)
@@ -497,6 +507,7 @@ milliseconds_to_wait(const Supervisor *s)
 	const uint64_t due[] = {
 		s->kill_at_us,
 		s->restart_at_us,
+		s->program_at_us,
 		s->checker.pid > 0 ? s->checker.deadline_us : 0,
 		ph_notify_watchdog_us() > 0 ? MAX(s->ping_at_us, 1) : 0,
 	};
@@ -580,6 +591,7 @@ open_supervisor(Supervisor *s, GError **error)
 	take_over_log(s->outline);
 	ph_notify_open();
 	s->sockets = ph_sockets_new();
+	s->programs = ph_programs_new();
 	s->children = g_ptr_array_new_with_free_func((GDestroyNotify) ph_child_free);
 	s->signals = open_signals();
 	raise_limits();
@@ -591,6 +603,7 @@ close_supervisor(Supervisor *s)
 {
 	g_clear_pointer(&s->sockets, ph_sockets_free);
 	g_clear_pointer(&s->children, g_ptr_array_unref);
+	g_clear_pointer(&s->programs, ph_programs_free);
 	g_clear_pointer(&s->outline, ph_outline_free);
 	g_clear_pointer(&s->checked, ph_outline_free);
 	g_clear_pointer(&s->program, g_free);

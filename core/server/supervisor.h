@@ -10,11 +10,13 @@
  *	reload                                             build a new generation (sockets came before)
  *	result TEXT                                        of a reload asked for by `reload`
  *	drain, stop                                        end: within `drain`, or within seconds
+ *	ended ID STATUS                                    of a program
  *	ping
  * Worker to supervisor:
  *	loaded                                             the config is good: sockets, please
  *	ready, reloaded TEXT, failed TEXT, handover TEXT   answers to go and reload
  *	reload, stop                                       asked for on the control socket
+ *	run REQUEST + fd                                   start a program (process.h)
  *	pong
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -25,6 +25,7 @@
 #include "server/outline.h"
 #include "server/plugin-files.h"
 #include "server/process-spawn.h"
+#include "server/process.h"
 #include "server/sandbox.h"
 #include "server/status.h"
 #include "server/supervisor.h"
@@ -377,6 +378,8 @@ obey(Worker *w, PhChannelMessage *message)
 		reload(w);
 	else if (ph_channel_message_is(message, "result") && w->control != NULL)
 		ph_control_result(w->control, message->text);
+	else if (ph_channel_message_is(message, "ended"))
+		ph_process_ended(message->text);
 	else if (ph_channel_message_is(message, "drain"))
 		end(w, drain_time(w));
 	else if (ph_channel_message_is(message, "stop"))
@@ -529,6 +532,7 @@ ph_worker_run(const char *config)
 	int status = EXIT_GOOD;
 
 	prepare_process();
+	ph_process_open(PH_SPAWN_CHANNEL_FD);
 	w.registry = ph_registry_new();
 	w.open = g_array_new(FALSE, FALSE, sizeof(Open));
 	g_array_set_clear_func(w.open, clear_open);
