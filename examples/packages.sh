@@ -5,11 +5,11 @@
 
 # To build everything and to run the server.
 BUILD_PACKAGES="gcc libc6-dev pkg-config meson ninja-build python3 openssl curl ca-certificates
-	libglib2.0-dev libssl-dev libsqlite3-dev libgmime-3.0-dev libcrypt-dev libargon2-dev
-	libsystemd-dev libseccomp-dev"
+	libglib2.0-dev libssl-dev libsqlite3-dev libcrypt-dev libargon2-dev
+	libseccomp-dev"
 
 # What the tests use besides.
-TEST_PACKAGES="g++ binutils procps swaks isync systemd sqlite3"
+TEST_PACKAGES="g++ binutils procps swaks isync systemd sqlite3 clang libclang-rt-dev"
 
 installed() {
 	dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null | sed -n 's/^installed //p'

@@ -166,20 +166,15 @@ feed_utf8(const PhCharset *charset, PhSlice text, GString *out)
 	return 0;
 }
 
+/* What iconv made: it passes on some sequences that are no well-formed UTF-8, and NUL. */
 static void
-append_without_nul(GString *out, const char *text, size_t length)
+append_checked(GString *out, const char *text, size_t length)
 {
-	while (length > 0) {
-		const char *nul = memchr(text, '\0', length);
-		size_t n = nul != NULL ? (size_t) (nul - text) : length;
+	static const PhCharset utf8 = { .guess = false };
+	size_t left = feed_utf8(&utf8, PH_SLICE(text, length), out);
 
-		g_string_append_len(out, text, (gssize) n);
-		if (nul == NULL)
-			return;
-		g_string_append_len(out, REPLACEMENT, 3);
-		text += n + 1;
-		length -= n + 1;
-	}
+	for (; left > 0; left--)
+		append_invalid(&utf8, text[length - left], out);
 }
 
 static size_t
@@ -196,7 +191,7 @@ feed_iconv(const PhCharset *charset, PhSlice text, GString *out)
 		gsize done = g_iconv(charset->handle, &in, &in_left, &to, &to_left);
 		int reason = errno;
 
-		append_without_nul(out, buffer, sizeof buffer - to_left);
+		append_checked(out, buffer, sizeof buffer - to_left);
 		if (done != (gsize) -1)
 			break;
 		if (reason == EINVAL && in_left < PH_CHARSET_HELD_MAX)
@@ -262,7 +257,7 @@ ph_charset_flush(PhCharset *charset, GString *out)
 		gsize to_left = sizeof buffer;
 
 		(void) g_iconv(charset->handle, NULL, NULL, &to, &to_left);
-		append_without_nul(out, buffer, sizeof buffer - to_left);
+		append_checked(out, buffer, sizeof buffer - to_left);
 	}
 }
 

@@ -65,7 +65,7 @@ copy_to_more(const PhStructure *structure, uint32_t index, PhSlice *rest, GStrin
 	PhSlice more = structure->parts[index].more;
 	size_t n = 0;
 
-	if (more.data < rest->data || more.data > rest->data + rest->length)
+	if (rest->data == NULL || more.data < rest->data || more.data > rest->data + rest->length)
 		return;
 	n = (size_t) (more.data - rest->data);
 	ph_lex_append(out, PH_SLICE(rest->data, n));
