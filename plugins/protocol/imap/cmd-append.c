@@ -21,9 +21,8 @@ typedef struct {
 	FlagList flags;
 	PhDate date;
 	bool has_date;
-	const char *refusal; /* (static) why nothing is stored */
-	GError *error;       /* the same, when something failed */
-	uint32_t n_messages;
+	const char *refusal; /* why nothing is stored: what follows the tag */
+	char *failure;       /* (owned) the same, when something failed */
 	Imap *imap;
 	size_t charged;
 } Append;
@@ -36,7 +35,7 @@ free_append(void *data)
 	g_clear_pointer(&append->building, ph_transaction_free);
 	g_clear_pointer(&append->spool, ph_spool_free);
 	imap_flags_clear(&append->flags);
-	g_clear_error(&append->error);
+	g_free(append->failure);
 	if (append->charged > 0)
 		ph_session_refund(append->imap->session, append->charged);
 	g_free(append);
@@ -99,6 +98,13 @@ flaw_refusal(uint32_t flaws)
 }
 
 static void
+fail(Imap *imap, Append *append, const GError *error)
+{
+	append->failure = imap_error_text(imap, error);
+	append->refusal = append->failure;
+}
+
+static void
 add_message(Imap *imap, Append *append)
 {
 	PhAppendOptions options = {
@@ -111,29 +117,31 @@ add_message(Imap *imap, Append *append)
 		.internal_zone = append->has_date ? append->date.zone_minutes : 0,
 	};
 	g_autoptr(PhContent) content = NULL;
+	g_autoptr(GError) error = NULL;
 
 	append->refusal = flaw_refusal(ph_session_data_flaws(imap->session));
 	if (append->refusal != NULL)
 		return;
-	content = ph_spool_finish(g_steal_pointer(&append->spool), &append->error);
-	if (content == NULL)
-		return;
-	(void) ph_transaction_append(append->building, &append->target.id, content, &options,
-	                             &append->error);
-	append->n_messages++;
+	content = ph_spool_finish(g_steal_pointer(&append->spool), &error);
+	if (content == NULL
+	    || ph_transaction_append(append->building, &append->target.id, content, &options,
+	                             &error)
+	               == NULL)
+		fail(imap, append, error);
 }
 
 static PhNext
 message_octets(Imap *imap, PhSlice piece, bool final)
 {
 	Append *append = (Append *) imap->work;
-	bool good = append->refusal == NULL && append->error == NULL;
+	g_autoptr(GError) error = NULL;
 
-	if (good && piece.length > 0)
-		good = ph_spool_write(append->spool, piece, &append->error);
+	if (append->refusal == NULL && piece.length > 0
+	    && !ph_spool_write(append->spool, piece, &error))
+		fail(imap, append, error);
 	if (!final)
 		return PH_DONE;
-	if (good)
+	if (append->refusal == NULL)
 		add_message(imap, append);
 	g_clear_pointer(&append->spool, ph_spool_free);
 	imap->on_octets = NULL;
@@ -145,8 +153,6 @@ finish(Imap *imap, Append *append)
 {
 	if (append->refusal != NULL)
 		return imap_reply(imap, append->refusal);
-	if (append->error != NULL)
-		return imap_error(imap, append->error);
 	imap->on_line = NULL;
 	return imap_submit(imap, g_steal_pointer(&append->building), appended);
 }
@@ -206,11 +212,8 @@ message_line(Imap *imap, PhSlice line, uint32_t flaws)
 	if (flaws != 0 || !parse_options(&parser, append))
 		return imap_input_refuse(imap, size, wait,
 		                         "BAD The arguments of APPEND are wrong.");
-	if (append->refusal != NULL || append->error != NULL)
-		return imap_input_refuse(imap, size, wait,
-		                         append->refusal != NULL
-		                                 ? append->refusal
-		                                 : "NO [UNAVAILABLE] The message before failed.");
+	if (append->refusal != NULL)
+		return imap_input_refuse(imap, size, wait, append->refusal);
 	return receive(imap, append, size, wait);
 }
 

@@ -102,7 +102,7 @@ PhNext imap_input_line(Imap *imap, PhSlice line, uint32_t flaws);
 void imap_input_clear(Imap *imap);
 
 /* imap_input_refuse: answers a command whose literal is not wanted: at once when the client waits
- * for "+", else when the literal and the rest of the command were read. @reply: (static) what
+ * for "+", else when the literal and the rest of the command were read. @reply: (kept) what
  * follows the tag. */
 PhNext imap_input_refuse(Imap *imap, uint64_t size, bool wait, const char *reply);
 
@@ -129,6 +129,8 @@ PhNext imap_done(Imap *imap);
 PhNext imap_parse_bad(Imap *imap, const Parser *parser);
 /* imap_error: the answer for the error's class; logged when the server is at fault. */
 PhNext imap_error(Imap *imap, const GError *error);
+/* imap_error_text: (owned) the same as text for imap_reply. */
+char *imap_error_text(Imap *imap, const GError *error);
 /* imap_reply: @reply is "OK ...", "NO ..." or "BAD ..." in one piece. */
 PhNext imap_reply(Imap *imap, const char *reply);
 PhNext imap_bye(Imap *imap, const char *text);

@@ -228,11 +228,10 @@ imap_parse_bad(Imap *imap, const Parser *parser)
 	return imap_reply(imap, reply);
 }
 
-PhNext
-imap_error(Imap *imap, const GError *error)
+char *
+imap_error_text(Imap *imap, const GError *error)
 {
 	const PhErrorReply *row = ph_error_reply(error);
-	g_autofree char *reply = NULL;
 
 	if (row->code == PH_ERROR_TEMPORARY || row->code == PH_ERROR_CORRUPT
 	    || row->code == PH_ERROR_OUTCOME_UNKNOWN)
@@ -240,9 +239,16 @@ imap_error(Imap *imap, const GError *error)
 			imap->session, PH_LOG_ERROR, "command-failed", "a command failed",
 			PH_LOG_TEXT("command", imap->command != NULL ? imap->command->name : ""),
 			PH_LOG_FAILURE(error), PH_LOG_END);
-	reply = row->imap_code != NULL
-	                ? g_strdup_printf("%s [%s] %s", row->imap_reply, row->imap_code, row->text)
-	                : g_strdup_printf("%s %s", row->imap_reply, row->text);
+	return row->imap_code != NULL
+	               ? g_strdup_printf("%s [%s] %s", row->imap_reply, row->imap_code, row->text)
+	               : g_strdup_printf("%s %s", row->imap_reply, row->text);
+}
+
+PhNext
+imap_error(Imap *imap, const GError *error)
+{
+	g_autofree char *reply = imap_error_text(imap, error);
+
 	return imap_reply(imap, reply);
 }
 
