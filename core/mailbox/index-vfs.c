@@ -15,7 +15,8 @@ enum {
 	GATHER_MAX = 1024 * 1024,
 	GATHER_FIRST = 32 * 1024,
 	AHEAD_MAX = 256 * 1024,
-	WRITE_MAX = 64 * 1024, /* SQLite's layer takes less than 128 KiB at a time */
+	FILL_UP_TO = 128 * 1024, /* larger transactions pay for their own blocks */
+	WRITE_MAX = 64 * 1024,   /* SQLite's layer takes less than 128 KiB at a time */
 };
 
 /* Log: SQLite's file struct for a log; the real one lies behind it. */
@@ -37,16 +38,17 @@ as_log(sqlite3_file *file)
 	return (Log *) (void *) file;
 }
 
-/* Writes zeros behind @end, so that later syncs find blocks. Failing is no harm. */
+/* Notes that the file has blocks up to @end, and writes zeros behind that when @ahead, so that later
+ * syncs find blocks. What lies before `filled` may be frames of this transaction, which SQLite writes
+ * over in place: nothing is ever filled there. Failing is no harm. */
 static void
-fill_ahead(Log *wal, sqlite3_int64 end)
+fill_ahead(Log *wal, sqlite3_int64 end, bool ahead)
 {
 	static const char zeros[WRITE_MAX];
-	sqlite3_int64 target = end + MIN(end, AHEAD_MAX);
+	sqlite3_int64 target = end + (ahead ? MIN(end, AHEAD_MAX) : 0);
 
 	if (wal->filled < 0 && wal->real->pMethods->xFileSize(wal->real, &wal->filled) != SQLITE_OK)
 		return;
-	wal->filled = MAX(wal->filled, 0);
 	if (end <= wal->filled)
 		return;
 	for (sqlite3_int64 at = end; at < target;) {
@@ -71,7 +73,8 @@ flush(Log *wal)
 		                                     (int) MIN(wal->length - at, WRITE_MAX),
 		                                     wal->start + (sqlite3_int64) at);
 	if (status == SQLITE_OK)
-		fill_ahead(wal, wal->start + (sqlite3_int64) wal->length);
+		fill_ahead(wal, wal->start + (sqlite3_int64) wal->length,
+		           wal->length <= FILL_UP_TO);
 	g_clear_pointer(&wal->gathered, g_free);
 	wal->length = wal->size = 0;
 	return status;

@@ -186,6 +186,8 @@ load(PhMailbox *mailbox, const PhState *old, GError **error)
 		return NULL;
 
 	const PhMessage *first = (const PhMessage *) (void *) messages->data;
+	if (old != NULL && !result.full && result.complete_to == since)
+		return ph_state_ref((PhState *) (uintptr_t) old);
 	if (old == NULL || result.full)
 		return ph_state_new(first, messages->len, result.complete_to);
 	return ph_state_apply(old, first, messages->len, expunged, result.complete_to);

@@ -100,6 +100,24 @@ test_mailbox(PhAccount *account, const char *name)
 	return id;
 }
 
+static inline void
+test_fail_line(const char *line, void *user_data)
+{
+	g_test_message("%s", line);
+	g_test_fail();
+}
+
+/* The store finds nothing wrong. */
+static inline void
+test_verify(PhAccount *account)
+{
+	PhAccountCall call;
+
+	g_assert_true(ph_account_enter(account, &call, NULL));
+	g_assert_true(call.table->verify(call.engine, false, test_fail_line, NULL, NULL));
+	ph_account_leave(&call, true);
+}
+
 /* One message in the mailbox; its uid. */
 static inline uint32_t
 test_append(PhAccount *account, const PhMailboxId *mailbox, PhSlice octets, uint32_t flags)
