@@ -19,7 +19,8 @@
 enum {
 	goodbye_us = 10 * 1000 * 1000,  /* without progress, to take the last answer */
 	stalled_us = 300 * 1000 * 1000, /* a peer that does not read (RFC 5321 section 4.5.3.2) */
-	moves_a_look = 8,               /* the clock is read after so many moves */
+	long_record = 8 * 1024,
+	moves_a_look = 8, /* the clock is read after so many moves */
 };
 
 static bool
@@ -167,7 +168,9 @@ take_read(PhSession *session, ssize_t n, size_t room)
 	if (n > 0) {
 		session->input.end += (uint32_t) n;
 		ph_counter_add(ph_net_stats.octets_in, n);
-		session->readable = (size_t) n == room || ph_stream_pending(session->stream) > 0;
+		/* A long record of TLS is seldom the last one: ask again at once. */
+		session->readable = (size_t) n == room || ph_stream_pending(session->stream) > 0
+		                    || (session->tls && n >= long_record);
 		extend_deadline(session, (size_t) n);
 		return PH_MOVE_ON;
 	}

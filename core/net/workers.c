@@ -27,6 +27,7 @@ enum {
 	oldest_us = 5000,
 	idle_ms = 10 * 1000,
 	default_max = 64,
+	kept_back = 4,   /* one thread in so many never enters what hangs when a back end does */
 	queue_turns = 4, /* entries of the queue before reports are looked at again */
 };
 
@@ -56,7 +57,8 @@ struct PhWorkers {
 	_Atomic unsigned n_ready;
 	_Atomic unsigned n_threads;
 	_Atomic unsigned n_idle;
-	_Atomic bool roused; /* a rouse is under way */
+	_Atomic unsigned n_gated; /* threads inside of what a quarter of them never enters */
+	_Atomic bool roused;      /* a rouse is under way */
 	_Atomic bool stopping;
 	PhWorker *threads;
 };
@@ -377,8 +379,9 @@ ph_workers_enter_blocking(void)
 {
 	PhWorker *worker = this_worker;
 
-	if (worker != NULL && worker->depth++ == 0)
-		atomic_store_explicit(&worker->since_us, ph_net_now_us(), memory_order_relaxed);
+	if (worker == NULL || worker->depth++ > 0)
+		return;
+	atomic_store_explicit(&worker->since_us, ph_net_now_us(), memory_order_relaxed);
 }
 
 void
@@ -386,6 +389,30 @@ ph_workers_leave_blocking(void)
 {
 	PhWorker *worker = this_worker;
 
-	if (worker != NULL && --worker->depth == 0)
-		atomic_store_explicit(&worker->since_us, 0, memory_order_relaxed);
+	if (worker == NULL || --worker->depth > 0)
+		return;
+	atomic_store_explicit(&worker->since_us, 0, memory_order_relaxed);
+}
+
+bool
+ph_workers_enter_gate(void)
+{
+	PhWorkers *workers = this_worker != NULL ? this_worker->workers : NULL;
+	unsigned most = 0;
+
+	if (workers == NULL)
+		return true;
+	most = workers->params.max_threads;
+	most = MAX(most - most / kept_back, 1);
+	if (atomic_fetch_add_explicit(&workers->n_gated, 1, memory_order_relaxed) < most)
+		return true;
+	ph_workers_leave_gate();
+	return false;
+}
+
+void
+ph_workers_leave_gate(void)
+{
+	if (this_worker != NULL)
+		atomic_fetch_sub_explicit(&this_worker->workers->n_gated, 1, memory_order_relaxed);
 }

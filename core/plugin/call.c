@@ -52,6 +52,8 @@ struct PhCalls {
 static struct {
 	void (*enter)(void);
 	void (*leave)(void);
+	bool (*enter_gate)(void);
+	void (*leave_gate)(void);
 } hooks;
 
 void
@@ -59,6 +61,40 @@ ph_call_set_hooks(void (*enter)(void), void (*leave)(void))
 {
 	hooks.enter = enter;
 	hooks.leave = leave;
+}
+
+void
+ph_call_set_gate(bool (*enter)(void), void (*leave)(void))
+{
+	hooks.enter_gate = enter;
+	hooks.leave_gate = leave;
+}
+
+/* Stores and transports have no gate: what they do ends a delivery that others wait for. */
+static bool
+has_gate(PhSection *section)
+{
+	uint32_t kind = ph_section_kind(section);
+
+	return hooks.enter_gate != NULL
+	       && (kind == PH_KIND_DIRECTORY || kind == PH_KIND_MECHANISM
+	           || kind == PH_KIND_FILTER);
+}
+
+static bool
+pass_gate(PhCall *call, PhSection *section)
+{
+	call->holds_gate = has_gate(section) && hooks.enter_gate();
+	return call->holds_gate || !has_gate(section);
+}
+
+static void
+leave(PhCall *call)
+{
+	if (call->holds_gate)
+		hooks.leave_gate();
+	if (hooks.leave != NULL)
+		hooks.leave();
 }
 
 PhCalls *
@@ -111,7 +147,8 @@ my_copy(PhCalls *calls)
 static bool
 refuse(PhCalls *calls, PhSection *section, const char *why, GError **error)
 {
-	atomic_fetch_add_explicit(&calls->refused, 1, memory_order_relaxed);
+	if (calls != NULL)
+		atomic_fetch_add_explicit(&calls->refused, 1, memory_order_relaxed);
 	ph_error_set(error, PH_ERROR_TEMPORARY, "section '%s' %s", ph_section_name(section), why);
 	return false;
 }
@@ -166,14 +203,16 @@ ph_call_begin(PhCall *call, PhSection *section, GError **error)
 	if (calls != NULL && is_broken(calls))
 		return refuse(calls, section, "did not answer in time several times; waiting",
 		              error);
+	if (!pass_gate(call, section))
+		return refuse(calls, section, "is left alone: such calls hold too many threads",
+		              error);
 	if (hooks.enter != NULL)
 		hooks.enter();
 	if (calls == NULL)
 		return true;
 	if (atomic_load_explicit(&calls->concurrency, memory_order_relaxed) > 0) {
 		if (!take_room(calls)) {
-			if (hooks.leave != NULL)
-				hooks.leave();
+			leave(call);
 			return refuse(calls, section, "is at its concurrency limit", error);
 		}
 		call->holds_room = true;
@@ -227,8 +266,7 @@ ph_call_end(PhCall *call, bool ok)
 	uint64_t took_us = 0;
 	uint64_t timeout_us = 0;
 
-	if (hooks.leave != NULL)
-		hooks.leave();
+	leave(call);
 	if (calls == NULL)
 		return;
 	if (call->holds_room)

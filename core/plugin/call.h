@@ -21,6 +21,7 @@ typedef struct {
 	PhSection *section;
 	uint64_t started_us;
 	bool holds_room;
+	bool holds_gate;
 } PhCall;
 
 /* ph_call_begin: false with PH_ERROR_TEMPORARY when the section is over its limit or its breaker
@@ -46,5 +47,9 @@ void ph_call_stats(PhSection *section, PhCallStats *stats_out);
 /* ph_call_set_hooks: what to do around calls on this process's threads (the worker pool's
  * enter_blocking and leave_blocking). Thread: load. */
 void ph_call_set_hooks(void (*enter)(void), void (*leave)(void));
+
+/* ph_call_set_gate: around each call into a directory, mechanism or filter; where @enter says false
+ * the call is refused with TEMPORARY. Thread: load. */
+void ph_call_set_gate(bool (*enter)(void), void (*leave)(void));
 
 #endif

@@ -9,8 +9,8 @@
 #include <posthorn/slice.h>
 
 #include "base/lock.h"
-#include "net/loopback.h"
 #include "net/address-list.h"
+#include "net/loopback.h"
 #include "net/reactor.h"
 
 #include <sys/resource.h>
@@ -78,6 +78,17 @@ block(Shared *shared)
 	ph_workers_leave_blocking();
 }
 
+/* As block, but only where the pool lets it. */
+static bool
+block_politely(Shared *shared)
+{
+	if (!ph_workers_enter_gate())
+		return false;
+	block(shared);
+	ph_workers_leave_gate();
+	return true;
+}
+
 static PhNext
 line(PhSession *session, PhSlice text, uint32_t flaws)
 {
@@ -85,6 +96,8 @@ line(PhSession *session, PhSlice text, uint32_t flaws)
 
 	if (ph_slice_is(text, "block"))
 		block(shared);
+	if (ph_slice_is(text, "directory"))
+		ph_session_write_text(session, block_politely(shared) ? "in\r\n" : "refused\r\n");
 	if (ph_slice_is(text, "quit")) {
 		ph_session_write_text(session, "bye\r\n");
 		return PH_CLOSE;
@@ -302,6 +315,31 @@ test_growth(Fixture *fixture, gconstpointer data)
 	release_blocked(&fixture->shared);
 	for (size_t i = 0; i < G_N_ELEMENTS(fds); i++) {
 		hear(fds[i], "ok block\r\n");
+		close(fds[i]);
+	}
+}
+
+/* However many want into a directory that hangs, a quarter of the pool goes on. */
+static void
+test_kept_back(Fixture *fixture, gconstpointer data)
+{
+	int fds[6];
+	int refused = -1;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(fds); i++) {
+		fds[i] = connect_to(fixture->port);
+		hear(fds[i], "hello\r\n");
+		say(fds[i], "directory\r\n");
+		wait_until(&fixture->shared, &fixture->shared.n_blocked, (unsigned) i + 1);
+	}
+	refused = connect_to(fixture->port);
+	hear(refused, "hello\r\n");
+	say(refused, "directory\r\na\r\n");
+	hear(refused, "refused\r\nok directory\r\nok a\r\n");
+	close(refused);
+	release_blocked(&fixture->shared);
+	for (size_t i = 0; i < G_N_ELEMENTS(fds); i++) {
+		hear(fds[i], "in\r\nok directory\r\n");
 		close(fds[i]);
 	}
 }
@@ -617,6 +655,7 @@ main(int argc, char **argv)
 	ADD("a-half-closed-peer-gets-its-answers", 0, test_half_close);
 	ADD("deadlines-and-delays-come", 0, test_deadline);
 	ADD("the-pool-grows-when-blocked", 0, test_growth);
+	ADD("a-quarter-of-the-pool-is-kept-back", 8, test_kept_back);
 	ADD("one-worker-is-enough", 1, test_one_worker);
 	ADD("an-address-has-a-limit", 0, test_address_limit);
 	g_test_add("/net/reactor/a-proxy-names-the-client", Fixture, NULL, set_up_proxy, test_proxy,
