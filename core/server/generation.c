@@ -135,6 +135,13 @@ make_tls(PhGeneration *generation, PhMistakes *mistakes)
 	return generation->tls != NULL;
 }
 
+/* Where transports run that block. */
+static void
+run_on_workers(void (*func)(void *user_data), void *user_data, void *runner_data)
+{
+	ph_workers_submit(runner_data, func, user_data);
+}
+
 static bool
 make_router(PhGeneration *generation, PhMistakes *mistakes)
 {
@@ -144,6 +151,9 @@ make_router(PhGeneration *generation, PhMistakes *mistakes)
 		ph_routes_build(generation->config, generation->runtime->partial, &error);
 	if (generation->router == NULL)
 		ph_mistakes_add(mistakes, 0, "%s", error->message);
+	else if (generation->runtime->reactor != NULL)
+		ph_router_set_runner(generation->router, run_on_workers,
+		                     generation->runtime->reactor);
 	return generation->router != NULL;
 }
 
