@@ -26,6 +26,7 @@ typedef struct {
 	uint64_t n_told;
 	uint32_t last; /* number of the message told last */
 	bool failed;
+	bool referred; /* content was queued for output: it may be full */
 } Fetch;
 
 static void
@@ -82,7 +83,7 @@ append_rendered(FetchMessage *message, bool envelope, GError **error)
 		                : ph_structure_bodystructure(structure);
 	}
 	imap_fetch_begin(message, envelope ? "ENVELOPE " : "BODYSTRUCTURE ");
-	g_string_append_len(message->out, text.data, (gssize) text.length);
+	imap_put(message->out, text.data, text.length);
 	return true;
 }
 
@@ -113,12 +114,12 @@ append_view_items(const Imap *imap, const Fetch *fetch, uint32_t number, FetchMe
 	    || (fetch->seen != NULL && ph_uid_set_contains(fetch->seen, uid))) {
 		imap_fetch_begin(message, "FLAGS (");
 		ph_view_append_flags(imap->view, number, message->out);
-		g_string_append_c(message->out, ')');
+		imap_put(message->out, ")", 1);
 	}
 	if (items & FETCH_MODSEQ) {
 		imap_fetch_begin(message, "MODSEQ (");
 		imap_append_number(message->out, ph_view_message_change(imap->view, number));
-		g_string_append_c(message->out, ')');
+		imap_put(message->out, ")", 1);
 	}
 }
 
@@ -132,7 +133,7 @@ append_record_items(FetchMessage *message, uint32_t items, GError **error)
 
 		imap_fetch_begin(message, "INTERNALDATE \"");
 		ph_date_append_imap_time(date, message->out);
-		g_string_append_c(message->out, '"');
+		imap_put(message->out, "\"", 1);
 	}
 	if (items & FETCH_SIZE) {
 		imap_fetch_begin(message, "RFC822.SIZE ");
@@ -175,19 +176,20 @@ tell_message(Imap *imap, Fetch *fetch, uint32_t number, const PhRecord *record)
 	gsize start = fetch->out->len;
 	bool ok;
 
-	g_string_append_len(fetch->out, "* ", 2);
+	imap_put(fetch->out, "* ", 2);
 	imap_append_number(fetch->out, number);
-	g_string_append_len(fetch->out, " FETCH (", 8);
+	imap_put(fetch->out, " FETCH (", 8);
 	append_view_items(imap, fetch, number, &message);
 	ok = record == NULL
 	     || (append_record_items(&message, fetch->query.items, &error)
 	         && append_sections(&message, &fetch->query, &error));
 	imap_fetch_message_clear(&message);
+	fetch->referred = fetch->referred || message.begun;
 	if (!ok) {
 		g_string_truncate(fetch->out, message.begun ? 0 : start);
 		return leave_out(imap, fetch, message.begun, error);
 	}
-	g_string_append_len(fetch->out, ")\r\n", 3);
+	imap_put(fetch->out, ")\r\n", 3);
 	fetch->n_told++;
 	return PH_DONE;
 }
@@ -245,7 +247,6 @@ fetch_step(Imap *imap)
 {
 	Fetch *fetch = (Fetch *) imap->work;
 	g_autoptr(GError) error = NULL;
-	bool heavy = fetch->query.sections->len > 0;
 	const PhRecord *record;
 	uint32_t number;
 
@@ -256,10 +257,11 @@ fetch_step(Imap *imap)
 			imap_work_end(imap);
 			return next;
 		}
-		if (fetch->out->len < 32768 && !heavy && i % 64 != 0)
+		if (fetch->out->len < 32768 && !fetch->referred && i % 64 != 0)
 			continue;
 		if (fetch->out->len >= 32768)
 			flush(imap, fetch);
+		fetch->referred = false;
 		if (ph_session_should_yield(imap->session)) {
 			flush(imap, fetch);
 			return PH_MORE;

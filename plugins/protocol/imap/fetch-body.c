@@ -23,9 +23,9 @@ void
 imap_fetch_begin(FetchMessage *message, const char *name)
 {
 	if (message->any)
-		g_string_append_c(message->out, ' ');
+		imap_put(message->out, " ", 1);
 	message->any = true;
-	g_string_append(message->out, name);
+	imap_put(message->out, name, strlen(name));
 }
 
 static PhContent *

@@ -9,6 +9,19 @@
 
 #include "fetch-parse.h"
 
+/* imap_put: append that is inlined: FETCH over many messages does little else. */
+static inline void
+imap_put(GString *out, const char *octets, size_t n)
+{
+	if (out->len + n >= out->allocated_len) {
+		g_string_append_len(out, octets, (gssize) n);
+		return;
+	}
+	memcpy(out->str + out->len, octets, n);
+	out->len += n;
+	out->str[out->len] = '\0';
+}
+
 /* FetchMessage: the message that is being answered; content and structure come when needed. */
 typedef struct {
 	PhSession *session;
