@@ -5,7 +5,9 @@
  * filled with zeros ahead of what is written, twice as far each time, so that most syncs change
  * no size and allocate nothing. Zeros behind the last frame are no frame: SQLite's recovery stops
  * there. Frames are read by others only after the commit's sync (synchronous = FULL), so nobody
- * misses what is still in memory. All other files go straight to SQLite's own layer.
+ * misses what is still in memory. What a transaction that was undone leaves in memory is forgotten
+ * before its lock is followed by another's: written later, it would lie over what other handles
+ * have committed there. All other files go straight to SQLite's own layer.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -61,6 +63,13 @@ fill_ahead(Log *wal, sqlite3_int64 end, bool ahead)
 	wal->filled = target;
 }
 
+static void
+forget(Log *wal)
+{
+	g_clear_pointer(&wal->gathered, g_free);
+	wal->length = wal->size = 0;
+}
+
 static int
 flush(Log *wal)
 {
@@ -75,19 +84,18 @@ flush(Log *wal)
 	if (status == SQLITE_OK)
 		fill_ahead(wal, wal->start + (sqlite3_int64) wal->length,
 		           wal->length <= FILL_UP_TO);
-	g_clear_pointer(&wal->gathered, g_free);
-	wal->length = wal->size = 0;
+	forget(wal);
 	return status;
 }
 
+/* What was not synced belongs to no commit. */
 static int
 log_close(sqlite3_file *file)
 {
 	Log *wal = as_log(file);
-	int flushed = flush(wal);
-	int closed = wal->real->pMethods->xClose(wal->real);
 
-	return flushed != SQLITE_OK ? flushed : closed;
+	forget(wal);
+	return wal->real->pMethods->xClose(wal->real);
 }
 
 static int
@@ -233,6 +241,16 @@ open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int
 	if (status == SQLITE_OK)
 		wal->file.pMethods = &log_methods;
 	return status;
+}
+
+void
+ph_index_forget_unsynced(sqlite3 *db)
+{
+	sqlite3_file *file = NULL;
+
+	if (sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file) == SQLITE_OK
+	    && file != NULL && file->pMethods == &log_methods)
+		forget(as_log(file));
 }
 
 const char *

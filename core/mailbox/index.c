@@ -254,6 +254,7 @@ ph_index_end_write(PhIndex *index, PhIndexConnection *connection, bool commit, G
 
 	if (!good && sqlite3_get_autocommit(connection->db) == 0)
 		(void) ph_index_exec(connection, PH_SQL_ROLLBACK, NULL);
+	ph_index_forget_unsynced(connection->db);
 	if (!good)
 		ph_index_unload(index);
 	if (pages > PH_INDEX_WAL_PAGES_MAX)

@@ -197,6 +197,10 @@ bool ph_index_make(PhIndex *index, GError **error);
 /* index-vfs.c: name of the file layer that writes logs well; NULL: SQLite's own. */
 const char *ph_index_vfs(void);
 
+/* ph_index_forget_unsynced: at the end of a transaction: drops what still waits for a sync. That
+ * was undone: a commit has synced. */
+void ph_index_forget_unsynced(sqlite3 *db);
+
 /* index-tend.c */
 void ph_index_tend(PhIndex *index);
 bool ph_index_checkpoint(PhIndex *index, GError **error);

@@ -383,14 +383,17 @@ finished(void *user_data, bool committed)
 static bool
 remove_blob(PhIndexConnection *connection, int64_t time, int64_t blob)
 {
-	sqlite3_stmt *row = sql(connection, SQL_REMOVE_DROPPED, blob, NULL);
+	sqlite3_stmt *row = NULL;
 
+	/* the note goes last: what fails half-way is found again */
+	if (!run(connection, SQL_REMOVE_PIECES, blob, NULL)
+	    || !run(connection, SQL_REMOVE, blob, NULL))
+		return false;
+	row = sql(connection, SQL_REMOVE_DROPPED, blob, NULL);
 	if (row == NULL)
 		return false;
 	(void) sqlite3_bind_int64(row, 2, time);
-	return done(connection, row, "remove octets", NULL)
-	       && run(connection, SQL_REMOVE_PIECES, blob, NULL)
-	       && run(connection, SQL_REMOVE, blob, NULL);
+	return done(connection, row, "remove octets", NULL);
 }
 
 static bool
@@ -400,7 +403,7 @@ tend(void *user_data, PhIndexConnection *connection, PhTime now)
 	int64_t found[TEND_AT_ONCE][2];
 	size_t n = 0;
 	sqlite3_stmt *row =
-		sql(connection, SQL_OLD, now - (int64_t) account->settings->grace.us, NULL);
+		sql(connection, SQL_OLD, now - (int64_t) account->settings.grace.us, NULL);
 
 	if (row == NULL)
 		return false;
@@ -456,8 +459,8 @@ octets_upload(void *data, PhContent *content, bool durable, PhBlobId *blob_out, 
 {
 	Account *account = data;
 
-	if (account->settings->largest.octets != 0
-	    && ph_content_length(content) > account->settings->largest.octets) {
+	if (account->settings.largest.octets != 0
+	    && ph_content_length(content) > account->settings.largest.octets) {
 		ph_error_set(error, PH_ERROR_TOO_LARGE, "a message of %" G_GUINT64_FORMAT " octets",
 		             ph_content_length(content));
 		return false;

@@ -59,7 +59,8 @@ open_account(void *instance, const PhIdentity *identity, void **account_out, GEr
 		.quota_messages = ph_identity_quota_messages(identity),
 	};
 
-	account->settings = settings;
+	account->settings = *settings;
+	account->settings.path = NULL; /* the instance's */
 	uploads_init(account);
 	account->index = ph_index_open(&params, error);
 	if (account->index == NULL) {

@@ -30,7 +30,7 @@ typedef struct {
 
 typedef struct {
 	PhIndex *index; /* who has a reference to the index may use the account */
-	const Settings *settings;
+	Settings settings;    /* a copy: the index outlives the instance while octets are read */
 	pthread_mutex_t lock; /* guards until the blank line */
 	GHashTable *uploads;  /* number -> PhContent: waiting for the commit that names them */
 	uint64_t next_upload;

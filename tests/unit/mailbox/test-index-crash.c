@@ -92,6 +92,75 @@ test_crash(Fixture *f, const void *data)
 	g_assert_cmpuint(known, >, 0);
 }
 
+/* The disk is full, let us say, for messages of 2 octets. */
+static bool
+add_or_fail(void *user_data,
+            PhIndexConnection *connection,
+            const PhOp *op,
+            PhBlobId *blob_out,
+            GError **error)
+{
+	if (op->octets != 2)
+		return true;
+	g_set_error_literal(error, PH_ERROR, PH_ERROR_TEMPORARY, "no space");
+	return false;
+}
+
+static PhIndex *
+open_failing(const Fixture *f)
+{
+	static const PhIndexHooks hooks = { .size = sizeof hooks, .add = add_or_fail };
+	g_autoptr(GError) error = NULL;
+	PhIndexParams params = { .size = sizeof params, .path = f->path, .hooks = &hooks };
+	PhIndex *index = ph_index_open(&params, &error);
+
+	g_assert_no_error(error);
+	return index;
+}
+
+/* The second operation fails after parts of the first, a large one, went to the log. */
+static void
+fail_large(PhIndex *index, Fixture *f)
+{
+	g_autoptr(GError) error = NULL;
+	g_auto(Tx) tx;
+	g_auto(Tx) second;
+	g_autofree char *structure = g_strnfill(600000, 's');
+	PhOp *ops[] = { &tx.op, &second.op };
+	PhTransaction *batch[] = { &tx.transaction };
+
+	tx_init(&tx, f, PH_OP_APPEND);
+	tx_init(&second, f, PH_OP_APPEND);
+	tx.op.octets = 1;
+	tx.op.structure = PH_SLICE(structure, 600000);
+	second.op.octets = 2;
+	tx.transaction.ops = ops;
+	tx.transaction.n_ops = 2;
+	g_assert_false(ph_index_commit(index, batch, 1, &error));
+	g_assert_error(error, PH_ERROR, PH_ERROR_TEMPORARY);
+}
+
+/* Two handles of one file, as two processes have: what one undid never reaches the log over what
+ * the other has committed there. */
+static void
+test_undone(Fixture *f, const void *data)
+{
+	g_autoptr(PhIndex) other = open_failing(f);
+	uint32_t last = 0;
+
+	(void) append(f, 0, 1);
+	fail_large(other, f);
+	for (int i = 0; i < 5; i++)
+		last = append(f, 0, 1);
+	g_clear_pointer(&other, ph_index_unref);
+	g_assert_true(ph_index_check(f->index, false, fail_line, NULL, NULL));
+	g_assert_cmpuint(info_of(f, &f->inbox).n_messages, ==, last);
+	g_clear_pointer(&f->index, ph_index_unref);
+	f->index = open_index(f, 0);
+	g_assert_true(ph_index_check(f->index, false, fail_line, NULL, NULL));
+	g_assert_cmpuint(info_of(f, &f->inbox).n_messages, ==, last);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -101,6 +170,7 @@ main(int argc, char **argv)
 	} tests[] = {
 		{ "a-damaged-file-is-left-alone", test_corrupt },
 		{ "a-killed-writer-keeps-its-word", test_crash },
+		{ "what-was-undone-is-not-written-later", test_undone },
 	};
 
 	if (argc == 3 && g_str_equal(argv[1], "--write"))
