@@ -210,12 +210,14 @@ class Server:
     def kill(self):
         """kill -9 to the server and its worker processes, as a power cut would."""
         process, self.process = self.process, None
-        for pid in [process.pid] + descendants(process.pid):
+        pids = [process.pid] + descendants(process.pid)
+        for pid in pids:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
         process.wait()
+        wait_for(lambda: not any(map(lives, pids)), STOP_SECONDS, "the killed processes to end")
 
     def worker(self):
         """Process id of the unprivileged worker (the server itself when there is only one)."""
@@ -284,6 +286,15 @@ class Server:
         """Runs the program with this server's config: run("user", "add", ...)."""
         return subprocess.run([PROGRAM, *words, "-c", self.config], input=stdin, text=True,
                               capture_output=True, timeout=60, check=False)
+
+
+def lives(pid):
+    """Is it there, and no zombie? A dying process still holds its sockets."""
+    try:
+        with open("/proc/%d/stat" % pid, encoding="utf-8") as stream:
+            return stream.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def descendants(pid):
