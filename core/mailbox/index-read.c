@@ -10,6 +10,10 @@
 
 #include "mailbox/index.h"
 
+enum {
+	LONG = 20000, /* messages whose reading takes long */
+};
+
 /* Reading: one call of changes. */
 typedef struct {
 	PhIndex *index;
@@ -283,6 +287,7 @@ find_mailbox(Reading *reading, const PhMailboxId *id, GError **error)
 	status = sqlite3_step(row);
 	if (status == SQLITE_ROW) {
 		reading->mailbox.no = sqlite3_column_int64(row, 0);
+		reading->mailbox.n_messages = (uint32_t) sqlite3_column_int64(row, 3);
 		reading->mailbox.change = (uint64_t) sqlite3_column_int64(row, 7);
 		reading->trimmed = sqlite3_column_int64(row, 8);
 	} else if (status == SQLITE_DONE) {
@@ -295,13 +300,11 @@ find_mailbox(Reading *reading, const PhMailboxId *id, GError **error)
 }
 
 static bool
-read_changes(Reading *reading, const PhMailboxId *id, PhChangesResult *result_out, GError **error)
+read_changes(Reading *reading, PhChangesResult *result_out, GError **error)
 {
 	g_autoptr(PhUidSet) all = ph_uid_set_new_range(1, UINT32_MAX);
 	uint64_t since = reading->query->since;
 
-	if (!find_mailbox(reading, id, error))
-		return false;
 	result_out->complete_to = reading->mailbox.change;
 	result_out->full = since > 0 && since < (uint64_t) reading->trimmed;
 	if ((reading->query->fields & PH_FIELD_FLAGS) != 0
@@ -312,6 +315,32 @@ read_changes(Reading *reading, const PhMailboxId *id, PhChangesResult *result_ou
 	return since >= reading->mailbox.change || tell_since(reading, error);
 }
 
+/* Begins to read; a long reading does not keep the writer waiting. */
+static bool
+begin(Reading *reading, const PhMailboxId *id, GError **error)
+{
+	PhIndex *index = reading->index;
+
+	reading->connection = ph_index_begin_read(index, error);
+	if (reading->connection == NULL)
+		return false;
+	if (!find_mailbox(reading, id, error)) {
+		ph_index_end_read(index, reading->connection);
+		return false;
+	}
+	if (reading->mailbox.n_messages < LONG || reading->query->since > 0
+	    || reading->query->uids != NULL || reading->connection != index->main)
+		return true;
+	ph_index_end_read(index, reading->connection);
+	reading->connection = ph_index_begin_scan(index, error);
+	if (reading->connection == NULL)
+		return false;
+	if (find_mailbox(reading, id, error))
+		return true;
+	ph_index_end_read(index, reading->connection);
+	return false;
+}
+
 bool
 ph_index_changes(PhIndex *index,
                  const PhMailboxId *mailbox,
@@ -320,14 +349,11 @@ ph_index_changes(PhIndex *index,
                  GError **error)
 {
 	Reading reading = { .index = index, .query = query };
-	bool is_long = query->since == 0 && query->uids == NULL;
 	bool good = false;
 
-	reading.connection =
-		is_long ? ph_index_begin_scan(index, error) : ph_index_begin_read(index, error);
-	if (reading.connection == NULL)
+	if (!begin(&reading, mailbox, error))
 		return false;
-	good = read_changes(&reading, mailbox, result_out, error);
+	good = read_changes(&reading, result_out, error);
 	ph_index_end_read(index, reading.connection);
 	for (size_t i = 0; i < G_N_ELEMENTS(reading.mailbox.keywords); i++)
 		g_free(reading.mailbox.keywords[i]);

@@ -131,6 +131,7 @@ tend(PhIndex *index)
 	if (!ph_index_checkpoint(index, &error))
 		ph_log(PH_LOG_WARNING, "checkpoint-failed", "an index could not be checkpointed",
 		       PH_LOG_TEXT("path", index->path), PH_LOG_FAILURE(error), PH_LOG_END);
+	ph_index_drop_spare(index);
 	ph_lock_take(&index->lock);
 	index->tending = false;
 	ph_lock_drop(&index->lock);

@@ -234,6 +234,19 @@ ph_index_end_read(PhIndex *index, PhIndexConnection *connection)
 	give_back(index, connection);
 }
 
+void
+ph_index_drop_spare(PhIndex *index)
+{
+	PhIndexConnection *spare = NULL;
+
+	ph_lock_take(&index->lock);
+	spare = g_steal_pointer(&index->spare);
+	if (spare != NULL)
+		index->n_extra--;
+	ph_lock_drop(&index->lock);
+	ph_index_disconnect(spare);
+}
+
 PhIndexConnection *
 ph_index_begin_write(PhIndex *index, GError **error)
 {

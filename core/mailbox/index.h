@@ -158,6 +158,8 @@ PhIndexConnection *ph_index_take_main(PhIndex *index);
 PhIndexConnection *ph_index_begin_scan(PhIndex *index, GError **error);
 PhIndexConnection *ph_index_connect(PhIndex *index, GError **error);
 void ph_index_disconnect(PhIndexConnection *connection);
+/* ph_index_drop_spare: closes the reading connection that is at rest: it is only memory. */
+void ph_index_drop_spare(PhIndex *index);
 
 /* index-schema.c */
 extern const char *const ph_index_sql_texts[PH_SQL_N];
