@@ -110,6 +110,24 @@ write_range(FetchMessage *message,
 	return true;
 }
 
+static void
+append_fields(FetchMessage *message, const FetchSection *section, PhSlice block)
+{
+	guint n = section->names->len;
+	g_autofree PhSlice *names = g_new(PhSlice, n);
+	g_autoptr(GString) fields = g_string_sized_new(256);
+	uint64_t offset = 0;
+	uint64_t size;
+
+	for (guint i = 0; i < n; i++)
+		names[i] = ph_slice(section->names->pdata[i]);
+	ph_header_append_fields(block, names, n, section->except, fields);
+	size = fields->len;
+	clip(section, &offset, &size);
+	append_label(message, section, size);
+	imap_put(message->out, fields->str + offset, size);
+}
+
 static bool
 write_fields(FetchMessage *message,
              const FetchSection *section,
@@ -117,27 +135,14 @@ write_fields(FetchMessage *message,
              GError **error)
 {
 	PhContent *content = content_of(message, error);
-	guint n = section->names->len;
-	g_autofree PhSlice *names = g_new(PhSlice, n);
 	g_autoptr(GString) header = NULL;
-	g_autoptr(GString) fields = NULL;
-	uint64_t offset = 0;
-	uint64_t size;
 
 	if (content == NULL)
 		return false;
 	header = g_string_sized_new(range->size + 1);
 	if (!append_range(content, range->offset, range->size, header, error))
 		return false;
-	for (guint i = 0; i < n; i++)
-		names[i] = ph_slice(section->names->pdata[i]);
-	fields = g_string_sized_new(256);
-	ph_header_append_fields(PH_SLICE(header->str, header->len), names, n, section->except,
-	                        fields);
-	size = fields->len;
-	clip(section, &offset, &size);
-	append_label(message, section, size);
-	g_string_append_len(message->out, fields->str + offset, (gssize) size);
+	append_fields(message, section, PH_SLICE(header->str, header->len));
 	return true;
 }
 
@@ -172,6 +177,18 @@ imap_fetch_section(FetchMessage *message, const FetchSection *section, GError **
 
 		return content != NULL
 		       && write_range(message, section, 0, ph_content_length(content), error);
+	}
+	if (section->names != NULL && g_str_equal(section->find, "HEADER")) {
+		PhContent *content = content_of(message, error);
+		PhSlice whole;
+
+		if (content == NULL)
+			return false;
+		/* The fields end at the first empty line: where that is need not be known. */
+		if (ph_content_peek(content, &whole)) {
+			append_fields(message, section, whole);
+			return true;
+		}
 	}
 	structure = imap_fetch_structure(message, error);
 	if (structure == NULL)
