@@ -336,10 +336,14 @@ rename_children(PhTransaction *transaction, const PhNames *names, const char *fr
 PhOp *
 ph_transaction_rename(PhTransaction *transaction, const PhMailboxId *mailbox, PhSlice name)
 {
+	static const PhMailboxId nowhere;
 	PhNames *names = ph_account_names(ph_tx(transaction)->account, NULL);
 	const char *from = NULL;
 	PhOp *op = NULL;
 
+	/* Who the children are, and which one is INBOX, is not known: it must fail. */
+	if (names == NULL)
+		return add_rename(transaction, &nowhere, ph_slice_dup(name));
 	for (uint32_t i = 0; names != NULL && i < names->n; i++)
 		if (ph_mailbox_id_equal(&names->infos[i].id, mailbox))
 			from = names->infos[i].name;

@@ -105,18 +105,19 @@ append_view_items(const Imap *imap, const Fetch *fetch, uint32_t number, FetchMe
 	uint32_t items = fetch->query.items;
 	uint32_t uid =
 		message->record != NULL ? message->record->uid : ph_view_uid(imap->view, number);
+	bool became_seen = fetch->seen != NULL && ph_uid_set_contains(fetch->seen, uid);
 
 	if ((items & FETCH_UID) || imap->uid) {
 		imap_fetch_begin(message, "UID ");
 		imap_append_number(message->out, uid);
 	}
-	if ((items & FETCH_FLAGS)
-	    || (fetch->seen != NULL && ph_uid_set_contains(fetch->seen, uid))) {
+	if ((items & FETCH_FLAGS) || became_seen) {
 		imap_fetch_begin(message, "FLAGS (");
 		ph_view_append_flags(imap->view, number, message->out);
 		imap_put(message->out, ")", 1);
 	}
-	if (items & FETCH_MODSEQ) {
+	/* a change is told with its number (RFC 7162 section 3.2) */
+	if ((items & FETCH_MODSEQ) || (became_seen && imap->condstore)) {
 		imap_fetch_begin(message, "MODSEQ (");
 		imap_append_number(message->out, ph_view_message_change(imap->view, number));
 		imap_put(message->out, ")", 1);

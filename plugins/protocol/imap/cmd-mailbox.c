@@ -202,6 +202,7 @@ typedef struct {
 	PhSlice from;
 	PhSlice to;
 	uint32_t n_renamed;
+	bool is_whole; /* the mailbox itself is there: its transaction names the children too */
 	bool too_long;
 } Renaming;
 
@@ -220,6 +221,9 @@ rename_one(const PhMailboxInfo *info, void *user_data)
 		renaming->too_long = true;
 		return false;
 	}
+	if (renaming->is_whole)
+		return true;
+	renaming->is_whole = ph_slice_equal(name, renaming->from);
 	(void) ph_transaction_rename(renaming->transaction, &info->id, ph_slice(target));
 	renaming->n_renamed++;
 	return true;
@@ -245,7 +249,7 @@ static PhNext
 rename_mailbox(Imap *imap, PhSlice from, PhSlice to)
 {
 	g_autoptr(PhTransaction) transaction = ph_transaction_new(imap->account, NULL);
-	Renaming renaming = { transaction, from, to, 0, false };
+	Renaming renaming = { .transaction = transaction, .from = from, .to = to };
 	g_autoptr(GError) error = NULL;
 
 	if (!create_parents(imap, transaction, to, &error))

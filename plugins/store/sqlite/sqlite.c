@@ -43,22 +43,43 @@ account_free(void *data)
 	g_free(account);
 }
 
+/* SQLite keeps a log and two more files beside a database. When the template ends with the user's
+ * name, a user "anna-wal" would write over the log of "anna". */
+static bool
+is_good_path(const char *path, GError **error)
+{
+	static const char *const endings[] = { "-wal", "-shm", "-journal" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(endings); i++) {
+		if (!g_str_has_suffix(path, endings[i]))
+			continue;
+		g_set_error(error, PH_ERROR, PH_ERROR_PERMANENT,
+		            "'%s' is the name of a file that SQLite keeps beside another account; "
+		            "let the store's path end with .sqlite",
+		            path);
+		return false;
+	}
+	return true;
+}
+
 static bool
 open_account(void *instance, const PhIdentity *identity, void **account_out, GError **error)
 {
 	const Settings *settings = instance;
 	g_autofree char *path = ph_section_expand(settings->path, identity);
-	Account *account = g_new0(Account, 1);
+	Account *account = NULL;
 	PhIndexParams params = {
 		.size = sizeof params,
 		.path = path,
 		.hooks = &octets_hooks,
-		.user_data = account,
 		.free = account_free,
 		.quota_octets = ph_identity_quota_octets(identity),
 		.quota_messages = ph_identity_quota_messages(identity),
 	};
 
+	if (!is_good_path(path, error))
+		return false;
+	account = params.user_data = g_new0(Account, 1);
 	account->settings = *settings;
 	account->settings.path = NULL; /* the instance's */
 	uploads_init(account);

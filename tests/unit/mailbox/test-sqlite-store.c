@@ -120,6 +120,26 @@ test_over_quota(void)
 	test_store_clear(&store);
 }
 
+/* With a template that ends with the user's name, one user's database would be another's log. */
+static void
+test_names_beside(void)
+{
+	TestStore store;
+	g_autoptr(GError) error = NULL;
+	PhIdentityValues values = { .size = sizeof values, .user = "ann-wal", .domain = "" };
+	g_autoptr(PhIdentity) identity = ph_identity_new(&values, &error);
+
+	test_store_init(&store);
+	store.table->destroy(store.section.instance);
+	g_free((char *) (uintptr_t) store.settings.path);
+	store.settings.path = g_strconcat(store.folder, "/{user}", NULL);
+	g_assert_true(store.table->create(&store.section, &store.settings, &store.section.instance,
+	                                  &error));
+	g_assert_null(ph_account_open(&store.section, identity, &error));
+	g_assert_error(error, PH_ERROR, PH_ERROR_PERMANENT);
+	test_store_clear(&store);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -128,5 +148,7 @@ main(int argc, char **argv)
 	g_test_add_func("/mailbox/sqlite-store/expunged-octets-stay-readable", test_grace);
 	g_test_add_func("/mailbox/sqlite-store/ids-mean-nothing-elsewhere", test_strangers);
 	g_test_add_func("/mailbox/sqlite-store/a-refused-message-leaves-nothing", test_over_quota);
+	g_test_add_func("/mailbox/sqlite-store/names-of-sqlites-own-files-are-nobodys",
+	                test_names_beside);
 	return g_test_run();
 }
