@@ -45,6 +45,15 @@ typedef enum {
 	PH_STAGE_DELIVERY = 7, /* before the delivery to one recipient */
 } PhStage;
 
+/* PhFilterQuestion: what one call is about. Allocated by the core; lives until the answer. */
+typedef struct {
+	uint32_t stage;    /* PhStage */
+	bool is_pending;   /* set by the filter that took the wake */
+	PhMail *mail;      /* (borrowed) what is known so far; edits go through ph_mail_... */
+	PhWake *wake;      /* (owned by the filter once it sets is_pending) */
+	PhVerdict verdict; /* PH_VERDICT_NONE at first */
+} PhFilterQuestion;
+
 struct PhFilter {
 	size_t size;
 	uint32_t stages; /* bits 1 << PhStage: where it wants to be asked */
@@ -61,19 +70,12 @@ struct PhFilter {
 	void *(*begin)(void *instance, PhMail *mail);
 	void (*end)(void *instance, void *state);
 
-	/* ask: a verdict at one stage. @mail: (borrowed) what is known so far; edits go through
-	 * ph_mail_... functions. @wake: (owned, nullable) when the filter takes it (sets
-	 * *pending_out) it answers later by filling @verdict and completing the wake; it then holds
-	 * no thread meanwhile. Required. Thread: session. Blocks: at most the section's `timeout`.
+	/* ask: a verdict at one stage: fills question->verdict. A filter that cannot answer at
+	 * once takes question->wake, sets question->is_pending and returns true; it answers later by
+	 * filling the verdict and completing the wake, and holds no thread meanwhile.
+	 * Required. Thread: session. Blocks: at most the section's `timeout`.
 	 * Errors: any: the `on-failure` verdict holds. */
-	bool (*ask)(void *instance,
-	            void *state,
-	            uint32_t stage,
-	            PhMail *mail,
-	            PhWake *wake,
-	            bool *pending_out,
-	            PhVerdict *verdict,
-	            GError **error);
+	bool (*ask)(void *instance, void *state, PhFilterQuestion *question, GError **error);
 };
 
 G_END_DECLS
