@@ -132,6 +132,16 @@ def test_a_large_message_streams_both_ways():
         assert part == octets[10000000:10001000]
 
 
+def test_an_append_of_too_many_messages_is_refused_whole():
+    with server() as one:
+        client = Raw(one)
+        client.send(b"a APPEND INBOX" + b" {7+}\r\nA: b\r\nc" * 20000 + b"\r\n")
+        assert client.file.readline().startswith(b"a NO [LIMIT]")
+        assert b"MESSAGES 0" in client.command("STATUS INBOX (MESSAGES)")[0]
+        client.send(b"a APPEND INBOX" + b" {7+}\r\nA: b\r\nc" * 1000 + b"\r\n")
+        assert b" 1:1000] " in client.file.readline()
+
+
 def test_a_client_may_vanish_at_any_octet():
     with server() as one:
         text = message(b"half")

@@ -11,7 +11,9 @@
 
 #include "imap.h"
 
-#define MEMORY_OF_SPOOL ((uint64_t) 65536)
+/* What a message takes until all are committed: its octets in memory, and what describes it. */
+#define MEMORY_OF_SPOOL   ((uint64_t) 65536)
+#define MEMORY_OF_MESSAGE ((uint64_t) 1024)
 
 typedef struct {
 	ImapWork work;
@@ -163,17 +165,15 @@ static PhNext message_line(Imap *imap, PhSlice line, uint32_t flaws);
 static const char *
 judge_size(Imap *imap, Append *append, uint64_t size)
 {
-	size_t memory = MIN(size, MEMORY_OF_SPOOL);
+	size_t memory = MIN(size, MEMORY_OF_SPOOL) + MEMORY_OF_MESSAGE;
 
 	if (size == 0)
 		return "NO [CANNOT] A message cannot be empty.";
 	if (size > imap->settings->message_limit.octets)
 		return "NO [TOOBIG] The message is larger than the limit.";
-	if (memory <= append->charged)
-		return NULL;
-	if (!ph_session_charge(imap->session, memory - append->charged))
-		return "NO [LIMIT] There is not enough memory for it.";
-	append->charged = memory;
+	if (!ph_session_charge(imap->session, memory))
+		return "NO [LIMIT] Too many messages at once.";
+	append->charged += memory;
 	return NULL;
 }
 
