@@ -8,6 +8,7 @@
  */
 #include <posthorn/secret.h>
 
+#include "base/lock.h"
 #include "net/tls-private.h"
 
 #include <openssl/core_names.h>
@@ -30,7 +31,7 @@ typedef struct {
 	uint8_t mac_key[KEY_SIZE];
 } TicketKey;
 
-static GMutex ring_lock; /* guards the three below */
+static PhLock ring_lock = PH_LOCK_INIT; /* guards the three below */
 static TicketKey ring[RING_SIZE];
 static size_t n_keys;
 static int64_t newest_us;
@@ -55,14 +56,14 @@ pick_key(const uint8_t *name, TicketKey *key_out)
 {
 	int found = -1;
 
-	g_mutex_lock(&ring_lock);
+	ph_lock_take(&ring_lock);
 	rotate();
 	for (size_t i = 0; i < n_keys && found < 0; i++)
 		if (name == NULL || memcmp(name, ring[i].name, NAME_SIZE) == 0)
 			found = (int) i;
 	if (found >= 0)
 		*key_out = ring[found];
-	g_mutex_unlock(&ring_lock);
+	ph_lock_drop(&ring_lock);
 	return found;
 }
 

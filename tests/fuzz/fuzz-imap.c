@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void
 try_fetch(PhSlice text)
 {
-	g_auto(Parser) parser;
+	g_auto(Parser) parser = { 0 };
 	FetchQuery query = { 0 };
 
 	imap_parser_init(&parser, text);
@@ -25,7 +25,7 @@ try_fetch(PhSlice text)
 static void
 try_search(PhSlice text, SearchKind kind)
 {
-	g_auto(Parser) parser;
+	g_auto(Parser) parser = { 0 };
 	SearchScope scope = { .count = 10, .last_uid = 100 };
 	SearchQuery query = { 0 };
 
@@ -38,7 +38,7 @@ try_search(PhSlice text, SearchKind kind)
 static void
 try_words(PhSlice text)
 {
-	g_auto(Parser) parser;
+	g_auto(Parser) parser = { 0 };
 	FlagList flags = { 0 };
 	PhSlice word;
 	uint64_t number;

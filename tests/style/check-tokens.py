@@ -31,6 +31,9 @@ HOMES = [
      "core/net and the account lanes of core/mailbox", r"core/(net|mailbox)/.*"),
     (r"printf|puts|putchar|g_print|vprintf", "core/cli", r"core/cli/.*"),
 ]
+# An early return between such a declaration and the first assignment frees what was never set.
+UNSET = re.compile(r"^[ \t]+g_auto(?:free[ \t][\w \t]+?|(?:ptr|list|slist|queue)?[ \t]*\(\w+\))[ \t]*\**[ \t]*(\w+)[ \t]*(?=[;,\[])",
+                   re.MULTILINE)
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 
 
@@ -67,6 +70,8 @@ def check(root, options):
         found = list(bad_tokens(path, code)) + list(bad_comments(text))
         found += [(match.start(), "dead code")
                   for match in re.finditer(r"^[ \t]*#[ \t]*if[ \t]+0\b", code, re.MULTILINE)]
+        found += [(match.start(1), "%s is set where it is declared" % match.group(1))
+                  for match in UNSET.finditer(code)]
         for offset, wrong in found:
             yield "%s:%d: %s" % (path, tree.line_of(text, offset), wrong)
 

@@ -84,7 +84,7 @@ run(PhIndex *index, Tx *tx)
 static inline uint32_t
 append(Fixture *f, uint32_t flags, uint64_t octets)
 {
-	g_auto(Tx) tx;
+	g_auto(Tx) tx = { 0 };
 
 	tx_init(&tx, f, PH_OP_APPEND);
 	tx.op.flags = flags;
@@ -97,7 +97,7 @@ append(Fixture *f, uint32_t flags, uint64_t octets)
 static inline void
 create(Fixture *f, const char *name, PhMailboxId *id_out)
 {
-	g_auto(Tx) tx;
+	g_auto(Tx) tx = { 0 };
 
 	tx_init(&tx, f, PH_OP_CREATE);
 	memset(tx.op.mailbox.octets, ++f->next_id, sizeof tx.op.mailbox.octets);
@@ -110,7 +110,7 @@ create(Fixture *f, const char *name, PhMailboxId *id_out)
 static inline uint64_t
 set_flags(Fixture *f, uint32_t first, uint32_t last, uint32_t mode, uint32_t flags)
 {
-	g_auto(Tx) tx;
+	g_auto(Tx) tx = { 0 };
 	g_autoptr(PhUidSet) uids = ph_uid_set_new_range(first, last);
 
 	tx_init(&tx, f, PH_OP_FLAGS);
@@ -124,7 +124,7 @@ set_flags(Fixture *f, uint32_t first, uint32_t last, uint32_t mode, uint32_t fla
 static inline uint64_t
 expunge(Fixture *f, uint32_t first, uint32_t last)
 {
-	g_auto(Tx) tx;
+	g_auto(Tx) tx = { 0 };
 	g_autoptr(PhUidSet) uids = ph_uid_set_new_range(first, last);
 
 	tx_init(&tx, f, PH_OP_EXPUNGE);

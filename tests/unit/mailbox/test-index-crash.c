@@ -74,6 +74,9 @@ test_crash(Fixture *f, const void *data)
 		g_assert_cmpint(pipe(ends), ==, 0);
 		child = start_writer(f->path, ends[1]);
 		(void) close(ends[1]);
+		/* it must have begun, however slow the build is */
+		g_assert_cmpint(read(ends[0], &uid, sizeof uid), ==, (ssize_t) sizeof uid);
+		known = uid;
 		g_usleep((gulong) g_test_rand_int_range(10000, 40000));
 		(void) kill(child, SIGKILL);
 		while (read(ends[0], &uid, sizeof uid) == (ssize_t) sizeof uid)

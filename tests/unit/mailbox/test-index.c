@@ -116,7 +116,7 @@ static void
 test_flags(Fixture *f, const void *data)
 {
 	uint64_t before = 0;
-	g_auto(Tx) tx;
+	g_auto(Tx) tx = { 0 };
 	g_autoptr(PhUidSet) uids = ph_uid_set_parse(ph_slice("1:3,9"), 0, 9);
 	g_autofree char *refused = NULL;
 	g_autofree char *missing = NULL;
@@ -144,7 +144,7 @@ test_flags(Fixture *f, const void *data)
 static void
 test_must_exist(Fixture *f, const void *data)
 {
-	g_auto(Tx) tx;
+	g_auto(Tx) tx = { 0 };
 	g_autoptr(PhUidSet) uids = ph_uid_set_new_range(1, 2);
 
 	(void) append(f, 0, 1);
@@ -163,11 +163,11 @@ test_keywords(Fixture *f, const void *data)
 {
 	static const char *const two[] = { "$Junk", "work", NULL };
 	static const char *const other[] = { "$JUNK", NULL };
-	g_auto(Tx) tx;
-	g_auto(Tx) remove;
+	g_auto(Tx) tx = { 0 };
+	g_auto(Tx) remove = { 0 };
 	PhMailboxId to;
 	g_autoptr(PhUidSet) uids = ph_uid_set_new_range(1, 1);
-	g_auto(Tx) copy;
+	g_auto(Tx) copy = { 0 };
 	g_autofree char *here = NULL;
 	g_autofree char *there = NULL;
 
@@ -196,7 +196,7 @@ test_keyword_limit(Fixture *f, const void *data)
 	for (int i = 0; i <= 64; i++) {
 		g_autofree char *name = g_strdup_printf("k%d", i);
 		const char *names[] = { name, NULL };
-		g_auto(Tx) tx;
+		g_auto(Tx) tx = { 0 };
 
 		tx_init(&tx, f, PH_OP_APPEND);
 		tx.op.keywords = names;
@@ -212,9 +212,9 @@ test_transfer(Fixture *f, const void *data)
 {
 	PhMailboxId to;
 	g_autoptr(PhUidSet) uids = ph_uid_set_parse(ph_slice("1,3:*"), UINT32_MAX, 9);
-	g_auto(Tx) copy;
-	g_auto(Tx) move;
-	g_auto(Tx) same;
+	g_auto(Tx) copy = { 0 };
+	g_auto(Tx) move = { 0 };
+	g_auto(Tx) same = { 0 };
 	g_autofree char *from_uids = NULL;
 	g_autofree char *to_uids = NULL;
 	g_autofree char *left = NULL;
@@ -255,9 +255,9 @@ test_names(Fixture *f, const void *data)
 	PhMailboxId a;
 	PhMailboxId b;
 	uint32_t uidvalidity = 0;
-	g_auto(Tx) taken;
-	g_auto(Tx) rename;
-	g_auto(Tx) remove;
+	g_auto(Tx) taken = { 0 };
+	g_auto(Tx) rename = { 0 };
+	g_auto(Tx) remove = { 0 };
 	g_autoptr(GError) error = NULL;
 	PhChangesResult result;
 	PhChangesQuery query = { .record = write_record };
@@ -287,7 +287,7 @@ test_names(Fixture *f, const void *data)
 static void
 test_repeat(Fixture *f, const void *data)
 {
-	g_auto(Tx) tx;
+	g_auto(Tx) tx = { 0 };
 	uint32_t uid = 0;
 	uint64_t change = 0;
 
@@ -388,7 +388,7 @@ test_values(Fixture *f, const void *data)
 	g_autoptr(GString) mailbox = g_string_new(NULL);
 
 	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-		g_auto(Tx) tx;
+		g_auto(Tx) tx = { 0 };
 
 		tx_init(&tx, f, PH_OP_PUT);
 		tx.op.is_account_value = true;
