@@ -5,8 +5,8 @@
     python3 docs/reference.py --build build            writes the pages
     python3 docs/reference.py --build build --check    says which are stale; exit status 1 if any
 
-A header's page is its head comment, then each declaration below its comment. A plugin's page is
-what `posthorn plugin NAME --markdown` prints from its option rows.
+A header's page is its head comment, then each declaration below its comment. The pages
+of plugins and sections are what `posthorn plugin KIND NAME --markdown` prints from option rows.
 """
 import argparse
 import glob
@@ -75,25 +75,37 @@ def header_page(path):
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def plugin_pages(build):
-    """name -> page, from the program; none when it cannot say."""
+def program_pages(build):
+    """Pages of the kinds of section and of the plugins, as the program prints them."""
     program = os.path.join(build, "core", "posthorn")
-    pages = {}
-    for path in sorted(glob.glob(os.path.join(build, "plugins", "*.so"))):
-        file_name = os.path.basename(path)[:-len(".so")]
-        done = subprocess.run([program, "plugin", "--markdown", path], capture_output=True, text=True,
-                              check=False)
-        if done.returncode == 0:
-            pages["plugin-%s.md" % file_name] = done.stdout
-    return pages
+    made = {}
+    for word in ("server", "tls", "listener", "route"):
+        made["section-%s.md" % word] = printed(program, "section", word)
+    for path in sorted(glob.glob(os.path.join(TOP, "plugins", "*", "*", "meson.build"))):
+        kind, name = os.path.dirname(path).split(os.sep)[-2:]
+        made["plugin-%s-%s.md" % (kind, name)] = printed(program, kind, name)
+    return made
+
+
+def printed(program, kind, name):
+    done = subprocess.run([program, "plugin", kind, name, "--markdown"], capture_output=True,
+                          text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit("posthorn plugin %s %s: %s" % (kind, name, done.stderr.strip()))
+    return done.stdout
 
 
 def pages(build):
     made = {os.path.basename(path)[:-2] + ".md": header_page(path)
             for path in sorted(glob.glob(os.path.join(TOP, "include", "posthorn", "*.h")))}
-    made.update(plugin_pages(build))
+    made.update(program_pages(build))
     index = ["# Reference", "Written by `docs/reference.py` from the headers and the program."]
-    index.append("\n".join("- [%s](%s)" % (name[:-3], name) for name in sorted(made)))
+    for title, start in (("Sections of a configuration", "section-"), ("Plugins", "plugin-"),
+                         ("Headers of the contract", "")):
+        names = [name for name in sorted(made) if name.startswith(start) and
+                 (start or not name.startswith(("section-", "plugin-")))]
+        index += ["## " + title, "\n".join("- [%s](%s)" % (
+            name[len(start):-len(".md")].replace("-", " ", start == "plugin-"), name) for name in names)]
     made["README.md"] = "\n\n".join(index) + "\n"
     return made
 
