@@ -8,6 +8,7 @@
 #include "net/stages.h"
 
 #include <posthorn/error.h>
+#include <posthorn/log.h>
 
 #include "net/listener.h"
 #include "net/proxy-header.h"
@@ -63,6 +64,17 @@ ph_stage_start_tls(PhSession *session)
 	return wrap_in_tls(session);
 }
 
+/* The one line of a server session whose handshake failed; a client session's owner is told. */
+static void
+tell_handshake_failure(PhSession *session)
+{
+	if (session->stream->table->failure != NULL && session->failure == NULL)
+		(void) session->stream->table->failure(session->stream, &session->failure);
+	if (!session->client && session->failure != NULL)
+		ph_log_session(session, PH_LOG_INFO, "tls-failed", "no TLS with this client",
+		               PH_LOG_FAILURE(session->failure), PH_LOG_END);
+}
+
 PhMove
 ph_stage_handshake(PhSession *session)
 {
@@ -74,8 +86,7 @@ ph_stage_handshake(PhSession *session)
 		return PH_MOVE_PAUSE;
 	if (result != 1) {
 		session->cut = true;
-		if (session->stream->table->failure != NULL && session->failure == NULL)
-			(void) session->stream->table->failure(session->stream, &session->failure);
+		tell_handshake_failure(session);
 		return ph_connection_die(session);
 	}
 	session->tls = true;

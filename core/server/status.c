@@ -139,6 +139,11 @@ write_json(const PhStatusInput *input, GString *out)
 	g_string_append_c(out, '\n');
 }
 
+typedef struct {
+	GString *out;
+	double seconds;
+} CounterText;
+
 /* --- text ----------------------------------------------------------------------------------- */
 
 static void
@@ -196,6 +201,33 @@ write_text_sections(const PhStatusInput *input, GString *out)
 	}
 }
 
+/* What was counted since the start, and a second on average. */
+static void
+write_text_counter(const PhCounterReading *reading, void *user_data)
+{
+	const CounterText *text = user_data;
+
+	if (reading->value == 0 || reading->type == PH_COUNTER_IS_HISTOGRAM)
+		return;
+	g_string_append_printf(text->out, "%-46s %12" G_GINT64_FORMAT, reading->help,
+	                       reading->value);
+	if (reading->type == PH_COUNTER_IS_COUNTER)
+		g_string_append_printf(text->out, " %10.1f/s",
+		                       (double) reading->value / text->seconds);
+	g_string_append_c(text->out, '\n');
+}
+
+static void
+write_text_counters(const PhStatusInput *input, GString *out)
+{
+	uint64_t up_us = ph_clock_us() - input->started_us;
+	CounterText text = { .out = out, .seconds = (double) MAX(up_us, 1) / G_USEC_PER_SEC };
+
+	g_string_append(out, "\nSince the start                                      "
+	                     "    Count   Average\n");
+	ph_counters_each(write_text_counter, &text);
+}
+
 void
 ph_status_write(const PhStatusInput *input, bool as_text, GString *out)
 {
@@ -206,4 +238,5 @@ ph_status_write(const PhStatusInput *input, bool as_text, GString *out)
 	write_text_head(input, out);
 	write_text_listeners(input, out);
 	write_text_sections(input, out);
+	write_text_counters(input, out);
 }

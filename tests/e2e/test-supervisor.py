@@ -165,6 +165,26 @@ def test_a_bad_certificate_keeps_the_old_one():
         connection.close()
 
 
+def test_a_failed_handshake_is_one_line_with_its_reason():
+    with Server(WHOLE + TLS + """
+[listener imaps]
+plugin = imap
+address = 127.0.0.1:0
+tls = implicit
+store = mail
+directory = people
+mechanisms = plain
+""") as server:
+        port = [event["port"] for event in server.events("listening") if event["name"] == "imaps"][0]
+        with socket.create_connection(("127.0.0.1", port), 5) as one:
+            one.sendall(b"a001 LOGIN anna secret\r\n")
+            assert not one.makefile("rb").read().startswith(b"*")
+        wait_for(lambda: server.events("tls-failed"), 5, "the line")
+        failed = server.events("tls-failed")
+        assert len(failed) == 1 and "wrong version number" in failed[0]["error"], failed
+        assert failed[0]["peer"] == "127.0.0.1"
+
+
 PROXY = WHOLE.replace("[listener smtp]\n", "[listener smtp]\nproxy-protocol = 127.0.0.0/8\n")
 
 
