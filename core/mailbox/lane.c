@@ -69,27 +69,56 @@ commit_once(PhAccount *account, GPtrArray *batch, GError **error)
 	return good;
 }
 
-/* The engine could not say. Commits are repeatable, so asking is trying again until it can. */
+/* Asks an engine that can tell. Returns: every transaction of the batch is known to be done. */
+static bool
+ask_outcome(PhAccount *account, GPtrArray *batch)
+{
+	PhAccountCall call;
+	bool good = true;
+
+	if (account->store->outcome == NULL || !ph_account_enter(account, &call, NULL))
+		return false;
+	for (guint i = 0; i < batch->len && good; i++) {
+		PhTransaction *transaction = g_ptr_array_index(batch, i);
+
+		good = call.table->outcome(call.engine, transaction, NULL) && transaction->done;
+	}
+	ph_account_leave(&call, true);
+	return good;
+}
+
+static void
+wait_for_outcome(PhAccount *account, const GError *why, uint64_t wait_us)
+{
+	ph_log_section(account->section, PH_LOG_WARNING, "outcome-unknown",
+	               "the store cannot say whether a commit happened; the account waits",
+	               PH_LOG_TEXT("account", ph_identity_address(account->identity)),
+	               PH_LOG_FAILURE(why), PH_LOG_END);
+	g_usleep(wait_us);
+}
+
+/* Once the engine could not say, "not now" is no answer either: the batch may be there. Then the
+ * lane stands still until the engine tells, or takes the same ids again. */
 static bool
 commit(PhAccount *account, GPtrArray *batch, GError **error)
 {
 	uint64_t wait_us = UNKNOWN_WAIT_US;
+	bool is_unknown = false;
 
 	for (;;) {
 		g_autoptr(GError) why = NULL;
 
 		if (commit_once(account, batch, &why))
 			return true;
-		if (!g_error_matches(why, PH_ERROR, PH_ERROR_OUTCOME_UNKNOWN)) {
+		is_unknown = is_unknown || g_error_matches(why, PH_ERROR, PH_ERROR_OUTCOME_UNKNOWN);
+		if (!is_unknown || !ph_error_is_temporary(why)) {
 			g_propagate_error(error, g_steal_pointer(&why));
 			return false;
 		}
-		ph_log_section(account->section, PH_LOG_WARNING, "outcome-unknown",
-		               "the store cannot say whether a commit happened; the account waits",
-		               PH_LOG_TEXT("account", ph_identity_address(account->identity)),
-		               PH_LOG_FAILURE(why), PH_LOG_END);
-		g_usleep(wait_us);
+		wait_for_outcome(account, why, wait_us);
 		wait_us = MIN(wait_us * 2, UNKNOWN_WAIT_MAX_US);
+		if (ask_outcome(account, batch))
+			return true;
 	}
 }
 

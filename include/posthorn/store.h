@@ -198,11 +198,13 @@ struct PhStore {
 	 * computed values, so a batch may be evaluated several times.
 	 * Required. Blocks: yes. Never two at once for one account.
 	 * Returns: false when nothing of the batch was applied (@error: TEMPORARY ...), or when the
-	 * engine cannot say (OUTCOME_UNKNOWN: `outcome` is asked until it answers). */
+	 * engine cannot say (OUTCOME_UNKNOWN: the account waits, asks `outcome`, and commits the
+	 * same ids again until there is an answer). */
 	bool (*commit)(void *account, PhTransaction *const *batch, size_t n, GError **error);
 
-	/* outcome: was the transaction applied? @done_out. Optional: for engines that may answer
-	 * OUTCOME_UNKNOWN. forget: the core will not ask for ids older than @before any more. */
+	/* outcome: was the transaction applied? Sets its done, change and results when it was;
+	 * false with @error when the engine cannot say yet. forget: the core will not ask for ids
+	 * older than @before any more. Optional. Thread: worker. Blocks: yes. */
 	bool (*outcome)(void *account, PhTransaction *transaction, GError **error);
 	void (*forget)(void *account, PhTime before);
 

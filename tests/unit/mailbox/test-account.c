@@ -206,7 +206,7 @@ test_steps(void)
 	test_store_clear(&store);
 }
 
-/* A store that cannot say, twice, whether it has committed. */
+/* A store that has committed and cannot say so; then it is away; then it cannot say again. */
 static gint n_unknown;
 static bool (*real_commit)(void *account, PhTransaction *const *batch, size_t n, GError **error);
 
@@ -214,10 +214,12 @@ static bool
 forgetful_commit(void *account, PhTransaction *const *batch, size_t n, GError **error)
 {
 	bool good = real_commit(account, batch, n, error);
+	gint left = good ? g_atomic_int_add(&n_unknown, -1) : 0;
 
-	if (!good || g_atomic_int_add(&n_unknown, -1) <= 0)
+	if (left <= 0)
 		return good;
-	ph_error_set(error, PH_ERROR_OUTCOME_UNKNOWN, "the line broke");
+	ph_error_set(error, left == 2 ? PH_ERROR_TEMPORARY : PH_ERROR_OUTCOME_UNKNOWN,
+	             "the line broke");
 	return false;
 }
 
@@ -234,7 +236,7 @@ test_unknown(void)
 
 		real_commit = store.table->commit;
 		store.table->commit = forgetful_commit;
-		g_atomic_int_set(&n_unknown, 2);
+		g_atomic_int_set(&n_unknown, 3);
 		g_assert_cmpuint(test_append(account, &inbox, ph_slice("x"), 0), ==, 1);
 		g_assert_cmpint(g_atomic_int_get(&n_unknown), <=, 0);
 		g_assert_cmpuint(test_append(account, &inbox, ph_slice("x"), 0), ==, 2);
