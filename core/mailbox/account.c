@@ -76,6 +76,8 @@ account_free(PhAccount *account)
 	ph_signal_clear(&account->moved);
 	ph_lock_clear(&account->lock);
 	ph_identity_unref(account->identity);
+	if (account->former != NULL)
+		g_ptr_array_unref(account->former);
 	g_free(account->key);
 	g_free(account);
 }
@@ -148,7 +150,9 @@ claim_oldest(PhSection *section)
 		if (section != NULL && account->section != section)
 			continue;
 		ph_lock_take(&account->lock);
-		last_used = account->n_users == 0 ? account->last_used : UINT64_MAX;
+		last_used = account->n_users == 0 && account->state == PH_HANDLE_OPEN
+		                    ? account->last_used
+		                    : UINT64_MAX;
 		ph_lock_drop(&account->lock);
 		if (last_used < oldest_used) {
 			oldest = account;
@@ -158,7 +162,7 @@ claim_oldest(PhSection *section)
 	if (oldest == NULL)
 		return NULL;
 	PH_LOCKED(&oldest->lock);
-	if (oldest->n_users != 0)
+	if (oldest->n_users != 0 || oldest->state != PH_HANDLE_OPEN)
 		return NULL;
 	oldest->state = PH_HANDLE_MOVING;
 	(void) g_ptr_array_remove_fast(registry.open, oldest);
@@ -192,9 +196,19 @@ open_handle(PhAccount *account, void **handle_out, GError **error)
 	if (!ph_call_begin(&call, account->section, error))
 		return false;
 	good = account->store->open_account(ph_section_instance(account->section),
-	                                    account->identity, handle_out, error);
+	                                    ph_account_identity(account), handle_out, error);
 	ph_call_end(&call, good);
 	return good;
+}
+
+/* Closes the handle that we have claimed because it is outdated. */
+static void
+close_outdated(PhAccount *account)
+{
+	ph_lock_take(&registry.lock);
+	(void) g_ptr_array_remove_fast(registry.open, account);
+	ph_lock_drop(&registry.lock);
+	account->store->close_account(account->handle);
 }
 
 /* Is the handle there, or are we the one to open it? With the account's lock held. */
@@ -203,12 +217,14 @@ use_or_claim(PhAccount *account, void **handle_out)
 {
 	while (account->state == PH_HANDLE_MOVING)
 		ph_signal_wait(&account->moved, &account->lock);
-	if (account->state == PH_HANDLE_OPEN) {
+	if (account->state == PH_HANDLE_OPEN && (account->n_users > 0 || !account->is_outdated)) {
 		account->n_users++;
 		*handle_out = account->handle;
 		return true;
 	}
+	*handle_out = account->state == PH_HANDLE_OPEN ? account->handle : NULL;
 	account->state = PH_HANDLE_MOVING;
+	account->is_outdated = false;
 	return false;
 }
 
@@ -223,6 +239,8 @@ ph_account_acquire(PhAccount *account, GError **error)
 	ph_lock_drop(&account->lock);
 	if (good)
 		return handle;
+	if (handle != NULL)
+		close_outdated(account);
 	good = open_handle(account, &handle, error);
 	ph_lock_take(&registry.lock);
 	ph_lock_take(&account->lock);
@@ -314,6 +332,25 @@ ph_accounts_forget_section(PhSection *section)
 		;
 }
 
+/* With the registry's lock held: a quota that the directory has changed since holds from the next
+ * moment on at which nobody uses the handle. */
+static void
+take_identity(PhAccount *account, const PhIdentity *identity)
+{
+	PhIdentity *old = account->identity;
+
+	if (ph_identity_quota_octets(old) == ph_identity_quota_octets(identity)
+	    && ph_identity_quota_messages(old) == ph_identity_quota_messages(identity))
+		return;
+	if (account->former == NULL)
+		account->former =
+			g_ptr_array_new_with_free_func((GDestroyNotify) ph_identity_unref);
+	g_ptr_array_add(account->former, old);
+	g_atomic_pointer_set(&account->identity, ph_identity_ref(identity));
+	PH_LOCKED(&account->lock);
+	account->is_outdated = true;
+}
+
 static PhAccount *
 find_or_add(PhSection *section, const PhIdentity *identity)
 {
@@ -328,6 +365,7 @@ find_or_add(PhSection *section, const PhIdentity *identity)
 	}
 	account = g_hash_table_lookup(registry.accounts, key);
 	if (account != NULL && account->section == section) {
+		take_identity(account, identity);
 		g_free(key);
 		return ph_account_ref(account);
 	}
@@ -390,7 +428,7 @@ ph_account_open(PhSection *store, const PhIdentity *identity, GError **error)
 const PhIdentity *
 ph_account_identity(const PhAccount *account)
 {
-	return account->identity;
+	return g_atomic_pointer_get(&account->identity);
 }
 
 uint32_t

@@ -62,12 +62,14 @@ struct PhAccount {
 	char *key;
 	PhSection *section;
 	const PhStore *store;
-	PhIdentity *identity;
-	PhLock lock;    /* guards what follows */
-	PhSignal moved; /* the handle's state has changed */
+	PhIdentity *identity; /* as the directory gave it last; read atomically */
+	GPtrArray *former;    /* (nullable) identities before: somebody may still look at them */
+	PhLock lock;          /* guards what follows */
+	PhSignal moved;       /* the handle's state has changed */
 	void *handle;
 	PhHandleState state;
 	unsigned n_users; /* of the handle now */
+	bool is_outdated; /* the handle was opened with another quota */
 	uint64_t last_used;
 	PhMailboxId inbox;
 	bool has_inbox;

@@ -92,7 +92,7 @@ wait_for_outcome(PhAccount *account, const GError *why, uint64_t wait_us)
 {
 	ph_log_section(account->section, PH_LOG_WARNING, "outcome-unknown",
 	               "the store cannot say whether a commit happened; the account waits",
-	               PH_LOG_TEXT("account", ph_identity_address(account->identity)),
+	               PH_LOG_TEXT("account", ph_identity_address(ph_account_identity(account))),
 	               PH_LOG_FAILURE(why), PH_LOG_END);
 	g_usleep(wait_us);
 }

@@ -274,6 +274,33 @@ test_name_check(void)
 	g_assert_true(ph_mailbox_name_check(PH_SLICE(longest, 1000), NULL));
 }
 
+/* A quota that the directory changes holds at once, although the account stays open. */
+static void
+test_quota_changes(void)
+{
+	TestStore store;
+	g_autoptr(GError) error = NULL;
+
+	test_store_init(&store);
+	{
+		g_autoptr(PhAccount) account = test_account(&store, "ann", 1);
+		g_autoptr(PhAccount) same = NULL;
+		PhMailboxId inbox = test_mailbox(account, "INBOX");
+		g_autoptr(PhContent) content = ph_content_new_copy(ph_slice("two"));
+		g_autoptr(PhTransaction) refused = ph_transaction_new(account, NULL);
+
+		(void) test_append(account, &inbox, ph_slice("one"), 0);
+		same = test_account(&store, "ann", 2);
+		g_assert_true(same == account);
+		(void) test_append(account, &inbox, ph_slice("two"), 0);
+		ph_account_unref(test_account(&store, "ann", 1));
+		(void) ph_transaction_append(refused, &inbox, content, NULL, &error);
+		g_assert_false(ph_transaction_run(refused, &error));
+		g_assert_error(error, PH_ERROR, PH_ERROR_OVER_QUOTA);
+	}
+	test_store_clear(&store);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -284,6 +311,7 @@ main(int argc, char **argv)
 	g_test_add_func("/mailbox/account/rename-takes-children-and-spares-inbox", test_rename);
 	g_test_add_func("/mailbox/account/large-operations-in-steps", test_steps);
 	g_test_add_func("/mailbox/account/an-unknown-outcome-is-asked-again", test_unknown);
+	g_test_add_func("/mailbox/account/a-changed-quota-holds", test_quota_changes);
 	g_test_add_func("/mailbox/account/names-are-checked", test_name_check);
 	return g_test_run();
 }
