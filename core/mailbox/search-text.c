@@ -79,6 +79,8 @@ value_has(PhSlice value, const PhNeedle *needle)
 {
 	/* Decoding can only make octets that stand in the value when there is no encoded word, no
 	 * fold and nothing outside ASCII. */
+	if (value.length == 0)
+		return ph_needle_in(needle, value);
 	if (ph_slice_is_ascii(value) && memchr(value.data, '\n', value.length) == NULL
 	    && memmem(value.data, value.length, "=?", 2) == NULL)
 		return ph_needle_in(needle, value);
