@@ -255,16 +255,18 @@ def test_slow_clients_do_not_delay_a_new_one():
     with Server(config=MANY) as server:
         slow = [socket.create_connection(("127.0.0.1", server.ports[name]), 10)
                 for name in ("smtp", "imap", "pop3") for _ in range(20)]
-        worst = 0
+        for connection in slow:
+            assert connection.recv(1000), "no greeting"
+        took = []
         for octet in b"NOOP x":
             for connection in slow:
                 connection.sendall(bytes([octet]))
             started = time.monotonic()
             with socket.create_connection(("127.0.0.1", server.ports["smtp"]), 10) as one:
                 assert one.recv(3) == b"220"
-            worst = max(worst, time.monotonic() - started)
+            took.append(time.monotonic() - started)
             time.sleep(0.5)
-        assert worst < 0.5, worst
+        assert sorted(took)[len(took) // 2] < 0.2, took
         for connection in slow:
             connection.close()
 
@@ -301,22 +303,26 @@ def test_a_database_that_cannot_be_made_is_temporary():
         wait_for(lambda: try_to_send(server, MESSAGE) == 250, 10, "the account to work again")
 
 
-def test_a_file_system_that_is_read_only_is_temporary():
-    server = Server()
-    with SmallDisk(server, 6 << 20) as disk, server:
+def test_a_database_that_cannot_be_written_refuses_mail():
+    with Server() as server:
         server.send(MESSAGE)
-        imap = server.imap()
-        imap.select("INBOX")
-        if subprocess.run(["mount", "-o", "remount,ro", disk.path], stderr=subprocess.DEVNULL,
-                          check=False).returncode != 0:
-            raise Skip("cannot make it read-only while files are open")
-        code = try_to_send(server, MESSAGE)
-        assert 400 <= code < 500, code
-        assert imap.append("INBOX", None, None, MESSAGE)[0] == "NO"
-        assert imap.fetch("1", "(BODY.PEEK[])")[1][0][1].endswith(MESSAGE)
-        subprocess.run(["mount", "-o", "remount,rw", disk.path], check=True)
-        wait_for(lambda: try_to_send(server, MESSAGE) == 250, 10, "the account to work again")
-        imap.logout()
+        server.stop()
+        path = database(server, "anna")
+        if os.geteuid() != 0 or subprocess.run(["mount", "--bind", path, path], check=False,
+                                               stderr=subprocess.DEVNULL).returncode != 0:
+            raise Skip("cannot mount here")
+        try:
+            subprocess.run(["mount", "-o", "remount,bind,ro", path], check=True)
+            server.start()
+            code = try_to_send(server, MESSAGE)
+            assert 400 <= code < 500, code
+            assert try_to_send(server, MESSAGE, "ben@example.org") == 250
+            server.stop()
+        finally:
+            subprocess.run(["umount", "-l", path], check=False)
+        server.start()
+        assert any(one.endswith(MESSAGE) for one in inbox(server))
+        assert try_to_send(server, MESSAGE) == 250
 
 
 def test_a_plugin_that_cannot_be_made_stops_the_start():

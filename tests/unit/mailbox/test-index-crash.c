@@ -126,8 +126,8 @@ static void
 fail_large(PhIndex *index, Fixture *f)
 {
 	g_autoptr(GError) error = NULL;
-	g_auto(Tx) tx;
-	g_auto(Tx) second;
+	g_auto(Tx) tx = { 0 };
+	g_auto(Tx) second = { 0 };
 	g_autofree char *structure = g_strnfill(600000, 's');
 	PhOp *ops[] = { &tx.op, &second.op };
 	PhTransaction *batch[] = { &tx.transaction };
