@@ -9,7 +9,7 @@ BUILD_PACKAGES="gcc libc6-dev pkg-config meson ninja-build python3 openssl curl 
 	libseccomp-dev"
 
 # What the tests use besides.
-TEST_PACKAGES="g++ clang libclang-rt-dev binutils procps swaks libnet-ssleay-perl isync systemd sqlite3 clang libclang-rt-dev"
+TEST_PACKAGES="g++ clang libclang-rt-dev binutils procps swaks libnet-ssleay-perl isync systemd sqlite3"
 
 installed() {
 	dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null | sed -n 's/^installed //p'
