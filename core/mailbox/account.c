@@ -12,6 +12,7 @@
 #include <posthorn/slice.h>
 
 #include "base/clock.h"
+#include "config/config.h"
 #include "plugin/call.h"
 #include "plugin/instance.h"
 
@@ -57,6 +58,7 @@ account_new(char *key, PhSection *section, const PhIdentity *identity)
 
 	account->key = key;
 	account->section = section;
+	account->config = section->config != NULL ? ph_config_ref(section->config) : NULL;
 	account->store = ph_section_table(section);
 	account->identity = ph_identity_ref(identity);
 	account->list_version = 1;
@@ -76,6 +78,8 @@ account_free(PhAccount *account)
 	ph_signal_clear(&account->moved);
 	ph_lock_clear(&account->lock);
 	ph_identity_unref(account->identity);
+	if (account->config != NULL)
+		ph_config_unref(account->config);
 	if (account->former != NULL)
 		g_ptr_array_unref(account->former);
 	g_free(account->key);
@@ -428,7 +432,9 @@ ph_account_open(PhSection *store, const PhIdentity *identity, GError **error)
 const PhIdentity *
 ph_account_identity(const PhAccount *account)
 {
-	return g_atomic_pointer_get(&account->identity);
+	PhAccount *mutable_account = (PhAccount *) (uintptr_t) account;
+
+	return g_atomic_pointer_get(&mutable_account->identity);
 }
 
 uint32_t

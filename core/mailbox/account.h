@@ -12,6 +12,7 @@
 #include <posthorn/mailbox.h>
 
 #include "base/lock.h"
+#include "config/section.h"
 #include "mailbox/mailbox.h"
 #include "net/services.h"
 #include "plugin/call.h"
@@ -61,6 +62,7 @@ struct PhAccount {
 	gint n_refs;
 	char *key;
 	PhSection *section;
+	PhConfig *config; /* (nullable) the section's, kept: a commit may outlast a reload */
 	const PhStore *store;
 	PhIdentity *identity; /* as the directory gave it last; read atomically */
 	GPtrArray *former;    /* (nullable) identities before: somebody may still look at them */
