@@ -108,14 +108,16 @@ bool
 ph_index_checkpoint(PhIndex *index, GError **error)
 {
 	PhIndexConnection *connection = ph_index_begin_scan(index, error);
+	int status = SQLITE_OK;
 	bool good = false;
 
 	if (connection == NULL)
 		return false;
 	(void) ph_index_exec(connection, PH_SQL_COMMIT, NULL);
-	good = sqlite3_wal_checkpoint_v2(connection->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL,
-	                                 NULL)
-	       == SQLITE_OK;
+	status = sqlite3_wal_checkpoint_v2(connection->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL,
+	                                   NULL);
+	/* busy: another handle of the file is at it */
+	good = status == SQLITE_OK || status == SQLITE_BUSY;
 	if (!good)
 		(void) ph_index_fail(connection, "checkpoint", error);
 	ph_index_end_read(index, connection);
