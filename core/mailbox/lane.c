@@ -3,7 +3,8 @@
  * Who finds an account's lane at rest puts the account into the pool's queue; a thread takes what
  * waits, up to a batch, commits it, tells who waits, and puts the account back at the end of the
  * queue when more has come meanwhile. What arrives during a commit is the next batch: nobody waits
- * on a timer. The pool grows while all its threads are busy, because a commit may block.
+ * on a timer. The pool grows while all its threads are busy, as far as commits block: a few threads
+ * keep a fast disk busy, and more would only cost switches; a slow one wants many.
  *
  * A session has one transaction under way at a time, so first come, first served is fair to
  * sessions; large operations come in steps that queue up again each time.
@@ -19,6 +20,9 @@
 enum {
 	UNKNOWN_WAIT_US = 200000,
 	UNKNOWN_WAIT_MAX_US = 5000000,
+	MIN_THREADS = 4,
+	WINDOW = 64,      /* commits whose fastest stands for the disk */
+	COMPUTE_US = 150, /* what a small commit keeps a processor busy */
 };
 
 static struct {
@@ -27,6 +31,9 @@ static struct {
 	GQueue accounts; /* PhAccount, one reference each */
 	unsigned n_threads;
 	unsigned n_idle;
+	unsigned n_timed;    /* commits in the present window */
+	uint64_t window_us;  /* the fastest of them */
+	uint64_t fastest_us; /* of the last whole window: what the disk makes a commit wait */
 	bool ready;
 } pool = { .lock = PH_LOCK_INIT };
 
@@ -198,14 +205,41 @@ goes_on(PhAccount *account)
 	return account->scheduled;
 }
 
+/* The fastest of some commits tells how long the disk takes, however busy the processors are. The
+ * pool is locked. */
+static void
+note_time(uint64_t us)
+{
+	pool.window_us = pool.n_timed == 0 ? us : MIN(pool.window_us, us);
+	if (++pool.n_timed < WINDOW)
+		return;
+	pool.fastest_us = pool.window_us;
+	pool.n_timed = 0;
+}
+
+static unsigned
+most_threads(void)
+{
+	uint64_t wanted = g_get_num_processors() * (1 + pool.fastest_us / COMPUTE_US);
+
+	return (unsigned) CLAMP(wanted, MIN_THREADS, PH_LANE_THREADS);
+}
+
+/* Returns: NULL when there is nothing to do and this thread is one too many. */
 static PhAccount *
-next_account(PhAccount *again)
+next_account(PhAccount *again, uint64_t last_us)
 {
 	PhAccount *account = NULL;
 
 	PH_LOCKED(&pool.lock);
+	if (last_us > 0)
+		note_time(last_us);
 	if (again != NULL)
 		g_queue_push_tail(&pool.accounts, again);
+	if (g_queue_is_empty(&pool.accounts) && pool.n_threads > most_threads()) {
+		pool.n_threads--;
+		return NULL;
+	}
 	pool.n_idle++;
 	while (g_queue_is_empty(&pool.accounts))
 		ph_signal_wait(&pool.work, &pool.lock);
@@ -218,16 +252,20 @@ static void *
 work_for_ever(void *data)
 {
 	PhAccount *again = NULL;
+	uint64_t last_us = 0;
 
 	for (;;) {
-		PhAccount *account = next_account(again);
+		PhAccount *account = next_account(again, last_us);
+		uint64_t started_us = ph_clock_us();
 
+		if (account == NULL)
+			return NULL;
 		work(account);
+		last_us = ph_clock_us() - started_us;
 		again = goes_on(account) ? account : NULL;
 		if (again == NULL)
 			ph_account_unref(account);
 	}
-	return NULL;
 }
 
 static void
@@ -239,7 +277,7 @@ schedule(PhAccount *account)
 		pool.ready = true;
 	}
 	g_queue_push_tail(&pool.accounts, ph_account_ref(account));
-	if (pool.n_idle < g_queue_get_length(&pool.accounts) && pool.n_threads < PH_LANE_THREADS) {
+	if (pool.n_idle < g_queue_get_length(&pool.accounts) && pool.n_threads < most_threads()) {
 		pool.n_threads++;
 		g_thread_unref(g_thread_new("commit", work_for_ever, NULL));
 	}
