@@ -1,9 +1,11 @@
 /* workers.c: the threads that run sessions, and the one queue they share
  *
  * The pool starts with one thread a processor. It grows, one thread a look, when nobody polls, work
- * is there, and either fewer threads than processors are outside of blocking calls or the oldest
- * entry of the queue has waited 5 ms. A call counts as blocking once it has lasted 1 ms. A thread
- * above the first ones that found nothing for 10 s ends.
+ * is there, and either fewer threads than processors are outside of blocking calls, or the oldest
+ * entry of the queue has waited 5 ms and those outside are fewer than four a processor: they may
+ * wait for something that no bracket shows, but where they all compute more threads only cost
+ * switches. A call counts as blocking once it has lasted 1 ms. A thread above the first ones that
+ * found nothing for 10 s ends.
  *
  * The queue's lock is a pthread mutex, because the thread sanitizer cannot see GLib's.
  *
@@ -25,6 +27,7 @@ enum {
 	stack_octets = 256 * 1024,
 	blocking_us = 1000,
 	oldest_us = 5000,
+	outside_most = 4, /* a processor, when work is late */
 	idle_ms = 10 * 1000,
 	default_max = 64,
 	kept_back = 4,   /* one thread in so many never enters what hangs when a back end does */
@@ -368,7 +371,7 @@ ph_workers_look_after(PhWorkers *workers, int64_t now_us)
 	waiting = workers->first != NULL;
 	late = waiting && now_us - workers->first->since_us >= oldest_us;
 	pthread_mutex_unlock(&workers->lock);
-	if (!late && outside >= workers->params.processors)
+	if (outside >= workers->params.processors * (late ? outside_most : 1))
 		return;
 	if (waiting || workers->params.has_reports(workers->params.owner))
 		(void) add_thread(workers, false);
