@@ -263,6 +263,17 @@ check_address(PhBuilder *builder, const PhSection *section, const char *text, GA
 	g_array_append_val(bound, row);
 }
 
+/* A filter that is named and never asked would be worse than none. */
+static void
+check_filters(PhBuilder *builder, const PhSection *section, const PhListenerSettings *listener)
+{
+	if (listener->filters != NULL)
+		ph_mistakes_add(builder->mistakes, ph_section_key_line(section, "filters"),
+		                "this version does not ask filters; take 'filters' out of "
+		                "[listener %s]",
+		                section->name);
+}
+
 static void
 check_listener(PhBuilder *builder, const PhSection *section, GArray *bound)
 {
@@ -270,6 +281,7 @@ check_listener(PhBuilder *builder, const PhSection *section, GArray *bound)
 
 	check_listener_tls(builder, section, listener);
 	check_listener_needs(builder, section);
+	check_filters(builder, section, listener);
 	ph_check_login(builder, section);
 	for (size_t i = 0; listener->address != NULL && listener->address[i] != NULL; i++)
 		check_address(builder, section, listener->address[i], bound);

@@ -168,7 +168,7 @@ static const PhOption listener_rows[] = {
 	                   filters,
 	                   PH_ABSENT,
 	                   PH_KIND_FILTER,
-	                   "filters that are asked, in this order"),
+	                   "filters that are asked, in this order; not in this version"),
 	PH_OPTION_CHOICE(PhListenerSettings,
 	                 plaintext_auth,
 	                 "loopback",
