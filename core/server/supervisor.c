@@ -56,7 +56,8 @@ typedef struct {
 	const char *config;
 	char *program;
 	PhOutline *outline;
-	PhOutline *checked; /* read for the reload that is under way */
+	PhOutline *checked;  /* read for the reload that is under way */
+	struct stat read_as; /* the config file when it was read for that */
 	PhSockets *sockets;
 	GPtrArray *children; /* of PhChild: all that live */
 	PhChild *current;    /* borrowed from children */
@@ -68,6 +69,7 @@ typedef struct {
 	bool has_served;
 	bool is_stopping;
 	bool is_reloading;
+	bool wants_reload; /* asked for while it could not begin */
 	int exit_status;
 	uint64_t restart_at_us; /* 0: no restart is due */
 	uint64_t restart_delay_us;
@@ -211,15 +213,31 @@ finish_reload(Supervisor *s, bool done, const char *text)
 	                      "config: the new one has mistakes");
 }
 
+/* What the checker read and what the supervisor read are one text only when nobody wrote it
+ * meanwhile. */
+static bool
+has_config_changed(const Supervisor *s)
+{
+	struct stat now = { 0 };
+
+	return stat(s->config, &now) != 0 || now.st_ino != s->read_as.st_ino
+	       || now.st_size != s->read_as.st_size
+	       || now.st_mtim.tv_sec != s->read_as.st_mtim.tv_sec
+	       || now.st_mtim.tv_nsec != s->read_as.st_mtim.tv_nsec;
+}
+
 static void
 begin_reload(Supervisor *s)
 {
 	g_autoptr(GError) error = NULL;
 
-	if (s->is_stopping || s->is_reloading || s->current == NULL)
+	s->wants_reload = s->is_reloading || s->current == NULL;
+	if (s->is_stopping || s->wants_reload)
 		return;
 	ph_notify_reloading();
 	s->is_reloading = true;
+	if (stat(s->config, &s->read_as) != 0)
+		s->read_as = (struct stat){ 0 };
 	s->checked = ph_outline_read(s->config, &error);
 	if (s->checked != NULL)
 		s->checker.pid =
@@ -283,6 +301,14 @@ apply_checked(Supervisor *s)
 }
 
 static void
+begin_again(Supervisor *s)
+{
+	g_clear_pointer(&s->checked, ph_outline_free);
+	s->is_reloading = false;
+	begin_reload(s);
+}
+
+static void
 end_checker(Supervisor *s, int status)
 {
 	g_autoptr(GString) text = NULL;
@@ -295,6 +321,8 @@ end_checker(Supervisor *s, int status)
 		return;
 	if (s->current == NULL)
 		finish_reload(s, false, "the worker process died meanwhile");
+	else if (has_config_changed(s))
+		begin_again(s);
 	else if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		apply_checked(s);
 	else
@@ -499,6 +527,8 @@ take_timers(Supervisor *s)
 		if (s->current != NULL)
 			ph_child_send(s->current, "ping", NULL, -1);
 	}
+	if (s->wants_reload)
+		begin_reload(s);
 }
 
 static int

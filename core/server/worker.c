@@ -538,8 +538,11 @@ ph_worker_run(const char *config)
 	w.open = g_array_new(FALSE, FALSE, sizeof(Open));
 	g_array_set_clear_func(w.open, clear_open);
 	status = load(&w);
-	if (status != EXIT_GOOD)
+	if (status != EXIT_GOOD) {
+		ph_registry_free(w.registry);
+		g_array_unref(w.open);
 		return status;
+	}
 	serve(&w);
 	finish(&w);
 	return w.exit_status;

@@ -72,6 +72,21 @@ def test_hangup_reloads_as_the_command_does():
         wait_for(greets_anew, 10, "the new greeting")
 
 
+def test_a_hangup_is_not_lost_while_the_server_is_busy_with_another():
+    with Server() as server:
+        def greets(name):
+            with socket.create_connection(("127.0.0.1", server.ports["smtp"]), 5) as one:
+                return name in one.makefile("rb").readline()
+
+        for number in range(5):
+            names = ["h%d-%d.example.org" % (number, turn) for turn in range(3)]
+            for name in names:
+                server.write_config(server.text.replace("mail.example.org", name))
+                server.process.send_signal(signal.SIGHUP)
+                time.sleep(0.003)
+            wait_for(lambda name=names[-1]: greets(name.encode()), 10, "the last greeting")
+
+
 def test_check_and_serve_refuse_the_same_config_before_any_port_is_open():
     server = Server(extra="\n[listener more]\nplugin = imap\n")
     try:
