@@ -72,13 +72,15 @@ build_it() {
 # choose_ports WANTED...: those ports on loopback, or where one is taken one that is free.
 choose_ports() {
 	python3 - "$@" <<'END'
-import socket, sys
+import random, socket, sys
 held = []
 for port in map(int, sys.argv[1:]):
-    try:
-        held.append(socket.create_server(("127.0.0.1", port)))
-    except OSError:
-        held.append(socket.create_server(("127.0.0.1", 0)))
+    while True:
+        try:
+            held.append(socket.create_server(("127.0.0.1", port)))
+            break
+        except OSError:
+            port = random.randrange(10000, 32768)
 print(*(one.getsockname()[1] for one in held))
 END
 }

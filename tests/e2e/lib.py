@@ -3,7 +3,7 @@
 
 A test is a script with functions `test_what_is_promised()`; main() runs them in order and prints
 TAP. Server writes a config into a temporary folder, starts `posthorn serve` on loopback ports that
-the kernel chose, waits until every listener answers, and stops it by its process id.
+nobody has, waits until every listener answers, and stops it by its process id.
 
     from lib import Server, main
 
@@ -17,6 +17,7 @@ import imaplib
 import json
 import os
 import poplib
+import random
 import shutil
 import signal
 import smtplib
@@ -96,8 +97,19 @@ class Skip(Exception):
 
 
 def free_ports(count):
-    """Loopback ports that nobody has at this moment."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    """Loopback ports that nobody has at this moment, below those that the kernel gives to clients:
+    a client that polls such a port while the server is down could otherwise meet itself there."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as stream:
+        first_of_clients = int(stream.read().split()[0])
+    wanted = range(10000, first_of_clients) if first_of_clients > 12000 else range(61000, 65536)
+    sockets = []
+    for port in random.sample(wanted, len(wanted)):
+        if len(sockets) == count:
+            break
+        try:
+            sockets.append(socket.create_server(("127.0.0.1", port)))
+        except OSError:
+            continue
     ports = [one.getsockname()[1] for one in sockets]
     for one in sockets:
         one.close()
