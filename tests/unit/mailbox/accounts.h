@@ -44,7 +44,8 @@ test_store_init(TestStore *store)
 	store->offer.kind = PH_KIND_STORE;
 	store->offer.table = store->table;
 	store->section.word = "store";
-	store->section.name = "mail";
+	/* of this store alone: a thread may still let go of the last one's account */
+	store->section.name = store->folder;
 	store->section.kind = PH_KIND_STORE;
 	store->section.offer = &store->offer;
 	store->section.calls = ph_calls_new(0, (PhDuration){ 0 });
