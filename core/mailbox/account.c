@@ -266,6 +266,8 @@ ph_account_release(PhAccount *account)
 	PH_LOCKED(&account->lock);
 	account->n_users--;
 	account->last_used = ph_clock_us();
+	if (account->n_users == 0)
+		ph_signal_all(&account->moved);
 }
 
 bool
@@ -329,11 +331,48 @@ ph_accounts_configure(const PhAccountsParams *params)
 	registry.max_open = params->open_accounts != 0 ? params->open_accounts : PH_ACCOUNTS_OPEN;
 }
 
+/* An account of the section whose handle is open. Returns: one reference, or NULL. */
+static PhAccount *
+find_open(const PhSection *section)
+{
+	PH_LOCKED(&registry.lock);
+	for (guint i = 0; registry.open != NULL && i < registry.open->len; i++) {
+		PhAccount *account = g_ptr_array_index(registry.open, i);
+
+		if (section == NULL || account->section == section)
+			return ph_account_ref(account);
+	}
+	return NULL;
+}
+
+static bool
+wait_until_idle(PhAccount *account, uint64_t deadline_us)
+{
+	PH_LOCKED(&account->lock);
+	while (account->n_users > 0 && account->state == PH_HANDLE_OPEN)
+		if (!ph_signal_wait_until(&account->moved, &account->lock, deadline_us))
+			return false;
+	return true;
+}
+
+/* A call that hangs in a plugin is not waited for longer than a stop may take. */
 void
 ph_accounts_forget_section(PhSection *section)
 {
-	while (close_oldest(section, 0))
-		;
+	const uint64_t grace_us = 4 * G_USEC_PER_SEC;
+	uint64_t deadline_us = (uint64_t) g_get_monotonic_time() + grace_us;
+	bool idle = true;
+
+	while (idle) {
+		g_autoptr(PhAccount) account = NULL;
+
+		while (close_oldest(section, 0))
+			;
+		account = find_open(section);
+		if (account == NULL)
+			return;
+		idle = wait_until_idle(account, deadline_us);
+	}
 }
 
 /* With the registry's lock held: a quota that the directory has changed since holds from the next
