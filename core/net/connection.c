@@ -325,6 +325,7 @@ be_open(PhSession *session)
 
 		if (move == PH_MOVE_PAUSE && !ph_output_full(&session->output, session->scratch))
 			move = PH_MOVE_ON;
+		session->held = move == PH_MOVE_PAUSE;
 		if (move != PH_MOVE_ON)
 			return move;
 	}
@@ -507,6 +508,19 @@ finish(PhSession *session)
 	ph_session_free(session);
 }
 
+/* It paused because the socket took no more, and now the socket took all of it after all: nothing
+ * would wake it for what it still has to do. */
+static bool
+was_held_back(PhSession *session)
+{
+	if (session->stage == PH_STAGE_CLOSING)
+		return ph_output_pending(&session->output, session->scratch) == 0;
+	if (session->stage != PH_STAGE_OPEN || session->parked
+	    || ph_output_full(&session->output, session->scratch))
+		return false;
+	return session->held || session->more || session->start_tls;
+}
+
 /* One pass: moves, sends, arms. END: freed. PAUSE: armed. YIELD: wants its next turn. */
 static PhMove
 pass(PhSession *session)
@@ -516,12 +530,14 @@ pass(PhSession *session)
 
 	if (move == PH_MOVE_END)
 		return PH_MOVE_END;
-	sent = ph_output_pending(&session->output, session->scratch) > 0 ? flush(session)
-	                                                                 : PH_FLUSH_DONE;
+	if (ph_output_pending(&session->output, session->scratch) > 0) {
+		sent = flush(session);
+		if (sent == PH_FLUSH_TURN || (sent != PH_FLUSH_FAILED && was_held_back(session)))
+			move = PH_MOVE_YIELD;
+	}
 	if (sent == PH_FLUSH_FAILED)
 		return PH_MOVE_END;
-	if (sent == PH_FLUSH_TURN)
-		move = PH_MOVE_YIELD;
+	session->held = false;
 	show_parked(session, session->parked);
 	set_due(session);
 	if (move == PH_MOVE_YIELD)

@@ -105,6 +105,7 @@ struct PhSession {
 	bool shown_parked; /* as the gauge has it */
 	bool woken; /* while parked: by its wake */
 	bool more;
+	bool held; /* paused because the output is full */
 	bool ended;   /* the peer has ended its side */
 	bool half;    /* that was reported, and will not be asked again */
 	bool gone;    /* dead in both directions */
