@@ -1,12 +1,13 @@
 #!/bin/sh
 # Builds the fuzz targets with clang and runs each for SECONDS, two at a time.
 #   tests/fuzz/run.sh [--tap] SECONDS [TARGET...]
-# Prints one line a target; inputs that failed stay in build-fuzz/found/TARGET. What a run learned is
+# With --tap, as the tests run it, every run begins from the same seed, so that no change waits for
+# the luck of another; without it each run takes its own. Prints one line a target; inputs that failed stay in build-fuzz/found/TARGET. What a run learned is
 # kept in build-fuzz/corpus/TARGET and is the start of the next one.
 set -eu
 
-tap=false
-[ "${1:-}" != --tap ] || { tap=true; shift; }
+tap=false seed=0
+[ "${1:-}" != --tap ] || { tap=true seed=1; shift; }
 seconds=${1:?usage: tests/fuzz/run.sh [--tap] SECONDS [TARGET...]}
 shift
 top=$(cd "$(dirname "$0")/../.." && pwd)
@@ -37,7 +38,7 @@ run_one() {
 	[ -d "$seeds" ] || seeds=
 	dict=
 	[ ! -f "$top/tests/fuzz/$1.dict" ] || dict=-dict=$top/tests/fuzz/$1.dict
-	if ASAN_OPTIONS=detect_leaks=1 "$build/tests/fuzz/fuzz-$1" -max_total_time="$seconds" \
+	if ASAN_OPTIONS=detect_leaks=1 "$build/tests/fuzz/fuzz-$1" -max_total_time="$seconds" -seed="$seed" \
 		-timeout=10 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1 \
 		-artifact_prefix="$found/" $dict "$learned" $seeds >"$log" 2>&1; then
 		echo "pass $1: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") runs"
