@@ -2,8 +2,9 @@
 # Builds the fuzz targets with clang and runs each for SECONDS, two at a time.
 #   tests/fuzz/run.sh [--tap] SECONDS [TARGET...]
 # With --tap, as the tests run it, every run begins from the same seed, so that no change waits for
-# the luck of another; without it each run takes its own. Prints one line a target; inputs that failed stay in build-fuzz/found/TARGET. What a run learned is
-# kept in build-fuzz/corpus/TARGET and is the start of the next one.
+# the luck of another; without it each run takes its own. Prints one line a target; inputs that
+# failed stay in build-fuzz/found/TARGET. What a run learned is kept in build-fuzz/corpus/TARGET and is
+# the start of the next one.
 set -eu
 
 tap=false seed=0
