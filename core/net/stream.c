@@ -72,6 +72,7 @@ typedef struct {
 	bool eof;
 	bool ended; /* the server has sent its end */
 	size_t room;
+	unsigned refusals; /* writes that find no room although there is some */
 	GByteArray *output;
 } Memory;
 
@@ -99,6 +100,10 @@ write_memory(PhStream *stream, const struct iovec *pieces, int n_pieces, bool mo
 	Memory *memory = (Memory *) stream;
 	size_t before = memory->output->len;
 
+	if (memory->refusals > 0) {
+		memory->refusals--;
+		return PH_STREAM_WANT_WRITE;
+	}
 	for (int i = 0; i < n_pieces && memory->room > 0; i++) {
 		size_t n = MIN(pieces[i].iov_len, memory->room);
 
@@ -178,6 +183,12 @@ void
 ph_stream_memory_limit(PhStream *stream, size_t octets)
 {
 	((Memory *) stream)->room = octets;
+}
+
+void
+ph_stream_memory_refuse(PhStream *stream, unsigned n)
+{
+	((Memory *) stream)->refusals = n;
 }
 
 GByteArray *

@@ -78,6 +78,8 @@ bool ph_stream_memory_readable(const PhStream *stream);
 size_t ph_stream_memory_room(const PhStream *stream);
 /* ph_stream_memory_limit: write takes at most this many octets until the next call of it. */
 void ph_stream_memory_limit(PhStream *stream, size_t octets);
+/* ph_stream_memory_refuse: the next @n writes take nothing, as when the peer reads just after. */
+void ph_stream_memory_refuse(PhStream *stream, unsigned n);
 GByteArray *ph_stream_memory_output(PhStream *stream);
 
 static inline ssize_t

@@ -334,6 +334,12 @@ ph_test_session_drop_output(PhTestSession *test, size_t octets)
 }
 
 void
+ph_test_session_refuse_writes(PhTestSession *test, unsigned n)
+{
+	ph_stream_memory_refuse(test->memory, n);
+}
+
+void
 ph_test_session_limit_output(PhTestSession *test, size_t octets)
 {
 	ph_stream_memory_limit(test->memory, octets);

@@ -14,4 +14,7 @@
  * listener, when the session is freed. @peer: (nullable). */
 PhTestSession *ph_test_session_new_listener(const PhListenerParams *params, const char *peer);
 
+/* ph_test_session_refuse_writes: the next @n writes to the client find no room. */
+void ph_test_session_refuse_writes(PhTestSession *test, unsigned n);
+
 #endif

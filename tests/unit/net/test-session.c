@@ -5,6 +5,8 @@
 #include <posthorn/slice.h>
 #include <posthorn/testing.h>
 
+#include "net/testing.h"
+
 #include <string.h>
 
 /* A protocol whose commands make each thing happen. */
@@ -334,6 +336,22 @@ test_back_pressure(Fixture *fixture, gconstpointer data)
 	assert_output(fixture, "ok a\r\n");
 }
 
+/* The socket takes nothing when the output is full, and everything a moment later in the same turn:
+ * nothing else will wake the session for the rest of its work. */
+static void
+test_late_room(Fixture *fixture, gconstpointer data)
+{
+	ph_test_session_refuse_writes(fixture->session, 1);
+	send_text(fixture, "flood\r\n");
+	g_assert_cmpuint(ph_test_session_output(fixture->session).length, ==,
+	                 900 * 16 * 1024 + strlen("ok flood\r\nstep 1\r\n"));
+	ph_test_session_drop_output(fixture->session, SIZE_MAX);
+	ph_test_session_refuse_writes(fixture->session, 1);
+	send_text(fixture, "quit\r\n");
+	assert_output(fixture, "bye\r\n");
+	g_assert_true(ph_test_session_is_closed(fixture->session));
+}
+
 static void
 test_stalled_reader(Fixture *fixture, gconstpointer data)
 {
@@ -569,6 +587,7 @@ main(int argc, char **argv)
 	ADD("a-delay-ends", test_delay);
 	ADD("steps-come-before-the-next-line", test_steps);
 	ADD("output-stops-at-the-high-water", test_back_pressure);
+	ADD("goes-on-when-a-full-output-drains-late", test_late_room);
 	ADD("a-peer-that-never-reads-is-given-up", test_stalled_reader);
 	ADD("nothing-is-heard-after-the-close", test_close_drops_rest);
 	ADD("an-abort-drops-output", test_abort);
