@@ -28,8 +28,7 @@ enum {
 
 /* PhAccountsParams: of the process; 0 means the default. */
 typedef struct {
-	size_t open_accounts;    /* [server] open-accounts: 500 */
-	unsigned commit_threads; /* at most: 32 */
+	size_t open_accounts; /* [server] open-accounts: 500 */
 } PhAccountsParams;
 
 /* ph_accounts_configure: Thread: load. */
@@ -82,7 +81,6 @@ struct PhAccount {
 	GQueue waiting;          /* the lane: transactions not yet taken */
 	bool scheduled;          /* the lane is in the pool's queue or being worked on */
 	GHashTable *mailboxes;   /* PhMailboxId -> PhMailbox: open ones, not counted */
-	GHashTable *recent;      /* PhMailboxId -> first uid that no session was told of */
 };
 
 /* ph_account_acquire: the engine's handle, opened when needed, until release. Blocks: yes. */
