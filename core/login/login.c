@@ -6,8 +6,9 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include "login/login.h"
+
 #include <posthorn/log.h>
-#include <posthorn/login.h>
 #include <posthorn/slice.h>
 
 #include "base/clock.h"
@@ -142,9 +143,10 @@ judge(PhLogin *login, PhStep step, const GError *error)
 
 /* --- beginning and going on ---------------------------------------------------------------------- */
 
-static PhLogin *
-new_login(PhSession *session, const PhLoginService *service)
+PhLogin *
+ph_login_new(PhSession *session)
 {
+	const PhLoginService *service = service_of(session);
 	PhLogin *login = g_new0(PhLogin, 1);
 
 	login->session = session;
@@ -214,7 +216,7 @@ ph_login_start(PhSession *session,
                PhLoginOutcome *outcome_out)
 {
 	const PhLoginService *service = service_of(session);
-	PhLogin *login = new_login(session, service);
+	PhLogin *login = ph_login_new(session);
 	PhLoginOutcome outcome = admit(login, service, mechanism);
 
 	*outcome_out = outcome == PH_LOGIN_DONE ? begin(login, initial) : outcome;
@@ -240,7 +242,7 @@ PhLogin *
 ph_login_password(PhSession *session, PhSlice user, PhSlice password, PhLoginOutcome *outcome_out)
 {
 	const PhLoginService *service = service_of(session);
-	PhLogin *login = new_login(session, service);
+	PhLogin *login = ph_login_new(session);
 
 	*outcome_out = verify_password(login, service, user, password);
 	return login;

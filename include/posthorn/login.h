@@ -10,11 +10,13 @@
  *
  *	login = ph_login_start(session, mechanism, initial, &outcome)
  *	loop: switch (outcome)
- *	  PH_LOGIN_CHALLENGE: send ph_login_challenge() (base64 is the protocol's), later
+ *	  PH_LOGIN_CHALLENGE: send ph_login_challenge(), later
  *	                      outcome = ph_login_answer(login, response)
  *	  PH_LOGIN_WAIT:      return PH_WAIT; in `resumed`: outcome = ph_login_outcome(login)
  *	  PH_LOGIN_DONE:      ph_login_identity()
  *	  PH_LOGIN_FAILED, ..: answer, ph_login_free()
+ *
+ * Protocols of lines, which carry the exchange in base64, use the three functions in `lines` below.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -39,6 +41,8 @@ typedef enum {
 	PH_LOGIN_NEEDS_TLS = 8,   /* it would show a password: 538 5.7.11, NO [PRIVACYREQUIRED] */
 	PH_LOGIN_MALFORMED = 9,   /* the response breaks the mechanism's syntax: 501 5.5.2, BAD */
 	PH_LOGIN_TOO_MANY = 10,   /* this connection failed too often: say so and close */
+	PH_LOGIN_NOT_BASE64 = 11, /* of lines only: 501 5.5.2, BAD */
+	PH_LOGIN_CANCELLED = 12,  /* of lines only: the client sent "*": 501 5.7.0, BAD */
 } PhLoginOutcome;
 
 /* Thread: session, for all. */
@@ -68,8 +72,7 @@ PH_PUBLIC PhLogin *ph_login_password(PhSession *session,
 /* ph_login_challenge: octets to send (borrowed until the next call), not base64. */
 PH_PUBLIC PhSlice ph_login_challenge(const PhLogin *login);
 
-/* ph_login_answer: the client's decoded response. (A '*' is the protocol's to see: free the login
- * and answer 501 or BAD.) */
+/* ph_login_answer: the client's decoded response. */
 PH_PUBLIC PhLoginOutcome ph_login_answer(PhLogin *login, PhSlice response);
 
 /* ph_login_outcome: after `resumed`. */
@@ -79,6 +82,25 @@ PH_PUBLIC PhLoginOutcome ph_login_outcome(const PhLogin *login);
 PH_PUBLIC const PhIdentity *ph_login_identity(const PhLogin *login);
 
 PH_PUBLIC void ph_login_free(PhLogin *login);
+
+/* --- lines: an exchange in base64, as SMTP (RFC 4954), IMAP (RFC 3501) and POP3 (RFC 5034) do --- */
+
+/* ph_login_start_line: begins an exchange. @argument: (borrowed) what stands behind AUTH or
+ * AUTHENTICATE: the mechanism's name and perhaps, after one space, an initial response in base64
+ * ("=": an empty one). What was decoded is wiped. Returns: (owned); never NULL. */
+PH_PUBLIC PhLogin *ph_login_start_line(PhSession *session,
+                                       PhSlice argument,
+                                       PhLoginOutcome *outcome_out);
+
+/* ph_login_answer_line: the client's response. @line: (borrowed) as it came: base64, or "*" to give
+ * up. @flaws: the line's: any makes it NOT_BASE64. After NOT_BASE64 and CANCELLED the exchange is
+ * over: answer, ph_login_free(). */
+PH_PUBLIC PhLoginOutcome ph_login_answer_line(PhLogin *login, PhSlice line, uint32_t flaws);
+
+/* ph_login_write_challenge: writes @prefix ("334 " or "+ "), the challenge in base64, CR LF. */
+PH_PUBLIC void ph_login_write_challenge(const PhLogin *login,
+                                        PhSession *session,
+                                        const char *prefix);
 
 /* --- who exists: VRFY, EXPN, RCPT ---------------------------------------------------------- */
 

@@ -1,12 +1,9 @@
 /* cmd-login.c: LOGIN and AUTHENTICATE
  *
- * Runs one exchange of the login service at a time. Base64 is undone here; what it held is wiped.
- * RFC 3501 sections 6.2.2 and 6.2.3, RFC 4959 (SASL-IR).
+ * Runs one exchange of the login service at a time. RFC 3501 sections 6.2.2 and 6.2.3, RFC 4959 (SASL-IR).
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include <posthorn/header.h>
-
 #include "imap.h"
 
 static PhNext go_on(Imap *imap, PhLoginOutcome outcome);
@@ -45,6 +42,8 @@ failure_text(PhLoginOutcome outcome)
 		{ PH_LOGIN_NOT_OFFERED, "NO [CANNOT] This mechanism is not offered." },
 		{ PH_LOGIN_NEEDS_TLS, "NO [PRIVACYREQUIRED] Passwords are not taken without TLS." },
 		{ PH_LOGIN_MALFORMED, "BAD The response is malformed." },
+		{ PH_LOGIN_NOT_BASE64, "BAD The response is not base64." },
+		{ PH_LOGIN_CANCELLED, "BAD Cancelled." },
 		{ PH_LOGIN_TOO_MANY, "NO [AUTHENTICATIONFAILED] Too many failed logins." },
 	};
 
@@ -65,47 +64,17 @@ failed(Imap *imap, PhLoginOutcome outcome)
 }
 
 static PhNext
-cancel(Imap *imap, const char *text)
-{
-	g_clear_pointer(&imap->login, ph_login_free);
-	return imap_bad(imap, text);
-}
-
-static void
-free_secret(GString *secret)
-{
-	ph_secret_wipe(secret->str, secret->allocated_len);
-	g_string_free(secret, TRUE);
-}
-
-static PhNext
 response_line(Imap *imap, PhSlice line, uint32_t flaws)
 {
-	GString *response;
-	PhNext next;
-
 	if (flaws & PH_LINE_TOO_LONG)
 		return imap_bye(imap, "[LIMIT] The line is too long.");
-	if (flaws != 0)
-		return cancel(imap, "The response is malformed.");
-	if (ph_slice_is(line, "*"))
-		return cancel(imap, "Cancelled.");
-	response = g_string_sized_new(line.length + 1);
-	next = ph_base64_decode(line, response) ? go_on(
-		       imap, ph_login_answer(imap->login, PH_SLICE(response->str, response->len)))
-	                                        : cancel(imap, "The response is not base64.");
-	free_secret(response);
-	return next;
+	return go_on(imap, ph_login_answer_line(imap->login, line, flaws));
 }
 
 static PhNext
 challenge(Imap *imap)
 {
-	g_autoptr(GString) out = g_string_new("+ ");
-
-	ph_base64_append(ph_login_challenge(imap->login), out);
-	g_string_append(out, "\r\n");
-	ph_session_write(imap->session, PH_SLICE(out->str, out->len));
+	ph_login_write_challenge(imap->login, imap->session, "+ ");
 	imap->on_line = response_line;
 	return PH_DONE;
 }
@@ -149,38 +118,20 @@ imap_login(Imap *imap, Parser *parser)
 	return go_on(imap, outcome);
 }
 
-static PhNext
-start(Imap *imap, PhSlice mechanism, const PhSlice *initial)
-{
-	PhLoginOutcome outcome = PH_LOGIN_FAILED;
-
-	imap->login = ph_login_start(imap->session, mechanism, initial, &outcome);
-	return go_on(imap, outcome);
-}
-
 PhNext
 imap_authenticate(Imap *imap, Parser *parser)
 {
+	PhLoginOutcome outcome = PH_LOGIN_FAILED;
 	PhSlice mechanism = PH_SLICE_EMPTY;
-	PhSlice text;
-	PhSlice initial;
-	GString *decoded;
-	PhNext next;
+	const char *argument;
 
-	if (!imap_parse_space(parser) || !imap_parse_atom(parser, &mechanism))
-		return imap_parse_bad(imap, parser);
-	if (imap_parse_at_end(parser))
-		return start(imap, mechanism, NULL);
 	if (!imap_parse_space(parser))
 		return imap_parse_bad(imap, parser);
-	text = PH_SLICE(parser->at, (size_t) (parser->end - parser->at));
-	decoded = g_string_sized_new(text.length + 1);
-	if (!ph_slice_is(text, "=") && (text.length == 0 || !ph_base64_decode(text, decoded))) {
-		next = imap_bad(imap, "The initial response is not base64.");
-	} else {
-		initial = PH_SLICE(decoded->str, decoded->len);
-		next = start(imap, mechanism, &initial);
-	}
-	free_secret(decoded);
-	return next;
+	argument = parser->at;
+	if (!imap_parse_atom(parser, &mechanism)
+	    || (!imap_parse_at_end(parser) && !imap_parse_space(parser)))
+		return imap_parse_bad(imap, parser);
+	imap->login = ph_login_start_line(
+		imap->session, PH_SLICE(argument, (size_t) (parser->end - argument)), &outcome);
+	return go_on(imap, outcome);
 }

@@ -5,21 +5,16 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include <posthorn/header.h>
-
 #include "pop3.h"
 
 static PhNext
 send_challenge(PhSession *session)
 {
 	Client *client = ph_session_data(session);
-	GString *text = g_string_new("+ ");
 
-	ph_base64_append(ph_login_challenge(client->login), text);
 	client->work = WORK_ANSWER;
 	ph_session_set_deadline(session, client->server->settings->login_timeout);
-	pop3_reply(session, text->str);
-	g_string_free(text, TRUE);
+	ph_login_write_challenge(client->login, session, "+ ");
 	return PH_DONE;
 }
 
@@ -35,6 +30,10 @@ refusal_of(PhLoginOutcome outcome)
 		return "-ERR [AUTH] a password needs TLS: STLS first";
 	case PH_LOGIN_MALFORMED:
 		return "-ERR malformed response";
+	case PH_LOGIN_NOT_BASE64:
+		return "-ERR not base64";
+	case PH_LOGIN_CANCELLED:
+		return "-ERR authentication cancelled";
 	case PH_LOGIN_CHALLENGE:
 	case PH_LOGIN_WAIT:
 	case PH_LOGIN_DONE:
@@ -105,28 +104,6 @@ pop3_pass(PhSession *session, PhSlice argument)
 
 /* --- AUTH ------------------------------------------------------------------------------------- */
 
-/* Decodes into new memory that never moves, so that wiping it wipes all; NULL when that is no
- * base64. */
-static GString *
-decode(PhSlice text)
-{
-	GString *octets = g_string_sized_new(text.length + 1);
-
-	if (ph_base64_decode(text, octets))
-		return octets;
-	g_string_free(octets, TRUE);
-	return NULL;
-}
-
-static void
-wipe(GString *octets)
-{
-	if (octets == NULL)
-		return;
-	ph_secret_wipe(octets->str, octets->allocated_len);
-	g_string_free(octets, TRUE);
-}
-
 /* AUTH alone lists the mechanisms, as clients older than CAPA expect. */
 static PhNext
 list_mechanisms(PhSession *session)
@@ -143,54 +120,21 @@ PhNext
 pop3_auth(PhSession *session, PhSlice argument)
 {
 	Client *client = ph_session_data(session);
-	PhSlice rest = argument;
-	PhSlice mechanism = ph_slice_split(&rest, ' ');
 	PhLoginOutcome outcome = PH_LOGIN_FAILED;
-	PhSlice initial = PH_SLICE_EMPTY;
-	GString *octets = NULL;
 
 	if (argument.length == 0)
 		return list_mechanisms(session);
 	g_clear_pointer(&client->user, g_free);
-	if (mechanism.length == argument.length) {
-		client->login = ph_login_start(session, mechanism, NULL, &outcome);
-		return go_on(session, outcome);
-	}
-	if (!ph_slice_is(rest, "=")) {
-		octets = rest.length > 0 ? decode(rest) : NULL;
-		if (octets == NULL)
-			return pop3_refuse(session, "-ERR not base64");
-		initial = PH_SLICE(octets->str, octets->len);
-	}
-	client->login = ph_login_start(session, mechanism, &initial, &outcome);
-	wipe(octets);
+	client->login = ph_login_start_line(session, argument, &outcome);
 	return go_on(session, outcome);
-}
-
-static PhNext
-cancel(PhSession *session, const char *text)
-{
-	Client *client = ph_session_data(session);
-
-	g_clear_pointer(&client->login, ph_login_free);
-	return pop3_refuse(session, text);
 }
 
 PhNext
 pop3_auth_line(PhSession *session, PhSlice line, uint32_t flaws)
 {
-	Client *client = ph_session_data(session);
-	PhLoginOutcome outcome;
-	GString *octets = NULL;
+	const Client *client = ph_session_data(session);
 
-	if (flaws == 0 && ph_slice_is(line, "*"))
-		return cancel(session, "-ERR authentication cancelled");
-	octets = flaws == 0 ? decode(line) : NULL;
-	if (octets == NULL)
-		return cancel(session, "-ERR not base64");
-	outcome = ph_login_answer(client->login, PH_SLICE(octets->str, octets->len));
-	wipe(octets);
-	return go_on(session, outcome);
+	return go_on(session, ph_login_answer_line(client->login, line, flaws));
 }
 
 /* --- CAPA and STLS ---------------------------------------------------------------------------- */

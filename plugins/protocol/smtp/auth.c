@@ -1,13 +1,9 @@
 /* auth.c: AUTH: carries one exchange between the client and the login service
  *
- * RFC 4954. Responses are base64, "=" is an empty initial one, "*" gives up. The decoded octets are
- * wiped here; the login service wipes its own. Who may log in how, and how slow a failure is,
- * is the service's business.
+ * RFC 4954. Who may log in how, and how slow a failure is, is the service's business.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include <posthorn/header.h>
-
 #include "smtp.h"
 
 static PhNext
@@ -25,13 +21,10 @@ static PhNext
 send_challenge(PhSession *session)
 {
 	Client *client = ph_session_data(session);
-	GString *text = g_string_new("334 ");
 
-	ph_base64_append(ph_login_challenge(client->login), text);
 	client->mode = MODE_AUTH;
 	ph_session_set_deadline(session, client->server->settings->command_timeout);
-	smtp_reply(session, text->str);
-	g_string_free(text, TRUE);
+	ph_login_write_challenge(client->login, session, "334 ");
 	return PH_DONE;
 }
 
@@ -61,6 +54,10 @@ refusal_of(PhLoginOutcome outcome)
 		return "538 5.7.11 that mechanism needs TLS";
 	case PH_LOGIN_MALFORMED:
 		return "501 5.5.2 malformed response";
+	case PH_LOGIN_NOT_BASE64:
+		return "501 5.5.2 not base64";
+	case PH_LOGIN_CANCELLED:
+		return "501 5.7.0 authentication cancelled";
 	case PH_LOGIN_CHALLENGE:
 	case PH_LOGIN_WAIT:
 	case PH_LOGIN_DONE:
@@ -99,28 +96,6 @@ smtp_auth_resumed(PhSession *session)
 	return go_on(session, ph_login_outcome(client->login));
 }
 
-/* Decodes into new memory that never moves, so that wiping it wipes all; NULL when that is no
- * base64. */
-static GString *
-decode(PhSlice text)
-{
-	GString *octets = g_string_sized_new(text.length + 1);
-
-	if (ph_base64_decode(text, octets))
-		return octets;
-	g_string_free(octets, TRUE);
-	return NULL;
-}
-
-static void
-wipe(GString *octets)
-{
-	if (octets == NULL)
-		return;
-	ph_secret_wipe(octets->str, octets->allocated_len);
-	g_string_free(octets, TRUE);
-}
-
 static const char *
 order_problem(const Client *client)
 {
@@ -137,47 +112,23 @@ PhNext
 smtp_auth(PhSession *session, PhSlice argument)
 {
 	Client *client = ph_session_data(session);
-	PhSlice rest = argument;
-	PhSlice mechanism = ph_slice_split(&rest, ' ');
 	PhLoginOutcome outcome = PH_LOGIN_FAILED;
 	const char *problem = order_problem(client);
-	GString *octets = NULL;
-	PhSlice initial = PH_SLICE_EMPTY;
 
 	if (problem != NULL)
 		return smtp_refuse(session, problem);
 	if (argument.length > client->server->settings->auth_length.octets)
 		return smtp_refuse(session, "500 5.5.6 line too long");
-	if (mechanism.length == argument.length) {
-		client->login = ph_login_start(session, mechanism, NULL, &outcome);
-		return go_on(session, outcome);
-	}
-	if (!ph_slice_is(rest, "=")) {
-		octets = rest.length > 0 ? decode(rest) : NULL;
-		if (octets == NULL)
-			return smtp_refuse(session, "501 5.5.2 not base64");
-		initial = PH_SLICE(octets->str, octets->len);
-	}
-	client->login = ph_login_start(session, mechanism, &initial, &outcome);
-	wipe(octets);
+	client->login = ph_login_start_line(session, argument, &outcome);
 	return go_on(session, outcome);
 }
 
 PhNext
 smtp_auth_line(PhSession *session, PhSlice line, uint32_t flaws)
 {
-	Client *client = ph_session_data(session);
-	PhLoginOutcome outcome;
-	GString *octets = NULL;
+	const Client *client = ph_session_data(session);
 
 	if ((flaws & PH_LINE_TOO_LONG) != 0)
 		return end_login(session, "500 5.5.6 line too long");
-	if (flaws == 0 && ph_slice_is(line, "*"))
-		return end_login(session, "501 5.7.0 authentication cancelled");
-	octets = flaws == 0 ? decode(line) : NULL;
-	if (octets == NULL)
-		return end_login(session, "501 5.5.2 not base64");
-	outcome = ph_login_answer(client->login, PH_SLICE(octets->str, octets->len));
-	wipe(octets);
-	return go_on(session, outcome);
+	return go_on(session, ph_login_answer_line(client->login, line, flaws));
 }
