@@ -142,8 +142,8 @@ ph_index_load_keywords(PhIndexConnection *connection, PhIndexMailbox *mailbox, G
 uint64_t
 ph_index_next_change(PhIndexRun *run, PhIndexMailbox *mailbox)
 {
-	if (run->change == 0)
-		run->change = ++run->index->change;
+	if (run->change == 0 || run->change < run->given)
+		run->change = run->index->change = MAX(run->index->change + 1, run->given);
 	if (mailbox != NULL) {
 		mailbox->change = run->change;
 		mailbox->dirty = true;
@@ -204,9 +204,26 @@ ph_index_save(PhIndex *index, PhIndexConnection *connection, GError **error)
 
 /* --- transactions ------------------------------------------------------------------------------ */
 
+/* A change that was decided elsewhere counts when it is higher than all that was here before. */
+static bool
+take_given(PhIndexRun *run, const PhOp *op, GError **error)
+{
+	if (!op->has_given && op->kind != PH_OP_RAISE)
+		return true;
+	if (op->given_change > INT64_MAX) {
+		ph_error_set(error, PH_ERROR_INVALID, "a change number has 63 bits");
+		return false;
+	}
+	if (op->given_change > run->index->change)
+		run->given = op->given_change;
+	return true;
+}
+
 static bool
 apply_op(PhIndexRun *run, PhOp *op, GError **error)
 {
+	if (!take_given(run, op, error))
+		return false;
 	switch (op->kind) {
 	case PH_OP_APPEND:
 		return ph_index_op_append(run, op, error);
@@ -225,10 +242,19 @@ apply_op(PhIndexRun *run, PhOp *op, GError **error)
 		return ph_index_op_remove(run, op, error);
 	case PH_OP_PUT:
 		return ph_index_op_put(run, op, error);
+	case PH_OP_RAISE:
+		return ph_index_op_raise(run, op, error);
 	default:
 		ph_error_set(error, PH_ERROR_UNSUPPORTED, "operation %u is not known", op->kind);
 		return false;
 	}
+}
+
+/* Are the pairs of uids not the operation's result but what it is told? */
+static bool
+has_given_pairs(const PhOp *op)
+{
+	return op->has_given && (op->kind == PH_OP_COPY || op->kind == PH_OP_MOVE);
 }
 
 static void
@@ -240,10 +266,11 @@ clear_results(PhTransaction *transaction)
 	for (uint32_t i = 0; i < transaction->n_ops; i++) {
 		PhOp *op = transaction->ops[i];
 		PhUidSet *sets[] = { op->refused, op->missing, op->from_uids, op->to_uids };
+		size_t n = has_given_pairs(op) ? 2 : G_N_ELEMENTS(sets);
 
 		op->uid = 0;
 		op->uidvalidity = 0;
-		for (size_t j = 0; j < G_N_ELEMENTS(sets); j++)
+		for (size_t j = 0; j < n; j++)
 			if (sets[j] != NULL)
 				ph_uid_set_clear(sets[j]);
 	}
@@ -307,9 +334,16 @@ apply(PhIndexRun *run, GError **error)
 {
 	PhTransaction *transaction = run->transaction;
 
+	run->change = 0;
+	run->given = 0;
 	for (uint32_t i = 0; i < transaction->n_ops; i++)
 		if (!apply_op(run, transaction->ops[i], error))
 			return false;
+	/* what was given counts although nothing was altered here */
+	if (run->given > run->index->change) {
+		run->change = run->index->change = run->given;
+		run->index->account_dirty = true;
+	}
 	return note_applied(run, error);
 }
 
@@ -319,7 +353,6 @@ apply_all(PhIndexRun *run, PhTransaction *const *batch, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		run->transaction = batch[i];
-		run->change = 0;
 		clear_results(batch[i]);
 		if (!apply(run, NULL))
 			return false;
@@ -377,7 +410,6 @@ apply_carefully(PhIndexRun *run, PhTransaction *const *batch, size_t n, GError *
 {
 	for (size_t i = 0; i < n; i++) {
 		run->transaction = batch[i];
-		run->change = 0;
 		if (!apply_one_carefully(run, error))
 			return false;
 	}

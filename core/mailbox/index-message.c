@@ -21,6 +21,13 @@ typedef struct {
 	PhBlobId blob;
 } Row;
 
+/* Place: where a reader of a set stands who goes through it from the beginning. */
+typedef struct {
+	const PhUidRange *range;
+	const PhUidRange *end;
+	uint64_t before; /* members before the range */
+} Place;
+
 /* Walk: an operation over the messages of a uid set. */
 typedef struct {
 	PhIndexRun *run;
@@ -29,6 +36,8 @@ typedef struct {
 	PhIndexMailbox *to;              /* copy, move */
 	uint64_t keywords;               /* flags: bits wanted */
 	uint64_t map[PH_INDEX_KEYWORDS]; /* copy, move: bit there for each bit here; 0: not yet */
+	Place from;                      /* copy, move with given pairs */
+	Place given;                     /* the target's uids of those */
 	uint32_t gone_first;             /* expunge, move: the range being gathered */
 	uint32_t gone_last;
 	GError **error;
@@ -166,22 +175,16 @@ insert_message(Walk *walk, const PhBlobId *blob, uint64_t change)
 	return ph_index_done(connection, row, "add a message", walk->error);
 }
 
-/* Results that were decided elsewhere: they only ever raise what is here. */
+/* A uid that was decided elsewhere: it only ever raises the next one. 0: none was. */
 static bool
-take_given(PhIndexRun *run, PhIndexMailbox *mailbox, const PhOp *op, GError **error)
+give_uid(PhIndexMailbox *mailbox, uint32_t uid, GError **error)
 {
-	if (op->given_change > run->index->change) {
-		run->index->change = op->given_change - 1;
-		run->change = 0;
-	}
-	if (op->given_uid == 0)
-		return true;
-	if (op->given_uid < mailbox->uidnext) {
-		ph_error_set(error, PH_ERROR_INVALID, "uid %u is below the next one",
-		             op->given_uid);
+	if (uid != 0 && uid < mailbox->uidnext) {
+		ph_error_set(error, PH_ERROR_INVALID, "uid %u is below the next one, %u", uid,
+		             mailbox->uidnext);
 		return false;
 	}
-	mailbox->uidnext = op->given_uid;
+	mailbox->uidnext = MAX(mailbox->uidnext, uid);
 	return true;
 }
 
@@ -193,8 +196,8 @@ ph_index_op_append(PhIndexRun *run, PhOp *op, GError **error)
 	PhBlobId blob = op->blob;
 
 	walk.mailbox = ph_index_mailbox(index, run->connection, &op->mailbox, error);
-	if (walk.mailbox == NULL || !has_room(index, op->octets, error)
-	    || (op->has_given && !take_given(run, walk.mailbox, op, error))
+	if (walk.mailbox == NULL || (!op->has_given && !has_room(index, op->octets, error))
+	    || (op->has_given && !give_uid(walk.mailbox, op->given_uid, error))
 	    || !keyword_bits(&walk, walk.mailbox, op->keywords, true, &walk.keywords)
 	    || !take_uid(walk.mailbox, &op->uid, error))
 		return false;
@@ -246,6 +249,15 @@ read_chunk(Walk *walk, PhUidRange range, GArray *rows)
 	return status == SQLITE_DONE || ph_index_fail(connection, "read messages", walk->error);
 }
 
+/* The messages that the operation is about. */
+static const PhUidSet *
+wanted(const PhOp *op)
+{
+	bool is_given = op->has_given && (op->kind == PH_OP_COPY || op->kind == PH_OP_MOVE);
+
+	return is_given ? op->from_uids : op->uids;
+}
+
 static void
 note_missing(Walk *walk, uint32_t first, uint32_t last)
 {
@@ -286,7 +298,7 @@ walk_set(Walk *walk, RowFunc func)
 	g_autoptr(GArray) rows = g_array_sized_new(FALSE, FALSE, sizeof(Row), 64);
 	uint32_t highest = walk->mailbox->uidnext - 1;
 	size_t n = 0;
-	const PhUidRange *ranges = ph_uid_set_ranges(walk->op->uids, &n);
+	const PhUidRange *ranges = ph_uid_set_ranges(wanted(walk->op), &n);
 
 	for (size_t i = 0; i < n; i++) {
 		PhUidRange range = { ranges[i].first, MIN(ranges[i].last, highest) };
@@ -502,6 +514,71 @@ insert_copy(Walk *walk, const Row *row, uint32_t uid, const PhBlobId *blob)
 	return ph_index_done(connection, statement, "copy a message", walk->error);
 }
 
+static Place
+place_in(const PhUidSet *set)
+{
+	size_t n = 0;
+	const PhUidRange *ranges = ph_uid_set_ranges(set, &n);
+
+	return (Place){ ranges, ranges + n, 0 };
+}
+
+static uint64_t
+size_of(const PhUidRange *range)
+{
+	return (uint64_t) range->last - range->first + 1;
+}
+
+/* How many members come before this one of the set. */
+static uint64_t
+rank_of(Place *place, uint32_t uid)
+{
+	for (; place->range->last < uid; place->range++)
+		place->before += size_of(place->range);
+	return place->before + (uid - place->range->first);
+}
+
+static uint32_t
+member_at(Place *place, uint64_t rank)
+{
+	for (; rank - place->before >= size_of(place->range); place->range++)
+		place->before += size_of(place->range);
+	return place->range->first + (uint32_t) (rank - place->before);
+}
+
+static bool
+begin_given(Walk *walk)
+{
+	const PhOp *op = walk->op;
+
+	if (op->from_uids == NULL || op->to_uids == NULL
+	    || ph_uid_set_count(op->from_uids) != ph_uid_set_count(op->to_uids)) {
+		ph_error_set(walk->error, PH_ERROR_INVALID, "given uids do not come in pairs");
+		return false;
+	}
+	walk->from = place_in(op->from_uids);
+	walk->given = place_in(op->to_uids);
+	return true;
+}
+
+/* The uid in the target: the next one, or the one that was given. */
+static bool
+target_uid(Walk *walk, uint32_t from, uint32_t *uid_out)
+{
+	PhOp *op = walk->op;
+	uint32_t given = 0;
+
+	if (op->has_given)
+		given = member_at(&walk->given, rank_of(&walk->from, from));
+	if (!give_uid(walk->to, given, walk->error) || !take_uid(walk->to, uid_out, walk->error))
+		return false;
+	if (op->from_uids != NULL && !op->has_given)
+		ph_uid_set_add(op->from_uids, from);
+	if (op->to_uids != NULL && !op->has_given)
+		ph_uid_set_add(op->to_uids, *uid_out);
+	return true;
+}
+
 static bool
 transfer_row(Walk *walk, const Row *row)
 {
@@ -510,18 +587,14 @@ transfer_row(Walk *walk, const Row *row)
 	PhBlobId blob = row->blob;
 	uint32_t uid = 0;
 
-	if (!is_move && !has_room(index, row->octets, walk->error))
+	if (!is_move && !walk->op->has_given && !has_room(index, row->octets, walk->error))
 		return false;
 	if (!is_move && index->hooks->copy != NULL
 	    && !index->hooks->copy(index->user_data, walk->run->connection, &blob, walk->error))
 		return false;
-	if (!take_uid(walk->to, &uid, walk->error) || !insert_copy(walk, row, uid, &blob))
+	if (!target_uid(walk, (uint32_t) row->key, &uid) || !insert_copy(walk, row, uid, &blob))
 		return false;
 	count(index, walk->to, row->flags, row->octets, true);
-	if (walk->op->from_uids != NULL)
-		ph_uid_set_add(walk->op->from_uids, (uint32_t) row->key);
-	if (walk->op->to_uids != NULL)
-		ph_uid_set_add(walk->op->to_uids, uid);
 	return !is_move || remove_row(walk, row);
 }
 
@@ -537,5 +610,6 @@ ph_index_op_transfer(PhIndexRun *run, PhOp *op, GError **error)
 	if (walk.to == NULL)
 		return false;
 	op->uidvalidity = walk.to->uidvalidity;
-	return walk_set(&walk, transfer_row) && note_gone(&walk);
+	return (!op->has_given || begin_given(&walk)) && walk_set(&walk, transfer_row)
+	       && note_gone(&walk);
 }

@@ -46,8 +46,6 @@ ph_index_op_create(PhIndexRun *run, PhOp *op, GError **error)
 
 	if (row == NULL)
 		return false;
-	if (op->has_given && op->given_change > index->change)
-		index->change = op->given_change - 1;
 	op->uidvalidity =
 		next_uidvalidity(index, run->now, op->has_given ? op->given_uidvalidity : 0);
 	(void) sqlite3_bind_int64(row, 1, index->next_no++);
@@ -56,7 +54,8 @@ ph_index_op_create(PhIndexRun *run, PhOp *op, GError **error)
 	(void) sqlite3_bind_text(row, 3, op->name, -1, SQLITE_STATIC);
 	(void) sqlite3_bind_int64(row, 4, op->special_use);
 	(void) sqlite3_bind_int64(row, 5, op->uidvalidity);
-	(void) sqlite3_bind_int64(row, 6, (int64_t) ph_index_next_change(run, NULL));
+	(void) sqlite3_bind_int64(row, 6, op->has_given && op->given_uid > 1 ? op->given_uid : 1);
+	(void) sqlite3_bind_int64(row, 7, (int64_t) ph_index_next_change(run, NULL));
 	return list_changed(run) && done_or_exists(run, row, op->name, error);
 }
 
@@ -96,6 +95,23 @@ ph_index_op_remove(PhIndexRun *run, PhOp *op, GError **error)
 	(void) ph_index_next_change(run, NULL);
 	(void) g_hash_table_remove(run->index->mailboxes, &op->mailbox);
 	return list_changed(run);
+}
+
+bool
+ph_index_op_raise(PhIndexRun *run, PhOp *op, GError **error)
+{
+	PhIndexMailbox *mailbox =
+		ph_index_mailbox(run->index, run->connection, &op->mailbox, error);
+
+	if (mailbox == NULL)
+		return false;
+	if (run->given != 0)
+		(void) ph_index_next_change(run, mailbox);
+	mailbox->uidnext = MAX(mailbox->uidnext, op->given_uid);
+	mailbox->change = MAX(mailbox->change, op->given_change);
+	mailbox->dirty = true;
+	op->uidvalidity = mailbox->uidvalidity;
+	return true;
 }
 
 bool

@@ -63,7 +63,7 @@ const char *const ph_index_sql_texts[PH_SQL_N] = {
 	[PH_SQL_MAILBOX_SET] = "UPDATE mailbox SET uidnext = ?2, messages = ?3, unseen = ?4,"
 			       " deleted = ?5, octets = ?6, change = ?7 WHERE no = ?1",
 	[PH_SQL_MAILBOX_ADD] =
-		"INSERT INTO mailbox VALUES (?1, ?2, ?3, ?4, ?5, 1, 0, 0, 0, 0, ?6, 0)",
+		"INSERT INTO mailbox VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, 0, 0, ?7, 0)",
 	[PH_SQL_MAILBOX_NAME] = "UPDATE mailbox SET name = ?2 WHERE no = ?1",
 	[PH_SQL_MAILBOX_REMOVE] = "DELETE FROM mailbox WHERE no = ?1",
 	[PH_SQL_KEYWORDS] = "SELECT bit, name FROM keyword WHERE mailbox = ?1",

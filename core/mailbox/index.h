@@ -136,6 +136,7 @@ typedef struct {
 	PhIndexConnection *connection;
 	PhTransaction *transaction;
 	uint64_t change; /* 0 until something is altered */
+	uint64_t given;  /* the highest change that was decided elsewhere */
 	PhTime now;
 } PhIndexRun;
 
@@ -186,6 +187,7 @@ bool ph_index_op_create(PhIndexRun *run, PhOp *op, GError **error);
 bool ph_index_op_rename(PhIndexRun *run, PhOp *op, GError **error);
 bool ph_index_op_remove(PhIndexRun *run, PhOp *op, GError **error);
 bool ph_index_op_put(PhIndexRun *run, PhOp *op, GError **error);
+bool ph_index_op_raise(PhIndexRun *run, PhOp *op, GError **error);
 /* ph_index_drop_all: removes every message of a mailbox that goes away. */
 bool ph_index_drop_all(PhIndexRun *run, PhIndexMailbox *mailbox, GError **error);
 

@@ -364,6 +364,20 @@ ph_transaction_remove(PhTransaction *transaction, const PhMailboxId *mailbox)
 }
 
 PhOp *
+ph_transaction_raise(PhTransaction *transaction,
+                     const PhMailboxId *mailbox,
+                     uint32_t uidnext,
+                     uint64_t change)
+{
+	PhOp *op = add_op(transaction, PH_OP_RAISE, mailbox);
+
+	op->has_given = true;
+	op->given_uid = uidnext;
+	op->given_change = change;
+	return op;
+}
+
+PhOp *
 ph_transaction_put(PhTransaction *transaction,
                    const PhMailboxId *mailbox,
                    const char *key,

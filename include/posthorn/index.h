@@ -10,6 +10,15 @@
  *	...
  *	return ph_index_commit(index, batch, n, error);
  *
+ * Mail that other programs put beside the index is adopted with transactions of the store's own,
+ * made in `refresh` and given to the same ph_index_commit: an APPEND whose blob names the file (the
+ * `add` hook is called with it and may keep that id), message_id random, structure scanned or
+ * empty (then the core scans when it must), and given_uid, given_change and CREATE's
+ * given_uidvalidity where the other program has decided them. Flags that it changed are a FLAGS
+ * with PH_FLAGS_REPLACE, a file that it removed an EXPUNGE (`drop` is called and must not mind that
+ * the file is gone). Let the transaction's id follow from what was found (of the file's name,
+ * say): then finding it twice adopts it once. keywords is never NULL, the sets of results may be.
+ *
  * The database is in WAL mode with synchronous=FULL: what commit has returned is durable. A busy
  * database never reaches a client; checkpoints run on a thread of their own.
  *

@@ -133,6 +133,11 @@ PH_PUBLIC PhOp *ph_transaction_rename(PhTransaction *transaction,
                                       const PhMailboxId *mailbox,
                                       PhSlice name);
 PH_PUBLIC PhOp *ph_transaction_remove(PhTransaction *transaction, const PhMailboxId *mailbox);
+/* ph_transaction_raise: see PH_OP_RAISE. 0 raises nothing. */
+PH_PUBLIC PhOp *ph_transaction_raise(PhTransaction *transaction,
+                                     const PhMailboxId *mailbox,
+                                     uint32_t uidnext,
+                                     uint64_t change);
 PH_PUBLIC PhOp *ph_transaction_put(PhTransaction *transaction,
                                    const PhMailboxId *mailbox,
                                    const char *key,

@@ -50,6 +50,7 @@ typedef enum {
 	PH_OP_RENAME = 7,
 	PH_OP_REMOVE = 8,
 	PH_OP_PUT = 9,
+	PH_OP_RAISE = 10, /* a mailbox's uidnext and change, see given results */
 } PhOpKind;
 
 typedef enum {
@@ -59,7 +60,23 @@ typedef enum {
 } PhFlagsMode;
 
 /* PhOp: one described change. Which members hold for which kind stands beside them. Allocated by
- * the core; a store reads the first part and fills in the results. */
+ * the core; a store reads the first part and fills in the results.
+ *
+ * Given results: with has_given an operation carries what was decided elsewhere (by a journal that
+ * is replayed, an import, the first store of a mirror), and the store takes it as it is:
+ *
+ *	any     given_change: when it is higher than every change of the account, it is the
+ *	        transaction's change; else the store counts on as usual. 0: not given
+ *	APPEND  given_uid: at least the mailbox's uidnext, else INVALID. 0: not given
+ *	CREATE  given_uidvalidity (0: not given); given_uid: the first uidnext (0: 1)
+ *	COPY,   from_uids and to_uids hold the pairs, as many in each, to_uids at least the target's
+ *	MOVE    uidnext, else INVALID. @uids is not looked at; the sets stay as they are, and `missing`
+ *	        tells which of from_uids were not there
+ *	RAISE   raises the mailbox's uidnext to given_uid and its change to given_change; it is always
+ *	        given, and never lowers either
+ *
+ * Given results never lower uidnext or change, and quota does not refuse what was taken
+ * elsewhere. */
 typedef struct {
 	uint32_t kind;               /* PhOpKind */
 	uint32_t flags;              /* APPEND, FLAGS: PH_FLAG_* */
@@ -71,7 +88,7 @@ typedef struct {
 	bool has_unchanged_since;    /* FLAGS: 0 is a value (RFC 7162) */
 	bool must_exist; /* FLAGS, COPY, MOVE: a missing uid fails the transaction: NOT_FOUND */
 	bool is_account_value; /* PUT: of the account, not of a mailbox */
-	bool has_given;        /* APPEND, COPY, MOVE, CREATE: results decided elsewhere: given_* */
+	bool has_given;        /* any: results were decided elsewhere, see above */
 	uint64_t unchanged_since;
 	PhBlobId blob;          /* APPEND: from upload */
 	uint64_t octets;        /* APPEND: on the wire */
@@ -84,7 +101,7 @@ typedef struct {
 	const char *name;       /* CREATE, RENAME: the new name */
 	const char *key;        /* PUT: at most 1,024 octets, UTF-8 */
 	PhSlice value;          /* PUT: at most 64 KiB; empty removes */
-	uint32_t given_uid;     /* with has_given: never lowers uidnext or change */
+	uint32_t given_uid;     /* with has_given; 0: not given */
 	uint32_t given_uidvalidity;
 	uint64_t given_change;
 	/* results */
@@ -92,7 +109,7 @@ typedef struct {
 	uint32_t uidvalidity; /* APPEND, COPY, MOVE: of the target; CREATE */
 	PhUidSet *refused;    /* FLAGS: changed since; empty at first, owned by the core */
 	PhUidSet *missing;    /* FLAGS, EXPUNGE, COPY, MOVE: not there */
-	PhUidSet *from_uids;  /* COPY, MOVE: in the order of the pairs */
+	PhUidSet *from_uids;  /* COPY, MOVE: in the order of the pairs; given: by the caller */
 	PhUidSet *to_uids;    /* COPY, MOVE: ascending, paired with from_uids one by one */
 } PhOp;
 
