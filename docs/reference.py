@@ -79,7 +79,7 @@ def program_pages(build):
     """Pages of the kinds of section and of the plugins, as the program prints them."""
     program = os.path.join(build, "core", "posthorn")
     made = {}
-    for word in ("server", "tls", "listener", "route"):
+    for word in ("server", "tls", "listener", "route", "store"):
         made["section-%s.md" % word] = printed(program, "section", word)
     for path in sorted(glob.glob(os.path.join(TOP, "plugins", "*", "*", "meson.build"))):
         kind, name = os.path.dirname(path).split(os.sep)[-2:]

@@ -4,8 +4,9 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include "base/identity.h"
+
 #include <posthorn/error.h>
-#include <posthorn/identity.h>
 #include <posthorn/slice.h>
 
 #include "base/limits.h"
@@ -124,6 +125,23 @@ ph_identity_new(const PhIdentityValues *given, GError **error)
 	if (values.domain != NULL && !check_domain(ph_slice(values.domain), error))
 		return NULL;
 	return build(&values, values.domain != NULL ? values.domain : "");
+}
+
+PhIdentity *
+ph_identity_with_quota(const PhIdentity *identity, uint64_t octets, uint64_t messages)
+{
+	const PhIdentityValues values = {
+		.size = sizeof values,
+		.user = identity->user,
+		.full_name = identity->full_name,
+		.home = identity->home,
+		.quota_octets = octets,
+		.quota_messages = messages,
+		.groups = (const char *const *) identity->groups,
+		.attributes = (const char *const *) identity->attributes,
+	};
+
+	return build(&values, identity->domain);
 }
 
 PhIdentity *

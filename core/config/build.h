@@ -43,6 +43,9 @@ void ph_check_all(PhBuilder *builder);
 /* ph_check_login: can anybody log in at this listener? Its `tls` is settled. */
 void ph_check_login(PhBuilder *builder, const PhSection *section);
 
+/* ph_check_store: can the rules of a [store] be followed? */
+void ph_check_store(PhBuilder *builder, const PhSection *section);
+
 /* ph_check_order: walks what sections use: marks used ones, finds circles, fills `ordered`. */
 void ph_check_order(PhBuilder *builder);
 

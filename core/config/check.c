@@ -367,6 +367,8 @@ ph_check_all(PhBuilder *builder)
 			check_listener(builder, section, bound);
 		} else if (ph_section_is_route(section)) {
 			check_route(builder, section, domains);
+		} else if (section->kind == PH_KIND_STORE) {
+			ph_check_store(builder, section);
 		}
 	}
 	if (!has_listener)

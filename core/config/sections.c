@@ -242,6 +242,42 @@ static const PhOption plugin_rows[] = {
 	PH_OPTIONS_END,
 };
 
+static const PhOption store_rows[] = {
+	PH_OPTION_STRING(PhPluginSettings, plugin, PH_REQUIRED, "the plugin to use"),
+	BULKHEAD_ROWS("30s"),
+	PH_OPTION_SIZE(PhPluginSettings,
+	               quota,
+	               "0",
+	               "most octets of a user whose directory gives no quota; 0 for no limit"),
+	PH_OPTION_INTEGER(
+		PhPluginSettings,
+		quota_messages,
+		"0",
+		0,
+		INT64_MAX,
+		"most messages of a user whose directory gives no such limit; 0 for none"),
+	PH_OPTION_LIST(
+		PhPluginSettings,
+		mailboxes,
+		PH_ABSENT,
+		"made and subscribed at a user's first visit: Sent \\Sent, Junk \\Junk, Lists"),
+	PH_OPTION_LIST(PhPluginSettings,
+	               retention,
+	               PH_ABSENT,
+	               "what is removed by age or beyond a number: Trash 30d, Lists/* 5000"),
+	PH_OPTION_DURATION(PhPluginSettings,
+	                   retention_interval,
+	                   "1h",
+	                   "how often 'retention' is looked after"),
+	PH_OPTION_SECTION(
+		PhPluginSettings,
+		moves_to,
+		PH_ABSENT,
+		PH_KIND_STORE,
+		"the store that users whom `posthorn store convert` has moved are served from"),
+	PH_OPTIONS_END,
+};
+
 static const PhOption filter_rows[] = {
 	PH_OPTION_STRING(PhPluginSettings, plugin, PH_REQUIRED, "the plugin to use"),
 	BULKHEAD_ROWS("30s"),
@@ -265,8 +301,7 @@ const PhSectionKind ph_section_kinds[] = {
 	  "mechanism" },
 	{ "directory", PH_KIND_DIRECTORY, "plugin", true, true, plugin_rows, "who exists",
 	  "directory" },
-	{ "store", PH_KIND_STORE, "plugin", true, true, plugin_rows, "where mail is kept",
-	  "store" },
+	{ "store", PH_KIND_STORE, "plugin", true, true, store_rows, "where mail is kept", "store" },
 	{ "filter", PH_KIND_FILTER, "plugin", true, true, filter_rows,
 	  "a verdict on mail that comes in", "filter" },
 	{ "transport", PH_KIND_TRANSPORT, "plugin", true, true, plugin_rows,

@@ -104,6 +104,13 @@ typedef struct {
 	int64_t concurrency; /* calls at once; 0: no limit */
 	PhDuration timeout;  /* of one call; 0: none */
 	uint32_t on_failure; /* filters: PhOnFailure */
+	/* [store NAME] alone */
+	PhSize quota;                 /* of a user whose directory gives none; 0: no limit */
+	int64_t quota_messages;       /* 0: no limit */
+	const char *const *mailboxes; /* (nullable) made for a new user: store-rules.h */
+	const char *const *retention; /* (nullable) store-rules.h */
+	PhDuration retention_interval;
+	PhSection *moves_to; /* (nullable) where `store convert` takes the users */
 } PhPluginSettings;
 
 /* PhSectionKind: one row for each word that may open a section header. */

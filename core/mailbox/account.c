@@ -12,6 +12,7 @@
 #include <posthorn/slice.h>
 
 #include "base/clock.h"
+#include "base/identity.h"
 #include "config/config.h"
 #include "plugin/call.h"
 #include "plugin/instance.h"
@@ -51,8 +52,9 @@ ph_mailbox_random(uint8_t *octets, size_t length)
 		octets[i] = (uint8_t) g_random_int();
 }
 
+/* @key, @identity: (owned). */
 static PhAccount *
-account_new(char *key, PhSection *section, const PhIdentity *identity)
+account_new(char *key, PhSection *section, PhIdentity *identity)
 {
 	PhAccount *account = g_new0(PhAccount, 1);
 
@@ -60,7 +62,7 @@ account_new(char *key, PhSection *section, const PhIdentity *identity)
 	account->section = section;
 	account->config = section->config != NULL ? ph_config_ref(section->config) : NULL;
 	account->store = ph_section_table(section);
-	account->identity = ph_identity_ref(identity);
+	account->identity = identity;
 	account->list_version = 1;
 	ph_lock_init(&account->lock);
 	ph_signal_init(&account->moved);
@@ -82,6 +84,7 @@ account_free(PhAccount *account)
 		ph_config_unref(account->config);
 	if (account->former != NULL)
 		g_ptr_array_unref(account->former);
+	g_free(account->moved_to);
 	g_free(account->key);
 	g_free(account);
 }
@@ -273,6 +276,10 @@ ph_account_release(PhAccount *account)
 bool
 ph_account_enter(PhAccount *account, PhAccountCall *call, GError **error)
 {
+	if (g_atomic_int_get(&account->is_retired)) {
+		ph_error_set(error, PH_ERROR_GONE, "the user was moved to another store");
+		return false;
+	}
 	call->account = account;
 	call->table = account->store;
 	call->engine = ph_account_acquire(account, error);
@@ -375,27 +382,37 @@ ph_accounts_forget_section(PhSection *section)
 	}
 }
 
-/* With the registry's lock held: a quota that the directory has changed since holds from the next
- * moment on at which nobody uses the handle. */
+/* The identity with these limits. Returns: (owned). */
+static PhIdentity *
+limited(const PhIdentity *identity, const PhLimits *limits)
+{
+	if (ph_identity_quota_octets(identity) == limits->octets
+	    && ph_identity_quota_messages(identity) == limits->messages)
+		return ph_identity_ref(identity);
+	return ph_identity_with_quota(identity, limits->octets, limits->messages);
+}
+
+/* With the registry's lock held: a quota that has changed since holds from the next moment on at
+ * which nobody uses the handle. */
 static void
-take_identity(PhAccount *account, const PhIdentity *identity)
+take_limits(PhAccount *account, const PhIdentity *identity, const PhLimits *limits)
 {
 	PhIdentity *old = account->identity;
 
-	if (ph_identity_quota_octets(old) == ph_identity_quota_octets(identity)
-	    && ph_identity_quota_messages(old) == ph_identity_quota_messages(identity))
+	if (ph_identity_quota_octets(old) == limits->octets
+	    && ph_identity_quota_messages(old) == limits->messages)
 		return;
 	if (account->former == NULL)
 		account->former =
 			g_ptr_array_new_with_free_func((GDestroyNotify) ph_identity_unref);
 	g_ptr_array_add(account->former, old);
-	g_atomic_pointer_set(&account->identity, ph_identity_ref(identity));
+	g_atomic_pointer_set(&account->identity, limited(identity, limits));
 	PH_LOCKED(&account->lock);
 	account->is_outdated = true;
 }
 
-static PhAccount *
-find_or_add(PhSection *section, const PhIdentity *identity)
+PhAccount *
+ph_account_get(PhSection *section, const PhIdentity *identity, const PhLimits *limits)
 {
 	char *key =
 		g_strconcat(ph_section_name(section), "\n", ph_identity_address(identity), NULL);
@@ -408,64 +425,39 @@ find_or_add(PhSection *section, const PhIdentity *identity)
 	}
 	account = g_hash_table_lookup(registry.accounts, key);
 	if (account != NULL && account->section == section) {
-		take_identity(account, identity);
+		take_limits(account, identity, limits);
 		g_free(key);
 		return ph_account_ref(account);
 	}
-	account = account_new(key, section, identity);
+	account = account_new(key, section, limited(identity, limits));
 	(void) g_hash_table_replace(registry.accounts, account->key, account);
 	return ph_account_ref(account);
 }
 
-static bool
-make_inbox(PhAccount *account, GError **error)
+void
+ph_account_touch_all(PhAccount *account)
 {
-	g_autoptr(PhTransaction) transaction = ph_transaction_new(account, NULL);
-	g_autoptr(GError) why = NULL;
-
-	(void) ph_transaction_create(transaction, PH_SLICE_LITERAL("INBOX"), 0);
-	if (ph_transaction_run(transaction, &why)
-	    || g_error_matches(why, PH_ERROR, PH_ERROR_EXISTS))
-		return true;
-	g_propagate_error(error, g_steal_pointer(&why));
-	return false;
-}
-
-/* INBOX always exists. */
-static bool
-ensure_inbox(PhAccount *account, GError **error)
-{
-	PhMailboxId id;
-	bool has = false;
+	GHashTableIter iter;
+	void *value = NULL;
+	g_autoptr(GPtrArray) all =
+		g_ptr_array_new_with_free_func((GDestroyNotify) ph_mailbox_unref);
 
 	ph_lock_take(&account->lock);
-	has = account->has_inbox;
+	account->list_version++;
+	account->counts_version++;
+	g_hash_table_iter_init(&iter, account->mailboxes);
+	while (g_hash_table_iter_next(&iter, NULL, &value))
+		g_ptr_array_add(all, ph_mailbox_ref(value));
 	ph_lock_drop(&account->lock);
-	for (int tries = 0; !has && tries < 2; tries++) {
-		g_autoptr(GError) why = NULL;
-
-		has = ph_account_find_id(account, PH_SLICE_LITERAL("INBOX"), &id, &why);
-		if (!has && !g_error_matches(why, PH_ERROR, PH_ERROR_NOT_FOUND)) {
-			g_propagate_error(error, g_steal_pointer(&why));
-			return false;
-		}
-		if (!has && !make_inbox(account, error))
-			return false;
-	}
-	ph_lock_take(&account->lock);
-	account->has_inbox = has;
-	ph_lock_drop(&account->lock);
-	if (!has)
-		ph_error_set(error, PH_ERROR_TEMPORARY, "the account has no INBOX");
-	return has;
+	for (guint i = 0; i < all->len; i++)
+		ph_mailbox_touched(all->pdata[i], 0);
 }
 
-PhAccount *
-ph_account_open(PhSection *store, const PhIdentity *identity, GError **error)
+void
+ph_account_forget_names(PhAccount *account)
 {
-	g_autoptr(PhAccount) account = find_or_add(ph_section_origin(store), identity);
-
-	return ensure_inbox(account, error) ? g_steal_pointer(&account) : NULL;
+	PH_LOCKED(&account->lock);
+	account->list_version++;
 }
 
 const PhIdentity *

@@ -81,7 +81,48 @@ struct PhAccount {
 	GQueue waiting;          /* the lane: transactions not yet taken */
 	bool scheduled;          /* the lane is in the pool's queue or being worked on */
 	GHashTable *mailboxes;   /* PhMailboxId -> PhMailbox: open ones, not counted */
+	char *moved_to;          /* (nullable) the section that serves the user; never changes */
+	bool is_held;            /* no commit begins: ph_account_hold() */
+	gint is_retired;         /* every further call is GONE; read atomically */
 };
+
+/* PhLimits: of one account; 0: none. */
+typedef struct {
+	uint64_t octets;
+	uint64_t messages;
+} PhLimits;
+
+/* Values of the account under this prefix are the server's own. */
+#define PH_KEY_OWN "posthorn/"
+
+/* ph_account_limits: the directory's, or where it gives none the section's. */
+PhLimits ph_account_limits(PhSection *store, const PhIdentity *identity);
+
+/* ph_account_attach: the account without making INBOX and wherever it was moved: for tools.
+ * ph_account_get: the same for the section that the instance was made for. Returns: (owned). */
+PhAccount *ph_account_attach(PhSection *store, const PhIdentity *identity, const PhLimits *limits);
+PhAccount *ph_account_get(PhSection *section, const PhIdentity *identity, const PhLimits *limits);
+
+/* ph_account_hold: until ph_account_let_go() no commit begins; returns when the one under way is
+ * done, so that the holder may call members which overlap with no commit. What is submitted
+ * meanwhile waits. One holder at a time, others wait. Thread: any but the lane's. Blocks: yes. */
+void ph_account_hold(PhAccount *account);
+void ph_account_let_go(PhAccount *account);
+
+/* ph_account_commit_held: commits one transaction of the holder's. Blocks: yes. */
+bool ph_account_commit_held(PhAccount *account, PhTransaction *transaction, GError **error);
+
+/* ph_account_mark_moved: notes durably that @section serves the user from now on. ph_account_retire:
+ * whoever uses the account is told that it is gone and opens it again there. Both by the holder.
+ * ph_account_moved_to: @section_out: (out, owned, nullable). */
+bool ph_account_mark_moved(PhAccount *account, const char *section, GError **error);
+void ph_account_retire(PhAccount *account, const char *section);
+bool ph_account_moved_to(PhAccount *account, char **section_out, GError **error);
+
+/* ph_account_touch_all: everybody who has a mailbox open is told to look again.
+ * ph_account_forget_names: the mailbox list is read anew. */
+void ph_account_touch_all(PhAccount *account);
+void ph_account_forget_names(PhAccount *account);
 
 /* ph_account_acquire: the engine's handle, opened when needed, until release. Blocks: yes. */
 void *ph_account_acquire(PhAccount *account, GError **error);

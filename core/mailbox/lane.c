@@ -196,12 +196,14 @@ work(PhAccount *account)
 
 /* --- the pool ------------------------------------------------------------------------------------ */
 
-/* Has more come? Then the account stays scheduled. */
+/* Has more come? Then the account stays scheduled. A held one comes to rest all the same. */
 static bool
 goes_on(PhAccount *account)
 {
 	PH_LOCKED(&account->lock);
-	account->scheduled = !g_queue_is_empty(&account->waiting);
+	account->scheduled = !account->is_held && !g_queue_is_empty(&account->waiting);
+	if (account->is_held)
+		ph_signal_all(&account->moved);
 	return account->scheduled;
 }
 
@@ -297,9 +299,51 @@ ph_lane_submit(PhTx *tx)
 	ph_lock_take(&account->lock);
 	tx->state = PH_TX_WAITING;
 	g_queue_push_tail(&account->waiting, tx);
-	was_at_rest = !account->scheduled;
-	account->scheduled = true;
+	was_at_rest = !account->scheduled && !account->is_held;
+	account->scheduled = account->scheduled || was_at_rest;
 	ph_lock_drop(&account->lock);
 	if (was_at_rest)
 		schedule(account);
+}
+
+/* --- holding ------------------------------------------------------------------------------------- */
+
+void
+ph_account_hold(PhAccount *account)
+{
+	PH_LOCKED(&account->lock);
+	while (account->is_held)
+		ph_signal_wait(&account->moved, &account->lock);
+	account->is_held = true;
+	while (account->scheduled)
+		ph_signal_wait(&account->moved, &account->lock);
+}
+
+void
+ph_account_let_go(PhAccount *account)
+{
+	bool has_work = false;
+
+	ph_lock_take(&account->lock);
+	account->is_held = false;
+	has_work = !account->scheduled && !g_queue_is_empty(&account->waiting);
+	account->scheduled = account->scheduled || has_work;
+	ph_signal_all(&account->moved);
+	ph_lock_drop(&account->lock);
+	if (has_work)
+		schedule(account);
+}
+
+bool
+ph_account_commit_held(PhAccount *account, PhTransaction *transaction, GError **error)
+{
+	g_autoptr(GPtrArray) batch = g_ptr_array_new();
+
+	g_ptr_array_add(batch, transaction);
+	if (!commit(account, batch, error))
+		return false;
+	note_commit(account, batch);
+	if (!transaction->done && error != NULL && transaction->error != NULL)
+		*error = g_error_copy(transaction->error);
+	return transaction->done;
 }

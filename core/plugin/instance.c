@@ -146,15 +146,35 @@ has_same_keys(const PhSection *a, const PhSection *b)
 	return has_keys_of(a, b) && has_keys_of(b, a);
 }
 
+/* What the instance stands on: where the core alone sends a store's users is nothing to it. */
+static GPtrArray *
+stands_on(const PhSection *section)
+{
+	const PhSection *aside =
+		section->kind == PH_KIND_STORE ? ph_section_plugin(section)->moves_to : NULL;
+	GPtrArray *uses = g_ptr_array_new();
+
+	for (guint i = 0; i < section->uses->len; i++)
+		if (section->uses->pdata[i] != aside)
+			g_ptr_array_add(uses, section->uses->pdata[i]);
+	return uses;
+}
+
 static bool
 is_same(const PhSection *section, const PhSection *old)
 {
-	if (old == NULL || old->offer != section->offer || old->uses->len != section->uses->len
-	    || !has_same_keys(section, old))
+	g_autoptr(GPtrArray) uses = NULL;
+	g_autoptr(GPtrArray) old_uses = NULL;
+
+	if (old == NULL || old->offer != section->offer || !has_same_keys(section, old))
 		return false;
-	for (guint i = 0; i < section->uses->len; i++) {
-		const PhSection *used = section->uses->pdata[i];
-		const PhSection *old_used = old->uses->pdata[i];
+	uses = stands_on(section);
+	old_uses = stands_on(old);
+	if (uses->len != old_uses->len)
+		return false;
+	for (guint i = 0; i < uses->len; i++) {
+		const PhSection *used = uses->pdata[i];
+		const PhSection *old_used = old_uses->pdata[i];
 
 		if (strcmp(used->word, "transport") == 0) {
 			if (!has_same_keys(used, old_used))

@@ -11,6 +11,8 @@
 #include <posthorn/secret.h>
 #include <posthorn/slice.h>
 
+#include "mailbox/account.h"
+
 #include <string.h>
 
 enum {
@@ -296,6 +298,27 @@ add_recipient(PhMail *mail, PhSlice address, GArray *found)
 	g_array_append_val(mail->recipients, recipient);
 }
 
+/* Is it one user whose account can take nothing more? An account that cannot be asked is none: the
+ * delivery will say why. */
+static bool
+is_full(const GArray *found)
+{
+	const PhResolved *resolved = &g_array_index(found, PhResolved, 0);
+	PhSection *store = found->len == 1 ? resolved->route->params.store : NULL;
+	g_autoptr(PhAccount) account = NULL;
+	PhLimits limits;
+	PhQuota quota;
+
+	if (store == NULL || resolved->identity == NULL)
+		return false;
+	limits = ph_account_limits(store, resolved->identity);
+	if (limits.octets == 0 && limits.messages == 0)
+		return false;
+	account = ph_account_open(store, resolved->identity, NULL);
+	return account != NULL && ph_account_quota(account, &quota, NULL)
+	       && ph_quota_is_full(&quota);
+}
+
 PhRcpt
 ph_mail_add_recipient(PhMail *mail, PhSlice address)
 {
@@ -309,6 +332,8 @@ ph_mail_add_recipient(PhMail *mail, PhSlice address)
 	if (result == PH_RCPT_OK
 	    && mail->targets->len + found->len > 10 * (guint) PH_ROUTE_MEMBERS_MAX)
 		result = PH_RCPT_TOO_MANY;
+	if (result == PH_RCPT_OK && is_full(found))
+		result = PH_RCPT_OVER_QUOTA;
 	if (result == PH_RCPT_OK)
 		add_recipient(mail, address, found);
 	g_array_unref(found);

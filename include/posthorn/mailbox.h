@@ -37,6 +37,19 @@ PH_PUBLIC const PhIdentity *ph_account_identity(const PhAccount *account);
 PH_PUBLIC uint32_t ph_account_abilities(const PhAccount *account);
 PH_PUBLIC uint32_t ph_account_max_keywords(const PhAccount *account);
 
+/* PhQuota: what an account holds and may hold; a limit of 0: none. */
+typedef struct {
+	uint64_t octets;
+	uint64_t messages;
+	uint64_t max_octets;
+	uint64_t max_messages;
+} PhQuota;
+
+/* ph_account_quota: as of now. The limits are the directory's, or else the store section's.
+ * ph_quota_is_full: can nothing be added at all? Pure. */
+PH_PUBLIC bool ph_account_quota(PhAccount *account, PhQuota *quota_out, GError **error);
+PH_PUBLIC bool ph_quota_is_full(const PhQuota *quota);
+
 /* ph_account_mailboxes: every mailbox ordered by name, INBOX first. False of @func stops. */
 PH_PUBLIC bool ph_account_mailboxes(PhAccount *account,
                                     PhMailboxInfoFunc func,
