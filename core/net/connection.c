@@ -11,6 +11,8 @@
  */
 #include <posthorn/error.h>
 
+#include "base/horizon.h"
+#include "net/hold.h"
 #include "net/stages.h"
 #include "net/stats.h"
 
@@ -104,13 +106,30 @@ interject(PhSession *session, PhNext (*callback)(PhSession *))
 
 /* --- sending --- */
 
+/* The output keeps what it has; the peer is not to blame. */
+static PhFlush
+keep_back(PhSession *session, PhHold hold)
+{
+	ph_output_keep(&session->output, session->scratch);
+	session->withheld = hold == PH_HOLD_BACK;
+	session->cut = session->cut || hold == PH_HOLD_LOST;
+	session->output_us = 0;
+	return hold == PH_HOLD_BACK ? PH_FLUSH_BLOCKED : PH_FLUSH_FAILED;
+}
+
 static PhFlush
 flush(PhSession *session)
 {
+	PhHold hold = ph_hold_look(session);
 	size_t sent = 0;
-	PhFlush result = ph_output_flush(&session->output, session->scratch, session->stream, &sent,
-	                                 &session->failure);
+	PhFlush result = PH_FLUSH_DONE;
 	int64_t now = 0;
+
+	if (hold != PH_HOLD_FREE)
+		return keep_back(session, hold);
+	session->withheld = false;
+	result = ph_output_flush(&session->output, session->scratch, session->stream, &sent,
+	                         &session->failure);
 
 	ph_counter_add(ph_net_stats.octets_out, (int64_t) sent);
 	if (result == PH_FLUSH_DONE || result == PH_FLUSH_FAILED) {
@@ -397,6 +416,7 @@ take_bits(PhSession *session, uint32_t bits)
 		session->stage = PH_STAGE_DEAD;
 	}
 	(void) take_event(session, PH_BIT_GO);
+	(void) take_event(session, PH_BIT_HORIZON);
 }
 
 static PhMove
@@ -433,7 +453,7 @@ events_to_arm(const PhSession *session)
 		events |= session->read_wants_write ? EPOLLOUT : EPOLLIN;
 	else if (!session->ended && !session->half)
 		events |= EPOLLRDHUP;
-	if (ph_output_pending(&session->output, NULL) > 0)
+	if (ph_output_pending(&session->output, NULL) > 0 && !session->withheld)
 		events |= session->output.wants_read ? EPOLLIN : EPOLLOUT;
 	/* Errors are reported for whatever is armed; this says that something is. */
 	return events | EPOLLONESHOT;
@@ -552,6 +572,7 @@ ph_connection_run(PhSession *session, uint32_t bits, PhScratch *scratch)
 	PhMove move = PH_MOVE_ON;
 
 	session->scratch = scratch;
+	ph_horizon_collect(&session->shown);
 	session->turn_us = ph_net_now_us();
 	scratch->out_used = 0;
 	ph_input_open(&session->input, scratch);
@@ -559,6 +580,7 @@ ph_connection_run(PhSession *session, uint32_t bits, PhScratch *scratch)
 	do {
 		move = pass(session);
 		if (move == PH_MOVE_END) {
+			ph_horizon_collect(NULL);
 			finish(session);
 			return false;
 		}
@@ -566,6 +588,7 @@ ph_connection_run(PhSession *session, uint32_t bits, PhScratch *scratch)
 			break;
 	} while (move == PH_MOVE_PAUSE);
 	ph_input_close(&session->input, scratch);
+	ph_horizon_collect(NULL);
 	session->scratch = NULL;
 	if (move == PH_MOVE_YIELD || !ph_slot_finish(slot))
 		ph_slot_requeue(slot, move == PH_MOVE_YIELD ? PH_BIT_GO : 0);

@@ -124,8 +124,8 @@ ph_output_clear(PhOutput *output)
 		drop_first(output);
 }
 
-static void
-keep_scratch(PhOutput *output, PhScratch *scratch)
+void
+ph_output_keep(PhOutput *output, PhScratch *scratch)
 {
 	append_octets(output, PH_SLICE(scratch->out, scratch->out_used));
 	scratch->out_used = 0;
@@ -141,7 +141,7 @@ ph_output_write(PhOutput *output, PhScratch *scratch, PhSlice octets)
 		return;
 	}
 	if (octets.length > sizeof scratch->out - scratch->out_used) {
-		keep_scratch(output, scratch);
+		ph_output_keep(output, scratch);
 		if (octets.length > sizeof scratch->out) {
 			append_octets(output, octets);
 			return;
@@ -169,7 +169,7 @@ ph_output_write_content(PhOutput *output,
 		ph_output_write(output, scratch, PH_SLICE(octets.data + offset, length));
 		return;
 	}
-	keep_scratch(output, scratch);
+	ph_output_keep(output, scratch);
 	chunk = g_malloc(sizeof *chunk);
 	*chunk =
 		(PhChunk){ .content = ph_content_ref(content), .offset = offset, .length = length };
@@ -368,7 +368,7 @@ ph_output_flush(PhOutput *output,
 	}
 	if (result == PH_FLUSH_FAILED)
 		scratch->out_used = 0;
-	keep_scratch(output, scratch);
+	ph_output_keep(output, scratch);
 	*sent_out = sent;
 	return result;
 }

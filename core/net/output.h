@@ -61,6 +61,9 @@ void ph_output_write_content(PhOutput *output,
                              uint64_t offset,
                              uint64_t length);
 
+/* ph_output_keep: nothing is sent now: what is in the scratch is kept outside it. */
+void ph_output_keep(PhOutput *output, PhScratch *scratch);
+
 /* ph_output_pending: octets not yet given to the stream. */
 size_t ph_output_pending(const PhOutput *output, const PhScratch *scratch);
 bool ph_output_full(const PhOutput *output, const PhScratch *scratch);

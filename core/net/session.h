@@ -92,6 +92,8 @@ struct PhSession {
 	int64_t output_us;            /* by when the peer must have read on */
 	_Atomic int64_t next_look_us; /* at the socket, for ph_session_cancelled() */
 
+	uint64_t shown;   /* output waits until this position is durable: hold.h */
+	uint64_t awaited; /* that was asked for */
 	uint64_t number;
 	uint32_t armed; /* EPOLL* events that the reactor will report; 0: none */
 	uint8_t stage;  /* PhStage */
@@ -110,6 +112,7 @@ struct PhSession {
 	bool half;    /* that was reported, and will not be asked again */
 	bool gone;    /* dead in both directions */
 	bool blocked; /* the socket took no more in this pass */
+	bool withheld; /* the output shows what is not durable yet */
 	bool readable;
 	bool read_wants_write;
 	bool start_tls;

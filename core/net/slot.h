@@ -33,6 +33,7 @@ enum {
 	PH_BIT_DRAIN = 1U << 10,
 	PH_BIT_GO = 1U << 11, /* it yielded and has its next turn */
 	PH_BIT_ABORT = 1U << 12,
+	PH_BIT_HORIZON = 1U << 13, /* what it shows is durable now */
 	PH_BITS_MASK = (1U << 20) - 1,
 };
 
