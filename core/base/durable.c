@@ -122,7 +122,7 @@ ph_durable_replace(int folder_fd, const char *name, PhSlice octets, uint32_t mod
 }
 
 bool
-ph_durable_rename(const PhRename *move, GError **error)
+ph_durable_move(const PhRename *move, GError **error)
 {
 	unsigned int flags = move->keep_existing ? RENAME_NOREPLACE : 0;
 
@@ -131,7 +131,13 @@ ph_durable_rename(const PhRename *move, GError **error)
 		                   move->to);
 		return false;
 	}
-	return sync_parent(move->to_folder_fd, move->to, error)
+	return true;
+}
+
+bool
+ph_durable_rename(const PhRename *move, GError **error)
+{
+	return ph_durable_move(move, error) && sync_parent(move->to_folder_fd, move->to, error)
 	       && sync_parent(move->from_folder_fd, move->from, error);
 }
 

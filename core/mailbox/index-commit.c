@@ -336,6 +336,8 @@ apply(PhIndexRun *run, GError **error)
 
 	run->change = 0;
 	run->given = 0;
+	if (run->index->hooks->begin != NULL)
+		run->index->hooks->begin(run->index->user_data);
 	for (uint32_t i = 0; i < transaction->n_ops; i++)
 		if (!apply_op(run, transaction->ops[i], error))
 			return false;
@@ -375,6 +377,8 @@ undo_one(PhIndexRun *run, GError **error)
 {
 	if (!ph_index_exec(run->connection, PH_SQL_UNDO, error))
 		return false;
+	if (run->index->hooks->undo != NULL)
+		run->index->hooks->undo(run->index->user_data);
 	ph_index_unload(run->index);
 	return ph_index_load(run->index, run->connection, error);
 }
@@ -423,6 +427,13 @@ finished(PhIndex *index, bool committed)
 		index->hooks->finished(index->user_data, committed);
 }
 
+static bool
+settle(PhIndex *index, PhIndexConnection *connection, GError **error)
+{
+	return index->hooks->settle == NULL
+	       || index->hooks->settle(index->user_data, connection, error);
+}
+
 /* One evaluation of the batch from begin to commit. @retry_out: it is worth another one. */
 static bool
 evaluate(PhIndex *index, PhTransaction *const *batch, size_t n, bool careful, GError **error)
@@ -434,7 +445,8 @@ evaluate(PhIndex *index, PhTransaction *const *batch, size_t n, bool careful, GE
 	if (run.connection == NULL)
 		return false;
 	good = careful ? apply_carefully(&run, batch, n, error) : apply_all(&run, batch, n);
-	good = good && ph_index_save(index, run.connection, error);
+	good = good && ph_index_save(index, run.connection, error)
+	       && settle(index, run.connection, error);
 	good = ph_index_end_write(index, run.connection, good, error);
 	finished(index, good);
 	return good;

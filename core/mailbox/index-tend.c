@@ -19,6 +19,7 @@ static struct {
 	PhLock lock;
 	PhSignal more;
 	GQueue waiting; /* of PhIndex, a reference each */
+	GQueue later;   /* the same: due at a time of their own */
 	bool started;
 } tender = { .lock = PH_LOCK_INIT };
 
@@ -82,17 +83,20 @@ ph_index_forget(PhIndex *index, PhTime before)
 	(void) ph_index_end_write(index, connection, true, NULL);
 }
 
-static void
+/* Returns: is the log long enough to be copied back? */
+static bool
 tidy(PhIndex *index)
 {
 	PhTime now = ph_clock_wall_us();
 	bool more = true;
+	int pages = 0;
 
 	for (bool first = true; more; first = false) {
 		PhIndexConnection *connection = ph_index_begin_write(index, NULL);
 
 		if (connection == NULL)
-			return;
+			return true;
+		pages = MAX(pages, index->wal_pages);
 		if (first) {
 			forget(connection, now - applied_us);
 			trim_history(connection, now);
@@ -100,8 +104,9 @@ tidy(PhIndex *index)
 		more = index->hooks->tend != NULL
 		       && index->hooks->tend(index->user_data, connection, now);
 		if (!ph_index_end_write(index, connection, true, NULL))
-			return;
+			return true;
 	}
+	return pages > PH_INDEX_WAL_PAGES;
 }
 
 bool
@@ -129,23 +134,56 @@ tend(PhIndex *index)
 {
 	g_autoptr(GError) error = NULL;
 
-	tidy(index);
+	/* what is asked for from now on comes again */
+	ph_lock_take(&index->lock);
+	index->tending = false;
+	ph_lock_drop(&index->lock);
+	if (!tidy(index))
+		return;
 	if (!ph_index_checkpoint(index, &error))
 		ph_log(PH_LOG_WARNING, "checkpoint-failed", "an index could not be checkpointed",
 		       PH_LOG_TEXT("path", index->path), PH_LOG_FAILURE(error), PH_LOG_END);
 	ph_index_drop_spare(index);
-	ph_lock_take(&index->lock);
-	index->tending = false;
-	ph_lock_drop(&index->lock);
+}
+
+/* With the lock held: moves what is due. Returns: when the next one is, 0: none. */
+static uint64_t
+take_due(void)
+{
+	uint64_t now_us = (uint64_t) g_get_monotonic_time();
+	uint64_t next_us = 0;
+	GList *link = tender.later.head;
+
+	while (link != NULL) {
+		GList *next = link->next;
+		PhIndex *index = link->data;
+
+		if (index->tend_due_us <= now_us) {
+			index->tend_due_us = 0;
+			g_queue_delete_link(&tender.later, link);
+			g_queue_push_tail(&tender.waiting, index);
+		} else if (next_us == 0 || index->tend_due_us < next_us) {
+			next_us = index->tend_due_us;
+		}
+		link = next;
+	}
+	return next_us;
 }
 
 static PhIndex *
 next_index(void)
 {
 	PH_LOCKED(&tender.lock);
-	while (g_queue_is_empty(&tender.waiting))
-		ph_signal_wait(&tender.more, &tender.lock);
-	return g_queue_pop_head(&tender.waiting);
+	for (;;) {
+		uint64_t due_us = take_due();
+
+		if (!g_queue_is_empty(&tender.waiting))
+			return g_queue_pop_head(&tender.waiting);
+		if (due_us == 0)
+			ph_signal_wait(&tender.more, &tender.lock);
+		else
+			(void) ph_signal_wait_until(&tender.more, &tender.lock, due_us);
+	}
 }
 
 static void *
@@ -160,6 +198,17 @@ tend_for_ever(void *data)
 	return NULL;
 }
 
+/* With the lock held. */
+static void
+start(void)
+{
+	if (tender.started)
+		return;
+	tender.started = true;
+	ph_signal_init(&tender.more);
+	g_thread_unref(g_thread_new("index-tend", tend_for_ever, NULL));
+}
+
 void
 ph_index_tend(PhIndex *index)
 {
@@ -172,11 +221,23 @@ ph_index_tend(PhIndex *index)
 	if (!queue)
 		return;
 	PH_LOCKED(&tender.lock);
-	if (!tender.started) {
-		tender.started = true;
-		ph_signal_init(&tender.more);
-		g_thread_unref(g_thread_new("index-tend", tend_for_ever, NULL));
-	}
+	start();
 	g_queue_push_tail(&tender.waiting, ph_index_ref(index));
+	ph_signal_one(&tender.more);
+}
+
+void
+ph_index_tend_soon(PhIndex *index, uint64_t delay_us)
+{
+	uint64_t due_us = (uint64_t) g_get_monotonic_time() + delay_us;
+
+	PH_LOCKED(&tender.lock);
+	if (index->tend_due_us != 0) {
+		index->tend_due_us = MIN(index->tend_due_us, due_us);
+		return;
+	}
+	start();
+	index->tend_due_us = due_us;
+	g_queue_push_tail(&tender.later, ph_index_ref(index));
 	ph_signal_one(&tender.more);
 }

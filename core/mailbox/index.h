@@ -114,7 +114,8 @@ struct PhIndex {
 	PhIndexConnection *spare; /* (nullable) a further one for reading, at rest */
 	bool main_busy;
 	unsigned n_extra;
-	bool tending; /* in the background thread's queue */
+	bool tending;         /* in the background thread's queue */
+	uint64_t tend_due_us; /* when it was asked for; 0: it was not */
 
 	/* Belongs to whoever holds @main with a transaction begun. */
 	GHashTable *mailboxes; /* PhMailboxId -> PhIndexMailbox */

@@ -45,6 +45,10 @@ typedef struct {
 /* ph_durable_rename: and sync both folders. */
 PH_PUBLIC bool ph_durable_rename(const PhRename *move, GError **error);
 
+/* ph_durable_move: renames without a sync, for names whose owner knows how to find the file under
+ * the old one. */
+PH_PUBLIC bool ph_durable_move(const PhRename *move, GError **error);
+
 /* ph_durable_unlink: and sync the folder. A file that is not there is no error. */
 PH_PUBLIC bool ph_durable_unlink(int folder_fd, const char *name, GError **error);
 

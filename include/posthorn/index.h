@@ -74,6 +74,15 @@ typedef struct {
 	/* tend: housekeeping on the background thread, inside a transaction: at most a few
 	 * milliseconds of work. Returns: is there more to do? */
 	bool (*tend)(void *user_data, PhIndexConnection *connection, PhTime now);
+
+	/* For stores that note in memory what the hooks above were called for:
+	 * begin: the operations of the next transaction follow.
+	 * undo: those since `begin` were undone, the rest of the batch goes on.
+	 * settle: the whole batch was evaluated and will be committed next: the last moment to
+	 * write what was noted. */
+	void (*begin)(void *user_data);
+	void (*undo)(void *user_data);
+	bool (*settle)(void *user_data, PhIndexConnection *connection, GError **error);
 } PhIndexHooks;
 
 /* PhIndexParams: everything is copied but hooks and user_data, which live as long as the index. */
@@ -117,6 +126,10 @@ PH_PUBLIC bool ph_index_commit(PhIndex *index,
                                size_t n,
                                GError **error);
 PH_PUBLIC void ph_index_forget(PhIndex *index, PhTime before);
+
+/* ph_index_tend_soon: has the background thread call `tend` after about @delay_us; asked for several
+ * times, it comes once. Thread: any. */
+PH_PUBLIC void ph_index_tend_soon(PhIndex *index, uint64_t delay_us);
 
 /* ph_index_check: SQLite's own check of the database, and that counters agree with messages;
  * @repair corrects the counters. One line for each finding. */
