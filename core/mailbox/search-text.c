@@ -74,15 +74,19 @@ ph_subject_clear(PhSubject *subject)
 
 /* --- header fields ----------------------------------------------------------------------------------- */
 
+/* Can it be looked for in the octets of a header as they stand? Blanks can be folds, and what stands
+ * in encoded words must be decoded; all else decodes to itself where it is ASCII. */
+static bool
+is_plain(PhSlice octets, const PhNeedle *needle)
+{
+	return ph_needle_is_ascii(needle) && !ph_needle_has_blank(needle)
+	       && !ph_text_has_encoded_word(octets);
+}
+
 static bool
 value_has(PhSlice value, const PhNeedle *needle)
 {
-	/* Decoding can only make octets that stand in the value when there is no encoded word, no
-	 * fold and nothing outside ASCII. */
-	if (value.length == 0)
-		return ph_needle_in(needle, value);
-	if (ph_slice_is_ascii(value) && memchr(value.data, '\n', value.length) == NULL
-	    && memmem(value.data, value.length, "=?", 2) == NULL)
+	if (is_plain(value, needle))
 		return ph_needle_in(needle, value);
 
 	g_autoptr(GString) text = g_string_sized_new(value.length);
@@ -97,6 +101,8 @@ block_has(PhSlice block, const char *name, const PhNeedle *needle)
 	size_t offset = 0;
 	PhHeaderField field;
 
+	if (name == NULL && is_plain(block, needle))
+		return ph_needle_in(needle, block);
 	while (ph_header_next(&block, &offset, &field)) {
 		if (name != NULL && !ph_slice_is_nocase(field.name, name))
 			continue;
@@ -130,6 +136,19 @@ is_ascii_superset(PhSlice charset)
 
 	if (charset.length == 0)
 		return true;
+	for (size_t i = 0; i < G_N_ELEMENTS(prefixes); i++)
+		if (ph_slice_starts_nocase(charset, prefixes[i]))
+			return true;
+	return false;
+}
+
+/* Does ASCII text stand in this charset as it is, among octets that may look like ASCII too? Then it is
+ * in the text only if it is in the octets. */
+static bool
+is_ascii_or_more(PhSlice charset)
+{
+	static const char *const prefixes[] = { "gb", "big5", "euc-", "shift_jis", "ks_c_5601" };
+
 	for (size_t i = 0; i < G_N_ELEMENTS(prefixes); i++)
 		if (ph_slice_starts_nocase(charset, prefixes[i]))
 			return true;
@@ -177,13 +196,12 @@ scan_end(Scan *scan)
 }
 
 static PhTruth
-part_has(PhContent *content, const PhPart *part, const PhNeedle *needle, GError **error)
+scan_part(PhContent *content,
+          const PhPart *part,
+          PhDecoder *decoder,
+          const PhNeedle *needle,
+          GError **error)
 {
-	g_autoptr(PhDecoder) decoder = NULL;
-	if (!is_identity(part->encoding) || !ph_needle_is_ascii(needle)
-	    || !is_ascii_superset(part->charset))
-		decoder = ph_decoder_new(part->encoding, &part->charset);
-
 	g_autoptr(GString) decoded = g_string_new(NULL);
 	Scan scan = { .decoder = decoder, .decoded = decoded };
 	g_autoptr(GError) failure = NULL;
@@ -201,6 +219,33 @@ part_has(PhContent *content, const PhPart *part, const PhNeedle *needle, GError 
 		return PH_TRUTH_NO;
 	g_propagate_error(error, g_steal_pointer(&failure));
 	return PH_TRUTH_ERROR;
+}
+
+/* Looks for ASCII without asking what the other octets mean. */
+static PhTruth
+scan_octets(PhContent *content, const PhPart *part, const PhNeedle *needle, GError **error)
+{
+	g_autoptr(PhDecoder) decoder = NULL;
+
+	if (!is_identity(part->encoding))
+		decoder = ph_decoder_new(part->encoding, NULL);
+	return scan_part(content, part, decoder, needle, error);
+}
+
+static PhTruth
+part_has(PhContent *content, const PhPart *part, const PhNeedle *needle, GError **error)
+{
+	bool is_ascii = ph_needle_is_ascii(needle);
+
+	if (is_ascii && is_ascii_superset(part->charset))
+		return scan_octets(content, part, needle, error);
+	if (is_ascii && is_ascii_or_more(part->charset)) {
+		PhTruth in_octets = scan_octets(content, part, needle, error);
+		if (in_octets != PH_TRUTH_YES)
+			return in_octets;
+	}
+	g_autoptr(PhDecoder) decoder = ph_decoder_new(part->encoding, &part->charset);
+	return scan_part(content, part, decoder, needle, error);
 }
 
 /* The header of a part inside the message: of an attached message, or MIME fields. */

@@ -19,8 +19,14 @@ bool ph_needle_is_empty(const PhNeedle *needle);
 /* ph_needle_is_ascii: then it may be looked for in any octets of an ASCII superset. */
 bool ph_needle_is_ascii(const PhNeedle *needle);
 
+/* ph_needle_has_blank: a needle without one is found in one line of a header or in none. */
+bool ph_needle_has_blank(const PhNeedle *needle);
+
 /* ph_needle_in: is it anywhere in @text (UTF-8)? Linear on average. */
 bool ph_needle_in(const PhNeedle *needle, PhSlice text);
+
+/* ph_text_has_encoded_word: could anything in this text be an encoded word (RFC 2047)? */
+bool ph_text_has_encoded_word(PhSlice text);
 
 /* PhHaystack: the same over text that comes in pieces. */
 typedef struct {

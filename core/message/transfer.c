@@ -11,18 +11,24 @@
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+/* What each octet stands for, and one more; 0: not in the alphabet. */
+static const uint8_t values[256] = {
+	['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,
+	['H'] = 8,  ['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14,
+	['O'] = 15, ['P'] = 16, ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21,
+	['V'] = 22, ['W'] = 23, ['X'] = 24, ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28,
+	['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32, ['g'] = 33, ['h'] = 34, ['i'] = 35,
+	['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40, ['o'] = 41, ['p'] = 42,
+	['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48, ['w'] = 49,
+	['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56,
+	['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['+'] = 63,
+	['/'] = 64,
+};
+
 static int
 sextet(char c)
 {
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	if (c == '+')
-		return 62;
-	return c == '/' ? 63 : -1;
+	return values[(unsigned char) c] - 1;
 }
 
 PhEncoding
@@ -59,6 +65,30 @@ reserve(GString *out, size_t n)
 	return out->str + length;
 }
 
+/* Whole quanta from the start of @octets, as far as nothing but the alphabet stands there. Returns
+ * octets read; @to gets three for four. */
+static size_t
+decode_quanta(PhSlice octets, char *to)
+{
+	size_t i = 0;
+
+	for (; i + 4 <= octets.length; i += 4, to += 3) {
+		const unsigned char *from = (const unsigned char *) octets.data + i;
+		uint32_t a = values[from[0]];
+		uint32_t b = values[from[1]];
+		uint32_t c = values[from[2]];
+		uint32_t d = values[from[3]];
+
+		if (a == 0 || b == 0 || c == 0 || d == 0)
+			break;
+		uint32_t bits = (a - 1) << 18 | (b - 1) << 12 | (c - 1) << 6 | (d - 1);
+		to[0] = (char) (bits >> 16);
+		to[1] = (char) (bits >> 8);
+		to[2] = (char) bits;
+	}
+	return i;
+}
+
 static void
 feed_base64(PhTransfer *transfer, PhSlice octets, GString *out)
 {
@@ -67,7 +97,17 @@ feed_base64(PhTransfer *transfer, PhSlice octets, GString *out)
 	size_t n = 0;
 
 	for (size_t i = 0; i < octets.length; i++) {
-		int value = sextet(octets.data[i]);
+		int value = 0;
+
+		if (transfer->n_bits == 0) {
+			size_t done = decode_quanta(ph_slice_from(octets, i), to + n);
+
+			i += done;
+			n += done / 4 * 3;
+			if (i == octets.length)
+				break;
+		}
+		value = sextet(octets.data[i]);
 
 		if (value < 0) {
 			if (octets.data[i] == '=')
