@@ -1,7 +1,7 @@
 /* search.c: one run of a search over a view, in slices
  *
  * First every message is asked with what is in memory; what is still open is read from the store
- * in uid order, with only the fields that the tree needs, and from its octets where even that does
+ * (search-crew.c), with only the fields that the tree needs, and from its octets where even that does
  * not decide. A message that vanished meanwhile matches nothing.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -10,7 +10,7 @@
 #include <posthorn/search.h>
 
 #include "base/clock.h"
-#include "mailbox/search-eval.h"
+#include "mailbox/search-crew.h"
 
 enum {
 	ASK_PER_YIELD_CHECK = 256,
@@ -21,7 +21,7 @@ struct PhSearch {
 	PhSearchPlan *plan;
 	PhUidSet *found;     /* sequence numbers */
 	PhUidSet *open_uids; /* not decided by what is in memory */
-	PhCursor *cursor;    /* over open_uids; NULL in the first round */
+	PhSearchCrew *crew;  /* over open_uids; NULL in the first round */
 	uint32_t next;       /* of the first round */
 	uint64_t highest_change;
 };
@@ -44,7 +44,7 @@ ph_search_free(PhSearch *search)
 {
 	if (search == NULL)
 		return;
-	ph_cursor_free(search->cursor);
+	ph_search_crew_free(search->crew);
 	ph_uid_set_free(search->found);
 	ph_uid_set_free(search->open_uids);
 	ph_search_plan_free(search->plan);
@@ -92,67 +92,32 @@ step_memory(PhSearch *search, PhSession *session)
 	return true;
 }
 
-/* One record of the second round; gone content means no match. */
-static bool
-ask_record(PhSearch *search, const PhRecord *record, GError **error)
+static void
+take_found(PhSearch *search)
 {
-	PhSubject subject = {
-		.view = search->view,
-		.number = ph_view_number(search->view, record->uid),
-		.uid = record->uid,
-		.record = record,
-	};
-	if (subject.number == 0)
-		return true;
+	size_t n = 0;
+	const PhUidRange *ranges = ph_uid_set_ranges(ph_search_crew_found(search->crew), &n);
 
-	g_autoptr(GError) failure = NULL;
-	PhTruth answer = ph_search_plan_ask(search->plan, &subject, PH_COST_OCTETS, &failure);
-	ph_subject_clear(&subject);
-	if (answer == PH_TRUTH_YES)
-		add_found(search, subject.number);
-	if (answer != PH_TRUTH_ERROR || g_error_matches(failure, PH_ERROR, PH_ERROR_GONE))
-		return true;
-	g_propagate_error(error, g_steal_pointer(&failure));
-	return false;
-}
-
-/* Returns: true when the run is over, well or with an error. */
-static bool
-step_records(PhSearch *search, PhSession *session, GError **error)
-{
-	g_autoptr(GError) failure = NULL;
-	const PhRecord *record;
-
-	while ((record = ph_cursor_next(search->cursor, &failure)) != NULL) {
-		if (!ask_record(search, record, error))
-			return true;
-		if (should_yield(session))
-			return false;
-	}
-	if (failure != NULL)
-		g_propagate_error(error, g_steal_pointer(&failure));
-	return true;
+	for (size_t i = 0; i < n; i++)
+		for (uint32_t number = ranges[i].first; number <= ranges[i].last; number++)
+			add_found(search, number);
 }
 
 bool
 ph_search_step(PhSearch *search, PhSession *session, bool *failed_out, GError **error)
 {
-	g_autoptr(GError) failure = NULL;
-
-	if (search->cursor == NULL) {
+	if (search->crew == NULL) {
 		if (!step_memory(search, session))
 			return false;
 		if (ph_uid_set_is_empty(search->open_uids))
 			return true;
-		search->cursor = ph_cursor_new(search->view, search->open_uids,
-		                               ph_search_plan_fields(search->plan));
+		search->crew = ph_search_crew_new(search->view, search->plan,
+		                                  g_steal_pointer(&search->open_uids));
 	}
-	if (!step_records(search, session, &failure))
+	if (!ph_search_crew_step(search->crew, session, failed_out, error))
 		return false;
-	if (failure != NULL) {
-		*failed_out = true;
-		g_propagate_error(error, g_steal_pointer(&failure));
-	}
+	if (!*failed_out)
+		take_found(search);
 	return true;
 }
 

@@ -1,9 +1,9 @@
 /* content.c: reads messages: small ones in one go, some ahead; large ones piece by piece
  *
  * Who reads message after message is given the next ones from one read of the database: begin,
- * locks and searching are paid once for all of them. What was read ahead is at most
- * AHEAD_OCTETS for an account and goes with its handle. Octets of a number never change, so what
- * was read ahead is never wrong.
+ * locks and searching are paid once for all of them. What was read ahead is at most AHEAD_OCTETS
+ * for each of two such readers of an account and goes with its handle. Octets of a number never
+ * change, so what was read ahead is never wrong.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -18,8 +18,8 @@ enum {
 	SQL_READ = 13,
 	SQL_READ_PIECE = 14,
 	SQL_READ_AHEAD = 15,
-	ORDERLY = 3, /* so many in order, and more are read ahead */
-	AHEAD_OCTETS = 128 * 1024,
+	ORDERLY = 3,               /* so many in order, and more are read ahead */
+	AHEAD_OCTETS = 128 * 1024, /* for one reader */
 };
 
 static const char read_text[] = "SELECT length, octets FROM blob WHERE id = ?1";
@@ -169,38 +169,67 @@ read_ahead(Account *account, PhIndexConnection *connection, uint64_t number, PhC
 	(void) sqlite3_reset(row);
 }
 
+static void
+forget(Reader *reader)
+{
+	for (size_t i = 0; i < AHEAD; i++)
+		g_clear_pointer(&reader->ahead[i], ph_content_unref);
+}
+
 void
 content_forget_ahead(Account *account)
 {
-	for (size_t i = 0; i < AHEAD; i++)
-		g_clear_pointer(&account->ahead[i], ph_content_unref);
+	for (size_t i = 0; i < READERS; i++)
+		forget(&account->readers[i]);
 }
 
-/* What was read ahead. @orderly_out: is it worth to read ahead now? */
-static PhContent *
-take_ahead(Account *account, uint64_t number, bool *orderly_out)
+/* Who would ask for @number: the one that read the message before it or has it read ahead, or else
+ * the one that has asked for nothing the longest. */
+static Reader *
+find_reader(Account *account, uint64_t number)
 {
+	Reader *idle = &account->readers[0];
+
+	for (size_t i = 0; i < READERS; i++) {
+		Reader *reader = &account->readers[i];
+
+		if (number == reader->last_read + 1
+		    || (number >= reader->ahead_first && number - reader->ahead_first < AHEAD))
+			return reader;
+		if (reader->read_at < idle->read_at)
+			idle = reader;
+	}
+	return idle;
+}
+
+/* What was read ahead. @reader_out: for whom it is worth to read ahead now; NULL: it is not. */
+static PhContent *
+take_ahead(Account *account, uint64_t number, Reader **reader_out)
+{
+	Reader *reader = NULL;
 	PhContent *content = NULL;
 
 	(void) pthread_mutex_lock(&account->lock);
-	account->in_order = number == account->last_read + 1 ? account->in_order + 1 : 0;
-	account->last_read = number;
-	if (number >= account->ahead_first && number - account->ahead_first < AHEAD)
-		content = g_steal_pointer(&account->ahead[number - account->ahead_first]);
-	*orderly_out = content == NULL && account->in_order >= ORDERLY;
-	if (account->in_order == 0 && content == NULL)
-		content_forget_ahead(account);
+	reader = find_reader(account, number);
+	reader->in_order = number == reader->last_read + 1 ? reader->in_order + 1 : 0;
+	reader->last_read = number;
+	reader->read_at = ++account->n_reads;
+	if (number >= reader->ahead_first && number - reader->ahead_first < AHEAD)
+		content = g_steal_pointer(&reader->ahead[number - reader->ahead_first]);
+	*reader_out = content == NULL && reader->in_order >= ORDERLY ? reader : NULL;
+	if (reader->in_order == 0 && content == NULL)
+		forget(reader);
 	(void) pthread_mutex_unlock(&account->lock);
 	return content;
 }
 
 static void
-put_ahead(Account *account, uint64_t first, PhContent **ahead)
+put_ahead(Account *account, Reader *reader, uint64_t first, PhContent **ahead)
 {
 	(void) pthread_mutex_lock(&account->lock);
-	content_forget_ahead(account);
-	memcpy(account->ahead, ahead, sizeof account->ahead);
-	account->ahead_first = first;
+	forget(reader);
+	memcpy(reader->ahead, ahead, sizeof reader->ahead);
+	reader->ahead_first = first;
 	(void) pthread_mutex_unlock(&account->lock);
 }
 
@@ -239,23 +268,23 @@ octets_content(void *data,
 	PhIndexConnection *connection = NULL;
 	PhContent *content = NULL;
 	uint64_t number = 0;
-	bool orderly = false;
+	Reader *reader = NULL;
 
 	if (!octets_parse_id(blob, KIND_BLOB, &number)) {
 		ph_error_set(error, PH_ERROR_GONE, "there are no such octets");
 		return false;
 	}
-	content = take_ahead(account, number, &orderly);
+	content = take_ahead(account, number, &reader);
 	if (content == NULL) {
 		connection = ph_index_begin_read(account->index, error);
 		if (connection == NULL)
 			return false;
 		content = read_one(account, connection, number, error);
-		if (orderly && content != NULL)
+		if (reader != NULL && content != NULL)
 			read_ahead(account, connection, number, ahead);
 		ph_index_end_read(account->index, connection);
-		if (orderly)
-			put_ahead(account, number + 1, ahead);
+		if (reader != NULL)
+			put_ahead(account, reader, number + 1, ahead);
 	}
 	if (content != NULL)
 		*content_out = content;

@@ -18,6 +18,7 @@ enum {
 	PIECE = 64 * 1024,
 	PIECE_BITS = 20, /* of a piece's key; above them the blob's number */
 	AHEAD = 32,      /* messages that are read ahead of who reads them in order */
+	READERS = 2,     /* who read in order at the same time, and are told apart */
 	KIND_UPLOAD = 'U',
 	KIND_BLOB = 'B',
 };
@@ -28,17 +29,24 @@ typedef struct {
 	PhSize largest;
 } Settings;
 
+/* Reader: somebody who seems to read one message after the other. */
 typedef struct {
-	PhIndex *index; /* who has a reference to the index may use the account */
+	PhContent *
+		ahead[AHEAD]; /* ascending and without gaps from ahead_first; taken ones are NULL */
+	uint64_t ahead_first;
+	uint64_t last_read;
+	uint64_t read_at;  /* the account's n_reads then */
+	unsigned in_order; /* how many were asked for one after the other */
+} Reader;
+
+typedef struct {
+	PhIndex *index;       /* who has a reference to the index may use the account */
 	Settings settings;    /* a copy: the index outlives the instance while octets are read */
 	pthread_mutex_t lock; /* guards until the blank line */
 	GHashTable *uploads;  /* number -> PhContent: waiting for the commit that names them */
 	uint64_t next_upload;
-	/* Messages read ahead, ascending and without gaps from ahead_first; taken ones are NULL. */
-	PhContent *ahead[AHEAD];
-	uint64_t ahead_first;
-	uint64_t last_read;
-	unsigned in_order; /* how many were asked for one after the other */
+	Reader readers[READERS];
+	uint64_t n_reads;
 
 	GArray *used;      /* numbers of uploads that the running commit has stored */
 	int64_t next_blob; /* belongs to the running commit; 0: not known */
