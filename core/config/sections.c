@@ -230,15 +230,23 @@ static const PhOption route_rows[] = {
 	PH_OPTIONS_END,
 };
 
-#define BULKHEAD_ROWS(default_timeout)                                           \
-	PH_OPTION_INTEGER(PhPluginSettings, concurrency, "0", 0, MANY,           \
-	                  "most calls into the plugin at once; 0 for no limit"), \
-		PH_OPTION_DURATION(PhPluginSettings, timeout, default_timeout,   \
-	                           "most time for one call; then the client is told to try later")
+#define BULKHEAD_ROWS(default_concurrency)                                                    \
+	PH_OPTION_INTEGER(PhPluginSettings, concurrency, default_concurrency, 0, MANY,        \
+	                  "most calls into the plugin at once; others wait; 0 for no limit"), \
+		PH_OPTION_DURATION(PhPluginSettings, timeout, "30s",                          \
+	                           "most time for one call and for waiting for it; then the " \
+	                           "client is told to try later")
 
 static const PhOption plugin_rows[] = {
 	PH_OPTION_STRING(PhPluginSettings, plugin, PH_REQUIRED, "the plugin to use"),
-	BULKHEAD_ROWS("30s"),
+	BULKHEAD_ROWS("0"),
+	PH_OPTIONS_END,
+};
+
+/* One that hangs must not take the threads of all the others. */
+static const PhOption directory_rows[] = {
+	PH_OPTION_STRING(PhPluginSettings, plugin, PH_REQUIRED, "the plugin to use"),
+	BULKHEAD_ROWS("16"),
 	PH_OPTIONS_END,
 };
 
@@ -280,7 +288,7 @@ static const PhOption store_rows[] = {
 
 static const PhOption filter_rows[] = {
 	PH_OPTION_STRING(PhPluginSettings, plugin, PH_REQUIRED, "the plugin to use"),
-	BULKHEAD_ROWS("30s"),
+	BULKHEAD_ROWS("16"),
 	PH_OPTION_CHOICE(PhPluginSettings,
 	                 on_failure,
 	                 "temporary",
@@ -299,7 +307,7 @@ const PhSectionKind ph_section_kinds[] = {
 	  "where mail for some domains goes", NULL },
 	{ "mechanism", PH_KIND_MECHANISM, "plugin", true, true, plugin_rows, "a way to log in",
 	  "mechanism" },
-	{ "directory", PH_KIND_DIRECTORY, "plugin", true, true, plugin_rows, "who exists",
+	{ "directory", PH_KIND_DIRECTORY, "plugin", true, true, directory_rows, "who exists",
 	  "directory" },
 	{ "store", PH_KIND_STORE, "plugin", true, true, store_rows, "where mail is kept", "store" },
 	{ "filter", PH_KIND_FILTER, "plugin", true, true, filter_rows,

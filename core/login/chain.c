@@ -9,8 +9,6 @@
 
 #include <posthorn/error.h>
 
-#include "plugin/call.h"
-
 /* Question: one of the four, so that the walk along the chain is written once. */
 typedef struct Question Question;
 
@@ -61,20 +59,27 @@ ask_expand(const PhDirectory *table, void *instance, const Question *question, G
 }
 
 static PhVerify
-ask_one(PhSection *section, const Question *question, GError **error)
+ask_entered(PhCall *call, const Question *question, GError **error)
 {
-	PhCall call;
-	if (!ph_call_begin(&call, section, error)) {
-		g_prefix_error(error, "directory '%s': ", ph_section_name(section));
-		return PH_VERIFY_ERROR;
-	}
+	PhSection *section = call->section;
 	PhVerify result = question->ask(ph_section_table(section), ph_section_instance(section),
 	                                question, error);
-	ph_call_end(&call, result != PH_VERIFY_ERROR);
 
+	ph_call_end(call, result != PH_VERIFY_ERROR);
 	if (result == PH_VERIFY_ERROR)
 		g_prefix_error(error, "directory '%s': ", ph_section_name(section));
 	return result;
+}
+
+static PhVerify
+ask_one(PhSection *section, const Question *question, GError **error)
+{
+	PhCall call;
+
+	if (ph_call_begin(&call, section, error))
+		return ask_entered(&call, question, error);
+	g_prefix_error(error, "directory '%s': ", ph_section_name(section));
+	return PH_VERIFY_ERROR;
 }
 
 static PhVerify
@@ -88,22 +93,51 @@ ask_chain(PhChain chain, const Question *question, GError **error)
 	return PH_VERIFY_UNKNOWN_USER;
 }
 
-PhVerify
-ph_chain_verify(PhChain chain,
-                const char *user,
-                const PhSecret *secret,
-                PhIdentity **identity_out,
-                GError **error)
+/* --- in steps --- */
+
+bool
+ph_chain_walk(PhChainWalk *walk,
+              const char *user,
+              const PhSecret *secret,
+              PhIdentity **identity_out,
+              PhVerify *result_out,
+              GError **error)
 {
 	const Question question = {
-		.ask = ask_verify,
+		.ask = secret != NULL ? ask_verify : ask_lookup,
 		.name = user,
 		.secret = secret,
 		.identity_out = identity_out,
 	};
 
-	return ask_chain(chain, &question, error);
+	*result_out = PH_VERIFY_UNKNOWN_USER;
+	for (; walk->at != NULL && *walk->at != NULL; walk->at++) {
+		PhCall call;
+
+		switch (ph_call_enter(&call, &walk->ticket, *walk->at, error)) {
+		case PH_ENTRY_QUEUED:
+			return false;
+		case PH_ENTRY_REFUSED:
+			g_prefix_error(error, "directory '%s': ", ph_section_name(*walk->at));
+			*result_out = PH_VERIFY_ERROR;
+			return true;
+		case PH_ENTRY_GO:
+			break;
+		}
+		*result_out = ask_entered(&call, &question, error);
+		if (*result_out != PH_VERIFY_UNKNOWN_USER)
+			return true;
+	}
+	return true;
 }
+
+void
+ph_chain_walk_clear(PhChainWalk *walk)
+{
+	ph_ticket_clear(&walk->ticket);
+}
+
+/* --- at once --- */
 
 PhVerify
 ph_chain_lookup(PhChain chain, const char *address, PhIdentity **identity_out, GError **error)

@@ -10,16 +10,30 @@
 
 #include <posthorn/directory.h>
 
+#include "plugin/call.h"
+
 typedef PhSection *const *PhChain;
+
+/* PhChainWalk: one question on its way along a chain. Must not move while it waits. */
+typedef struct {
+	PhChain at; /* the directory to ask next */
+	PhTicket ticket;
+} PhChainWalk;
+
+/* ph_chain_walk: asks on; with a @secret whether it is the user's, without it who @user is. Returns:
+ * false while the directory at hand is at its limit: ph_ticket_wake() and the same call again. true:
+ * *@result_out as below. Thread: worker. Blocks: yes, in the directories. */
+bool ph_chain_walk(PhChainWalk *walk,
+                   const char *user,
+                   const PhSecret *secret,
+                   PhIdentity **identity_out,
+                   PhVerify *result_out,
+                   GError **error);
+void ph_chain_walk_clear(PhChainWalk *walk);
 
 /* Each returns the first answer that is not UNKNOWN_USER; ERROR stops the chain with @error, its
  * message beginning with the directory's name. Outputs are set only for OK.
  * Thread: worker. Blocks: yes. */
-PhVerify ph_chain_verify(PhChain chain,
-                         const char *user,
-                         const PhSecret *secret,
-                         PhIdentity **identity_out,
-                         GError **error);
 PhVerify ph_chain_lookup(PhChain chain,
                          const char *address,
                          PhIdentity **identity_out,

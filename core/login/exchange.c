@@ -2,8 +2,9 @@
  *
  * What mechanisms may ask: verify a password, fetch a stored form, accept a user that the
  * mechanism proved itself. Names and passwords are prepared here, once, so that no directory sees
- * an unprepared one. To act as somebody else than oneself is refused: there is no policy yet that
- * could allow it.
+ * an unprepared one. Directories are asked when the step has returned, so that waiting for one that
+ * is at its limit holds no thread. To act as somebody else than oneself is refused: there is no
+ * policy yet that could allow it.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -14,9 +15,20 @@
 
 #include "login/prepare.h"
 
+#include <string.h>
+
+static void
+forget_question(PhExchange *exchange)
+{
+	ph_chain_walk_clear(&exchange->walk);
+	g_clear_pointer(&exchange->authzid, g_free);
+	g_clear_pointer(&exchange->secret, ph_secret_free);
+}
+
 void
 ph_exchange_clear(PhExchange *exchange)
 {
+	forget_question(exchange);
 	if (exchange->challenge != NULL)
 		g_byte_array_unref(exchange->challenge);
 	g_free(exchange->user);
@@ -45,20 +57,22 @@ keep_user(PhExchange *exchange, PhSlice user)
 /* May the user that was proved act as @authzid? Empty, the name that was used and the canonical
  * address all mean oneself. */
 static bool
-is_oneself(const PhExchange *exchange, PhSlice authzid, const PhIdentity *identity)
+is_oneself(const PhExchange *exchange, const PhIdentity *identity)
 {
+	PhSlice authzid = ph_slice(exchange->authzid);
+
 	return authzid.length == 0 || ph_slice_is(authzid, exchange->user)
 	       || ph_slice_is(authzid, ph_identity_address(identity));
 }
 
 static PhStep
-conclude(PhExchange *exchange, PhSlice authzid, PhVerify result, PhIdentity *identity)
+conclude(PhExchange *exchange, PhVerify result, PhIdentity *identity)
 {
 	g_autoptr(PhIdentity) proved = identity;
 
 	switch (result) {
 	case PH_VERIFY_OK:
-		if (!is_oneself(exchange, authzid, proved))
+		if (!is_oneself(exchange, proved))
 			return PH_STEP_FAILED;
 		exchange->identity = g_steal_pointer(&proved);
 		return PH_STEP_DONE;
@@ -74,6 +88,19 @@ conclude(PhExchange *exchange, PhSlice authzid, PhVerify result, PhIdentity *ide
 	return PH_STEP_FAILED;
 }
 
+/* @secret: (owned, nullable) */
+static PhStep
+ask_later(PhExchange *exchange, PhSlice authzid, PhSlice user, PhSecret *secret)
+{
+	forget_question(exchange);
+	exchange->secret = secret;
+	if (!keep_user(exchange, user) || memchr(authzid.data, '\0', authzid.length) != NULL)
+		return PH_STEP_FAILED;
+	exchange->authzid = ph_slice_dup(authzid);
+	exchange->walk.at = exchange->directories;
+	return PH_STEP_ASKED;
+}
+
 PhStep
 ph_exchange_verify(PhExchange *exchange,
                    PhSlice authzid,
@@ -81,14 +108,26 @@ ph_exchange_verify(PhExchange *exchange,
                    PhSlice password,
                    GError **error)
 {
-	g_autoptr(PhSecret) secret = ph_prepare_secret(password);
-	if (!keep_user(exchange, user) || secret == NULL)
+	PhSecret *secret = ph_prepare_secret(password);
+	if (secret == NULL) {
+		(void) keep_user(exchange, user);
 		return PH_STEP_FAILED;
+	}
+	return ask_later(exchange, authzid, user, secret);
+}
 
+PhStep
+ph_exchange_ask(PhExchange *exchange, GError **error)
+{
 	PhIdentity *identity = NULL;
-	PhVerify result =
-		ph_chain_verify(exchange->directories, exchange->user, secret, &identity, error);
-	return conclude(exchange, authzid, result, identity);
+	PhVerify result = PH_VERIFY_ERROR;
+	if (!ph_chain_walk(&exchange->walk, exchange->user, exchange->secret, &identity, &result,
+	                   error))
+		return PH_STEP_ASKED;
+
+	PhStep step = conclude(exchange, result, identity);
+	forget_question(exchange);
+	return step;
 }
 
 PhSecret *
@@ -106,12 +145,7 @@ ph_exchange_secret(PhExchange *exchange, PhSlice user, const char *scheme, GErro
 PhStep
 ph_exchange_accept(PhExchange *exchange, PhSlice authzid, PhSlice user, GError **error)
 {
-	if (!keep_user(exchange, user))
-		return PH_STEP_FAILED;
-
-	PhIdentity *identity = NULL;
-	PhVerify result = ph_chain_lookup(exchange->directories, exchange->user, &identity, error);
-	return conclude(exchange, authzid, result, identity);
+	return ask_later(exchange, authzid, user, NULL);
 }
 
 bool

@@ -17,7 +17,14 @@ struct PhExchange {
 	char *user;               /* (nullable) prepared name that was tried, for the log */
 	PhIdentity *identity;     /* (nullable) set when a step proved it */
 	bool disabled;            /* the account is locked: told like a failure */
+	char *authzid;            /* (nullable) whom the user wants to be */
+	PhSecret *secret;         /* (nullable) to verify; without it the user is looked up */
+	PhChainWalk walk;         /* of the question asked last */
 };
+
+/* ph_exchange_ask: what ph_exchange_verify and ph_exchange_accept left to do. Returns: DONE, FAILED,
+ * ERROR; or ASKED: a directory is at its limit: give @exchange->walk a wake and ask again. */
+PhStep ph_exchange_ask(PhExchange *exchange, GError **error);
 
 /* ph_exchange_clear: frees what the members own. */
 void ph_exchange_clear(PhExchange *exchange);

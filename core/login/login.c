@@ -29,6 +29,7 @@ struct PhLogin {
 	uint64_t started_us;
 	uint32_t outcome; /* PhLoginOutcome, as told after a delay */
 	uint32_t steps;
+	bool asks; /* a directory is at its limit: the session is parked until it has room */
 };
 
 static PhLoginService *
@@ -123,6 +124,23 @@ unavailable(PhLogin *login, const GError *error)
 	return PH_LOGIN_UNAVAILABLE;
 }
 
+static PhLoginOutcome judge(PhLogin *login, PhStep step, const GError *error);
+
+/* Asks the directories; where one is at its limit the session waits without a thread. */
+static PhLoginOutcome
+ask(PhLogin *login)
+{
+	PhTicket *ticket = &login->exchange.walk.ticket;
+	g_autoptr(GError) error = NULL;
+	PhStep step = ph_exchange_ask(&login->exchange, &error);
+
+	login->asks = step == PH_STEP_ASKED;
+	if (!login->asks)
+		return judge(login, step, error);
+	ph_ticket_wake(ticket, ph_session_park_for(login->session, ph_ticket_patience(ticket)));
+	return PH_LOGIN_WAIT;
+}
+
 static PhLoginOutcome
 judge(PhLogin *login, PhStep step, const GError *error)
 {
@@ -135,6 +153,8 @@ judge(PhLogin *login, PhStep step, const GError *error)
 		return fail(login);
 	case PH_STEP_MALFORMED:
 		return PH_LOGIN_MALFORMED;
+	case PH_STEP_ASKED:
+		return ask(login);
 	case PH_STEP_ERROR:
 		break;
 	}
@@ -267,9 +287,9 @@ ph_login_challenge(const PhLogin *login)
 }
 
 PhLoginOutcome
-ph_login_outcome(const PhLogin *login)
+ph_login_outcome(PhLogin *login)
 {
-	return login->outcome;
+	return login->asks ? ask(login) : (PhLoginOutcome) login->outcome;
 }
 
 const PhIdentity *

@@ -100,10 +100,8 @@ void ph_workers_submit(PhReactor *reactor, void (*func)(void *user_data), void *
 void ph_workers_enter_blocking(void);
 void ph_workers_leave_blocking(void);
 
-/* ph_workers_enter_gate, _leave_gate: around a call into a directory, mechanism or filter. enter:
- * false when three quarters of the pool are in such calls, so that a hanging back end cannot take
- * all threads; then leave must not be called. Always true on threads that are no workers. */
-bool ph_workers_enter_gate(void);
-void ph_workers_leave_gate(void);
+/* ph_workers_gate: how many threads of the calling thread's pool may be inside of directories,
+ * mechanisms and filters at once, so that hanging back ends cannot take all; 0: it is of no pool. */
+uint32_t ph_workers_gate(void);
 
 #endif

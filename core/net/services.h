@@ -31,4 +31,8 @@ const PhServices *ph_session_services(const PhSession *session);
 uint32_t ph_session_count_login_failure(PhSession *session);
 uint32_t ph_session_login_failures(const PhSession *session);
 
+/* ph_session_park_for: like ph_session_park, but the core resumes the session after @longest if the
+ * wake was not completed before. Returns: (owned). Thread: session. */
+PhWake *ph_session_park_for(PhSession *session, PhDuration longest);
+
 #endif

@@ -49,15 +49,26 @@ ph_session_park(PhSession *session)
 	return wake;
 }
 
+static int64_t
+time_after(PhDuration delay)
+{
+	return ph_net_now_us() + (int64_t) MIN(delay.us, (uint64_t) G_MAXINT32 * G_USEC_PER_SEC);
+}
+
+PhWake *
+ph_session_park_for(PhSession *session, PhDuration longest)
+{
+	session->delay_us = time_after(longest);
+	return ph_session_park(session);
+}
+
 void
 ph_session_delay(PhSession *session, PhDuration delay)
 {
-	uint64_t us = MIN(delay.us, (uint64_t) G_MAXINT32 * G_USEC_PER_SEC);
-
 	(void) ph_slot_park(session->slot);
 	session->events &= ~(uint32_t) PH_BIT_WAKE;
 	session->parked = true;
-	session->delay_us = ph_net_now_us() + (int64_t) us;
+	session->delay_us = time_after(delay);
 }
 
 PhSessionRef

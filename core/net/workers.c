@@ -60,8 +60,7 @@ struct PhWorkers {
 	_Atomic unsigned n_ready;
 	_Atomic unsigned n_threads;
 	_Atomic unsigned n_idle;
-	_Atomic unsigned n_gated; /* threads inside of what a quarter of them never enters */
-	_Atomic bool roused;      /* a rouse is under way */
+	_Atomic bool roused; /* a rouse is under way */
 	_Atomic bool stopping;
 	PhWorker *threads;
 };
@@ -397,25 +396,11 @@ ph_workers_leave_blocking(void)
 	atomic_store_explicit(&worker->since_us, 0, memory_order_relaxed);
 }
 
-bool
-ph_workers_enter_gate(void)
+uint32_t
+ph_workers_gate(void)
 {
-	PhWorkers *workers = this_worker != NULL ? this_worker->workers : NULL;
-	unsigned most = 0;
+	const PhWorkers *workers = this_worker != NULL ? this_worker->workers : NULL;
+	uint32_t all = workers != NULL ? workers->params.max_threads : 0;
 
-	if (workers == NULL)
-		return true;
-	most = workers->params.max_threads;
-	most = MAX(most - most / kept_back, 1);
-	if (atomic_fetch_add_explicit(&workers->n_gated, 1, memory_order_relaxed) < most)
-		return true;
-	ph_workers_leave_gate();
-	return false;
-}
-
-void
-ph_workers_leave_gate(void)
-{
-	if (this_worker != NULL)
-		atomic_fetch_sub_explicit(&this_worker->workers->n_gated, 1, memory_order_relaxed);
+	return all > 0 ? MAX(all - all / kept_back, 1) : 0;
 }

@@ -2,8 +2,12 @@
  *
  * Counting is a few relaxed additions into one of four copies, so that calls on several threads do
  * not share a cache line. The limit takes a lock only for sections that have one. The breaker opens
- * when several calls in a row have passed the section's timeout: for a while every call is refused
- * at once, then one is let through to see.
+ * when several calls in a row have passed the section's timeout, or waited for room that long: for a
+ * while every call is refused at once, then one is let through to see.
+ *
+ * Who blocks passes the gate first and then waits for room; who has a ticket gets room first and then
+ * waits at the gate. Those of the first kind that wait are fewer than the gate lets in, so that calls
+ * that end always give the second kind their turn.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -23,7 +27,8 @@ enum {
 	COPIES = 4,
 	OVERRUNS_TO_OPEN = 3,
 	OPEN_US = 10 * 1000000,
-	WAITING_MAX = 256
+	WAITING_MAX = 256,
+	SHARE = 4 /* of the gate: one section never takes the last quarter, nor do those who wait */
 };
 
 typedef struct {
@@ -43,18 +48,17 @@ struct PhCalls {
 	_Atomic uint32_t concurrency;
 	atomic_uint n_overruns; /* in a row */
 	atomic_uint n_refs;
-	PhLock lock; /* guards n_running, n_waiting */
-	PhSignal room;
-	uint32_t n_running;
-	uint32_t n_waiting;
+	PhBulkhead room;
 };
 
 static struct {
 	void (*enter)(void);
 	void (*leave)(void);
-	bool (*enter_gate)(void);
-	void (*leave_gate)(void);
+	uint32_t (*most)(void);
 } hooks;
+
+static PhBulkhead gate;
+static _Atomic uint32_t n_threads_waiting; /* of the pool, for room behind the gate */
 
 void
 ph_call_set_hooks(void (*enter)(void), void (*leave)(void))
@@ -64,35 +68,43 @@ ph_call_set_hooks(void (*enter)(void), void (*leave)(void))
 }
 
 void
-ph_call_set_gate(bool (*enter)(void), void (*leave)(void))
+ph_call_set_gate(uint32_t (*most)(void))
 {
-	hooks.enter_gate = enter;
-	hooks.leave_gate = leave;
+	if (hooks.most != NULL)
+		ph_bulkhead_clear(&gate);
+	ph_bulkhead_init(&gate);
+	hooks.most = most;
 }
 
-/* Stores and transports have no gate: what they do ends a delivery that others wait for. */
-static bool
-has_gate(PhSection *section)
+/* How many threads the gate lets in; 0: no gate. Stores and transports have none: what they do ends
+ * a delivery that others wait for. */
+static uint32_t
+gate_limit(PhSection *section)
 {
 	uint32_t kind = ph_section_kind(section);
 
-	return hooks.enter_gate != NULL
-	       && (kind == PH_KIND_DIRECTORY || kind == PH_KIND_MECHANISM
-	           || kind == PH_KIND_FILTER);
+	if (hooks.most == NULL
+	    || (kind != PH_KIND_DIRECTORY && kind != PH_KIND_MECHANISM && kind != PH_KIND_FILTER))
+		return 0;
+	return hooks.most();
 }
 
-static bool
-pass_gate(PhCall *call, PhSection *section)
+static uint32_t
+room_limit(const PhCalls *calls, uint32_t most)
 {
-	call->holds_gate = has_gate(section) && hooks.enter_gate();
-	return call->holds_gate || !has_gate(section);
+	uint32_t limit = atomic_load_explicit(&calls->concurrency, memory_order_relaxed);
+
+	if (most == 0)
+		return limit;
+	most = MAX(most - most / SHARE, 1);
+	return limit == 0 ? most : MIN(limit, most);
 }
 
 static void
 leave(PhCall *call)
 {
 	if (call->holds_gate)
-		hooks.leave_gate();
+		ph_bulkhead_leave(&gate);
 	if (hooks.leave != NULL)
 		hooks.leave();
 }
@@ -108,8 +120,7 @@ ph_calls_new(uint32_t concurrency, PhDuration timeout)
 	atomic_init(&calls->n_refs, 1);
 	atomic_init(&calls->concurrency, concurrency);
 	atomic_init(&calls->timeout_us, timeout.us);
-	ph_lock_init(&calls->lock);
-	ph_signal_init(&calls->room);
+	ph_bulkhead_init(&calls->room);
 	return calls;
 }
 
@@ -125,8 +136,7 @@ ph_calls_unref(PhCalls *calls)
 {
 	if (calls == NULL || atomic_fetch_sub_explicit(&calls->n_refs, 1, memory_order_acq_rel) > 1)
 		return;
-	ph_lock_clear(&calls->lock);
-	ph_signal_clear(&calls->room);
+	ph_bulkhead_clear(&calls->room);
 	free(calls);
 }
 
@@ -135,7 +145,7 @@ ph_calls_limit(PhCalls *calls, uint32_t concurrency, PhDuration timeout)
 {
 	atomic_store(&calls->concurrency, concurrency);
 	atomic_store(&calls->timeout_us, timeout.us);
-	ph_signal_all(&calls->room);
+	ph_bulkhead_limit(&calls->room, concurrency);
 }
 
 static Copy *
@@ -143,6 +153,10 @@ my_copy(PhCalls *calls)
 {
 	return &calls->copies[ph_counter_copy() % COPIES];
 }
+
+static const char why_broken[] = "did not answer in time several times; waiting";
+static const char why_gate[] = "is left alone: such calls hold too many threads";
+static const char why_full[] = "is at its concurrency limit";
 
 static bool
 refuse(PhCalls *calls, PhSection *section, const char *why, GError **error)
@@ -169,72 +183,231 @@ is_broken(PhCalls *calls)
 	return false;
 }
 
-/* Waits for room below the section's limit. */
-static bool
-take_room(PhCalls *calls)
+/* Several in a row: the section is left alone for a while. */
+static void
+count_overrun(PhCalls *calls, PhSection *section)
 {
-	uint32_t limit = atomic_load_explicit(&calls->concurrency, memory_order_relaxed);
-	uint64_t timeout_us = atomic_load_explicit(&calls->timeout_us, memory_order_relaxed);
-	uint64_t deadline_us = ph_clock_us() + (timeout_us > 0 ? timeout_us : OPEN_US);
-	bool good = true;
-	PH_LOCKED(&calls->lock);
+	if (atomic_fetch_add(&calls->n_overruns, 1) + 1 < OVERRUNS_TO_OPEN)
+		return;
+	atomic_store(&calls->open_until_us, ph_clock_us() + OPEN_US);
+	ph_log_section(section, PH_LOG_ERROR, "plugin-suspended",
+	               "the section answers temporarily for 10 s", PH_LOG_END);
+	ph_bulkhead_rouse(&calls->room);
+}
 
-	if (calls->n_running >= limit && calls->n_waiting >= WAITING_MAX)
-		return false;
-	calls->n_waiting++;
-	while (good && calls->n_running >= limit && limit > 0) {
-		good = ph_signal_wait_until(&calls->room, &calls->lock, deadline_us);
-		limit = atomic_load(&calls->concurrency);
-	}
-	calls->n_waiting--;
-	if (calls->n_running < limit || limit == 0)
-		good = true;
-	if (good)
-		calls->n_running++;
+static uint64_t
+patience_ends(const PhCalls *calls)
+{
+	uint64_t timeout_us = atomic_load_explicit(&calls->timeout_us, memory_order_relaxed);
+
+	return ph_clock_us() + (timeout_us > 0 ? timeout_us : OPEN_US);
+}
+
+static bool
+wait_for_room(PhCalls *calls, PhPlace *place, uint32_t most)
+{
+	bool is_bounded = most > 0;
+	bool good = false;
+
+	if (is_bounded && atomic_fetch_add(&n_threads_waiting, 1) >= MAX(most / SHARE, 1))
+		ph_bulkhead_forget(&calls->room, place);
+	else
+		good = ph_bulkhead_wait(&calls->room, place, patience_ends(calls));
+	if (is_bounded)
+		atomic_fetch_sub(&n_threads_waiting, 1);
 	return good;
+}
+
+static bool
+take_room(PhCalls *calls, uint32_t most, bool *holds_room_out)
+{
+	uint32_t limit = room_limit(calls, most);
+	PhPlace place = { .waits = false };
+
+	if (limit == 0)
+		return true;
+	switch (ph_bulkhead_enter(&calls->room, &place, limit, WAITING_MAX)) {
+	case PH_BULKHEAD_IN:
+		*holds_room_out = true;
+		break;
+	case PH_BULKHEAD_WAITS:
+		*holds_room_out = wait_for_room(calls, &place, most);
+		break;
+	case PH_BULKHEAD_FULL:
+		break;
+	}
+	return *holds_room_out;
+}
+
+static void
+start(PhCall *call)
+{
+	PhCalls *calls = call->section->calls;
+
+	if (calls == NULL)
+		return;
+	call->started_us = ph_clock_us();
+	atomic_fetch_add_explicit(&my_copy(calls)->begun, 1, memory_order_relaxed);
+}
+
+static bool
+pass_gate(PhCall *call, uint32_t most)
+{
+	PhPlace place = { .waits = false };
+
+	if (most > 0)
+		call->holds_gate = ph_bulkhead_enter(&gate, &place, most, 0) == PH_BULKHEAD_IN;
+	return most == 0 || call->holds_gate;
 }
 
 bool
 ph_call_begin(PhCall *call, PhSection *section, GError **error)
 {
 	PhCalls *calls = section->calls;
+	uint32_t most = gate_limit(section);
 
 	*call = (PhCall){ .section = section };
 	if (calls != NULL && is_broken(calls))
-		return refuse(calls, section, "did not answer in time several times; waiting",
-		              error);
-	if (!pass_gate(call, section))
-		return refuse(calls, section, "is left alone: such calls hold too many threads",
-		              error);
+		return refuse(calls, section, why_broken, error);
+	if (!pass_gate(call, most))
+		return refuse(calls, section, why_gate, error);
 	if (hooks.enter != NULL)
 		hooks.enter();
-	if (calls == NULL)
-		return true;
-	if (atomic_load_explicit(&calls->concurrency, memory_order_relaxed) > 0) {
-		if (!take_room(calls)) {
-			leave(call);
-			return refuse(calls, section, "is at its concurrency limit", error);
-		}
-		call->holds_room = true;
+	if (calls != NULL && !take_room(calls, most, &call->holds_room)) {
+		leave(call);
+		return refuse(calls, section, why_full, error);
 	}
-	call->started_us = ph_clock_us();
-	atomic_fetch_add_explicit(&my_copy(calls)->begun, 1, memory_order_relaxed);
+	start(call);
 	return true;
 }
+
+/* --- without a thread --- */
+
+PhDuration
+ph_ticket_patience(const PhTicket *ticket)
+{
+	uint64_t now_us = ph_clock_us();
+
+	return (PhDuration){ ticket->deadline_us > now_us ? ticket->deadline_us - now_us : 1 };
+}
+
+static PhBulkhead *
+queue_of(const PhTicket *ticket)
+{
+	return ticket->has_room ? &gate : &ticket->section->calls->room;
+}
+
+void
+ph_ticket_wake(PhTicket *ticket, PhWake *wake)
+{
+	ph_bulkhead_wake(queue_of(ticket), &ticket->place, wake);
+}
+
+void
+ph_ticket_clear(PhTicket *ticket)
+{
+	if (ticket->section == NULL)
+		return;
+	ph_bulkhead_forget(queue_of(ticket), &ticket->place);
+	if (ticket->has_room)
+		ph_bulkhead_leave(&ticket->section->calls->room);
+	ticket->section = NULL;
+	ticket->has_room = false;
+}
+
+static PhEntry
+give_up(PhTicket *ticket, const char *why, GError **error)
+{
+	PhSection *section = ticket->section;
+
+	ph_ticket_clear(ticket);
+	(void) refuse(section->calls, section, why, error);
+	return PH_ENTRY_REFUSED;
+}
+
+static PhEntry
+go(PhCall *call, PhTicket *ticket, uint32_t most)
+{
+	*call = (PhCall){ .section = ticket->section, .holds_room = true, .holds_gate = most > 0 };
+	ticket->section = NULL;
+	ticket->has_room = false;
+	if (hooks.enter != NULL)
+		hooks.enter();
+	start(call);
+	return PH_ENTRY_GO;
+}
+
+static PhEntry
+enter_gate(PhCall *call, PhTicket *ticket, GError **error)
+{
+	uint32_t most = gate_limit(ticket->section);
+
+	ticket->has_room = true;
+	if (most == 0)
+		return go(call, ticket, most);
+	switch (ph_bulkhead_enter(&gate, &ticket->place, most, WAITING_MAX)) {
+	case PH_BULKHEAD_IN:
+		return go(call, ticket, most);
+	case PH_BULKHEAD_WAITS:
+		return PH_ENTRY_QUEUED;
+	case PH_BULKHEAD_FULL:
+		break;
+	}
+	return give_up(ticket, why_gate, error);
+}
+
+/* It waits: for room or at the gate. */
+static PhEntry
+look_again(PhCall *call, PhTicket *ticket, GError **error)
+{
+	PhCalls *calls = ticket->section->calls;
+
+	if (ph_bulkhead_take(queue_of(ticket), &ticket->place))
+		return ticket->has_room ? go(call, ticket, gate_limit(ticket->section))
+		                        : enter_gate(call, ticket, error);
+	if (is_broken(calls))
+		return give_up(ticket, why_broken, error);
+	if (ph_clock_us() < ticket->deadline_us)
+		return PH_ENTRY_QUEUED;
+	if (!ticket->has_room)
+		count_overrun(calls, ticket->section);
+	return give_up(ticket, why_full, error);
+}
+
+PhEntry
+ph_call_enter(PhCall *call, PhTicket *ticket, PhSection *section, GError **error)
+{
+	PhCalls *calls = section->calls;
+	uint32_t limit = calls != NULL ? room_limit(calls, gate_limit(section)) : 0;
+
+	if (ticket->section != NULL)
+		return look_again(call, ticket, error);
+	if (limit == 0)
+		return ph_call_begin(call, section, error) ? PH_ENTRY_GO : PH_ENTRY_REFUSED;
+	ticket->section = section;
+	ticket->deadline_us = patience_ends(calls);
+	if (is_broken(calls))
+		return give_up(ticket, why_broken, error);
+	switch (ph_bulkhead_enter(&calls->room, &ticket->place, limit, WAITING_MAX)) {
+	case PH_BULKHEAD_IN:
+		return enter_gate(call, ticket, error);
+	case PH_BULKHEAD_WAITS:
+		return PH_ENTRY_QUEUED;
+	case PH_BULKHEAD_FULL:
+		break;
+	}
+	return give_up(ticket, why_full, error);
+}
+
+/* --- the end of a call --- */
 
 static void
 note_overrun(PhCalls *calls, PhSection *section, uint64_t took_us)
 {
-	unsigned int n = atomic_fetch_add(&calls->n_overruns, 1) + 1;
-
 	ph_log_section(section, PH_LOG_WARNING, "plugin-slow",
 	               "a call into the plugin took longer than the section's timeout",
 	               PH_LOG_NUMBER("milliseconds", took_us / 1000), PH_LOG_END);
-	if (n < OVERRUNS_TO_OPEN)
-		return;
-	atomic_store(&calls->open_until_us, ph_clock_us() + OPEN_US);
-	ph_log_section(section, PH_LOG_ERROR, "plugin-suspended",
-	               "the section answers temporarily for 10 s", PH_LOG_END);
+	count_overrun(calls, section);
 }
 
 static void
@@ -249,15 +422,6 @@ note_longest(PhCalls *calls, uint64_t took_us)
 		;
 }
 
-static void
-drop_room(PhCalls *calls)
-{
-	ph_lock_take(&calls->lock);
-	calls->n_running--;
-	ph_lock_drop(&calls->lock);
-	ph_signal_one(&calls->room);
-}
-
 void
 ph_call_end(PhCall *call, bool ok)
 {
@@ -270,7 +434,7 @@ ph_call_end(PhCall *call, bool ok)
 	if (calls == NULL)
 		return;
 	if (call->holds_room)
-		drop_room(calls);
+		ph_bulkhead_leave(&calls->room);
 	copy = my_copy(calls);
 	took_us = ph_clock_us() - call->started_us;
 	timeout_us = atomic_load_explicit(&calls->timeout_us, memory_order_relaxed);
@@ -290,7 +454,7 @@ ph_call_end(PhCall *call, bool ok)
 void
 ph_call_stats(PhSection *section, PhCallStats *stats_out)
 {
-	const PhCalls *calls = section->calls;
+	PhCalls *calls = section->calls;
 	PhCallStats stats = { 0 };
 	uint64_t ended = 0;
 
@@ -306,6 +470,7 @@ ph_call_stats(PhSection *section, PhCallStats *stats_out)
 	if (calls != NULL) {
 		stats.refused = atomic_load(&calls->refused);
 		stats.longest_us = atomic_load(&calls->longest_us);
+		stats.waiting = ph_bulkhead_waiting(&calls->room);
 	}
 	*stats_out = stats;
 }

@@ -76,6 +76,7 @@ write_section(PhSection *section, GString *out)
 	ph_json_number(out, "errors", (int64_t) stats.errors);
 	ph_json_number(out, "refused", (int64_t) stats.refused);
 	ph_json_number(out, "in-flight", (int64_t) stats.in_flight);
+	ph_json_number(out, "waiting", (int64_t) stats.waiting);
 	ph_json_number(out, "average-us", (int64_t) average_us(&stats));
 	ph_json_number(out, "longest-us", (int64_t) stats.longest_us);
 	ph_json_boolean(out, "slow", average_us(&stats) >= SLOW_US);

@@ -425,7 +425,7 @@ prepare_process(void)
 	(void) umask(077);
 	ph_log_set_section_describer(name_section);
 	ph_call_set_hooks(ph_workers_enter_blocking, ph_workers_leave_blocking);
-	ph_call_set_gate(ph_workers_enter_gate, ph_workers_leave_gate);
+	ph_call_set_gate(ph_workers_gate);
 }
 
 static bool

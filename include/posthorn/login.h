@@ -75,8 +75,9 @@ PH_PUBLIC PhSlice ph_login_challenge(const PhLogin *login);
 /* ph_login_answer: the client's decoded response. */
 PH_PUBLIC PhLoginOutcome ph_login_answer(PhLogin *login, PhSlice response);
 
-/* ph_login_outcome: after `resumed`. */
-PH_PUBLIC PhLoginOutcome ph_login_outcome(const PhLogin *login);
+/* ph_login_outcome: after `resumed`: goes on with what the session was parked for; may be WAIT again.
+ * Blocks: yes. */
+PH_PUBLIC PhLoginOutcome ph_login_outcome(PhLogin *login);
 
 /* ph_login_identity: (borrowed from the login; take a reference). Only after DONE. */
 PH_PUBLIC const PhIdentity *ph_login_identity(const PhLogin *login);

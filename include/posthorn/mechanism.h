@@ -32,6 +32,7 @@ typedef enum {
 	PH_STEP_FAILED = 3,    /* wrong */
 	PH_STEP_MALFORMED = 4, /* the response breaks the syntax */
 	PH_STEP_ERROR = 5,     /* @error is set: something is away */
+	PH_STEP_ASKED = 6,     /* what verify and accept return: the core asks the directories */
 } PhStep;
 
 /* PhExchange: the core's side of one exchange; lives as long as the state. */
@@ -76,9 +77,10 @@ struct PhMechanism {
 /* ph_exchange_challenge: the octets to send; copied. */
 PH_PUBLIC void ph_exchange_challenge(PhExchange *exchange, PhSlice octets);
 
-/* ph_exchange_verify: asks the chain whether the password is the user's. @authzid: whom to act as,
- * empty for the user itself. Names are prepared (SASLprep) by the core; NUL is refused.
- * Returns: PH_STEP_DONE, FAILED or ERROR, to be returned from the step as it is. Blocks: yes. */
+/* ph_exchange_verify: has the chain asked whether the password is the user's, when the step has
+ * returned: the session holds no thread while it waits for a directory that is at its limit.
+ * @authzid: whom to act as, empty for the user itself. Names are prepared (SASLprep) by the core;
+ * NUL is refused. Returns: PH_STEP_ASKED or FAILED, to be returned from the step as it is. */
 PH_PUBLIC PhStep ph_exchange_verify(PhExchange *exchange,
                                     PhSlice authzid,
                                     PhSlice user,
@@ -94,8 +96,8 @@ PH_PUBLIC PhSecret *ph_exchange_secret(PhExchange *exchange,
                                        const char *scheme,
                                        GError **error);
 
-/* ph_exchange_accept: the mechanism itself has proved that it is @user: looks the user up.
- * Returns like verify. Blocks: yes. */
+/* ph_exchange_accept: the mechanism itself has proved that it is @user: has the user looked up.
+ * Returns like verify. */
 PH_PUBLIC PhStep ph_exchange_accept(PhExchange *exchange,
                                     PhSlice authzid,
                                     PhSlice user,

@@ -78,17 +78,6 @@ block(Shared *shared)
 	ph_workers_leave_blocking();
 }
 
-/* As block, but only where the pool lets it. */
-static bool
-block_politely(Shared *shared)
-{
-	if (!ph_workers_enter_gate())
-		return false;
-	block(shared);
-	ph_workers_leave_gate();
-	return true;
-}
-
 static PhNext
 line(PhSession *session, PhSlice text, uint32_t flaws)
 {
@@ -97,7 +86,7 @@ line(PhSession *session, PhSlice text, uint32_t flaws)
 	if (ph_slice_is(text, "block"))
 		block(shared);
 	if (ph_slice_is(text, "directory"))
-		ph_session_write_text(session, block_politely(shared) ? "in\r\n" : "refused\r\n");
+		ph_session_printf(session, "%u\r\n", ph_workers_gate());
 	if (ph_slice_is(text, "quit")) {
 		ph_session_write_text(session, "bye\r\n");
 		return PH_CLOSE;
@@ -323,25 +312,13 @@ test_growth(Fixture *fixture, gconstpointer data)
 static void
 test_kept_back(Fixture *fixture, gconstpointer data)
 {
-	int fds[6];
-	int refused = -1;
+	int fd = connect_to(fixture->port);
 
-	for (size_t i = 0; i < G_N_ELEMENTS(fds); i++) {
-		fds[i] = connect_to(fixture->port);
-		hear(fds[i], "hello\r\n");
-		say(fds[i], "directory\r\n");
-		wait_until(&fixture->shared, &fixture->shared.n_blocked, (unsigned) i + 1);
-	}
-	refused = connect_to(fixture->port);
-	hear(refused, "hello\r\n");
-	say(refused, "directory\r\na\r\n");
-	hear(refused, "refused\r\nok directory\r\nok a\r\n");
-	close(refused);
-	release_blocked(&fixture->shared);
-	for (size_t i = 0; i < G_N_ELEMENTS(fds); i++) {
-		hear(fds[i], "in\r\nok directory\r\n");
-		close(fds[i]);
-	}
+	hear(fd, "hello\r\n");
+	say(fd, "directory\r\n");
+	hear(fd, "6\r\nok directory\r\n");
+	g_assert_cmpuint(ph_workers_gate(), ==, 0);
+	close(fd);
 }
 
 /* One thread is enough for everything that does not itself block. */

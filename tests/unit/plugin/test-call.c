@@ -175,6 +175,155 @@ test_breaker(void)
 	ph_calls_unref(section.calls);
 }
 
+/* --- tickets --- */
+
+static atomic_int n_woken;
+
+static void
+count_wake(void *user_data)
+{
+	atomic_fetch_add(&n_woken, 1);
+}
+
+static PhWake *
+make_wake(void)
+{
+	return ph_wake_new_func(count_wake, NULL);
+}
+
+static PhEntry
+enter_section(PhCall *call, PhTicket *ticket, PhSection *section)
+{
+	g_autoptr(GError) error = NULL;
+	PhEntry entry = ph_call_enter(call, ticket, section, &error);
+
+	g_assert_true((entry == PH_ENTRY_REFUSED) == (error != NULL));
+	if (error != NULL)
+		g_assert_error(error, PH_ERROR, PH_ERROR_TEMPORARY);
+	return entry;
+}
+
+static void
+test_ticket(void)
+{
+	PhSection section = { .name = "s", .calls = ph_calls_new(1, (PhDuration){ 1000000 }) };
+	PhTicket tickets[3] = { { .section = NULL } };
+	PhCall calls[3];
+	PhCallStats stats;
+
+	atomic_store(&n_woken, 0);
+	g_assert_cmpint(enter_section(&calls[0], &tickets[0], &section), ==, PH_ENTRY_GO);
+	for (int i = 1; i < 3; i++) {
+		g_assert_cmpint(enter_section(&calls[i], &tickets[i], &section), ==,
+		                PH_ENTRY_QUEUED);
+		ph_ticket_wake(&tickets[i], make_wake());
+	}
+	ph_call_stats(&section, &stats);
+	g_assert_cmpuint(stats.waiting, ==, 2);
+	/* Looking again changes nothing, and the first in the queue is the first to enter. */
+	g_assert_cmpint(enter_section(&calls[2], &tickets[2], &section), ==, PH_ENTRY_QUEUED);
+	ph_call_end(&calls[0], true);
+	g_assert_cmpint(atomic_load(&n_woken), ==, 1);
+	g_assert_cmpint(enter_section(&calls[2], &tickets[2], &section), ==, PH_ENTRY_QUEUED);
+	g_assert_cmpint(enter_section(&calls[1], &tickets[1], &section), ==, PH_ENTRY_GO);
+	/* Who has been granted a place and does not want it leaves it to the next. */
+	ph_call_end(&calls[1], true);
+	g_assert_cmpint(atomic_load(&n_woken), ==, 2);
+	ph_ticket_clear(&tickets[2]);
+	g_assert_cmpint(enter_section(&calls[0], &tickets[0], &section), ==, PH_ENTRY_GO);
+	g_assert_cmpint(enter_section(&calls[1], &tickets[1], &section), ==, PH_ENTRY_QUEUED);
+	ph_ticket_clear(&tickets[1]);
+	ph_call_end(&calls[0], true);
+	ph_calls_unref(section.calls);
+}
+
+static void
+test_ticket_late(void)
+{
+	PhSection section = { .name = "s", .calls = ph_calls_new(1, (PhDuration){ 1000 }) };
+	PhTicket ticket = { .section = NULL };
+	PhCall first;
+	PhCall second;
+
+	atomic_store(&n_woken, 0);
+	ph_clock_hold(1000000, 0);
+	g_assert_cmpint(enter_section(&first, &ticket, &section), ==, PH_ENTRY_GO);
+	g_assert_cmpint(enter_section(&second, &ticket, &section), ==, PH_ENTRY_QUEUED);
+	g_assert_cmpuint(ph_ticket_patience(&ticket).us, ==, 1000);
+	ph_ticket_wake(&ticket, make_wake());
+	ph_clock_move(1000);
+	g_assert_cmpint(enter_section(&second, &ticket, &section), ==, PH_ENTRY_REFUSED);
+	g_assert_cmpint(atomic_load(&n_woken), ==, 1);
+	ph_clock_release();
+	ph_call_end(&first, true);
+	ph_calls_unref(section.calls);
+}
+
+static void
+test_queue_bound(void)
+{
+	PhSection section = { .name = "s", .calls = ph_calls_new(1, (PhDuration){ 1000000 }) };
+	g_autofree PhTicket *tickets = g_new0(PhTicket, 300);
+	unsigned n_queued = 0;
+	PhCall call;
+	PhCall other;
+
+	g_assert_cmpint(enter_section(&call, &tickets[0], &section), ==, PH_ENTRY_GO);
+	for (size_t i = 1; i < 300; i++)
+		n_queued += enter_section(&other, &tickets[i], &section) == PH_ENTRY_QUEUED;
+	g_assert_cmpuint(n_queued, ==, 256);
+	for (size_t i = 1; i < 300; i++)
+		ph_ticket_clear(&tickets[i]);
+	ph_call_end(&call, true);
+	g_assert_cmpint(enter_section(&call, &tickets[0], &section), ==, PH_ENTRY_GO);
+	ph_call_end(&call, true);
+	ph_calls_unref(section.calls);
+}
+
+/* --- the gate --- */
+
+static uint32_t
+let_eight_in(void)
+{
+	return 8;
+}
+
+static void
+test_gate(void)
+{
+	PhSection sections[3];
+	PhTicket tickets[12] = { { .section = NULL } };
+	PhCall calls[12];
+	unsigned n_in = 0;
+
+	ph_call_set_gate(let_eight_in);
+	for (size_t i = 0; i < G_N_ELEMENTS(sections); i++)
+		sections[i] = (PhSection){ .name = "s",
+			                   .kind = PH_KIND_DIRECTORY,
+			                   .calls = ph_calls_new(0, (PhDuration){ 1000000 }) };
+	/* One section, although without limit, leaves a quarter to the others. */
+	for (size_t i = 0; i < 8; i++)
+		n_in += enter_section(&calls[n_in], &tickets[i], &sections[0]) == PH_ENTRY_GO;
+	g_assert_cmpuint(n_in, ==, 6);
+	g_assert_cmpint(enter_section(&calls[6], &tickets[8], &sections[1]), ==, PH_ENTRY_GO);
+	g_assert_cmpint(enter_section(&calls[7], &tickets[8], &sections[1]), ==, PH_ENTRY_GO);
+	/* Then the gate itself has a queue, and who has a thread is refused. */
+	g_assert_cmpint(enter_section(&calls[8], &tickets[8], &sections[2]), ==, PH_ENTRY_QUEUED);
+	g_assert_false(ph_call_begin(&calls[9], &sections[2], NULL));
+	ph_ticket_wake(&tickets[8], make_wake());
+	ph_call_end(&calls[6], true);
+	g_assert_cmpint(enter_section(&calls[8], &tickets[8], &sections[2]), ==, PH_ENTRY_GO);
+	ph_call_end(&calls[8], true);
+	ph_call_end(&calls[7], true);
+	ph_ticket_clear(&tickets[6]);
+	ph_ticket_clear(&tickets[7]);
+	for (size_t i = 0; i < 6; i++)
+		ph_call_end(&calls[i], true);
+	ph_call_set_gate(NULL);
+	for (size_t i = 0; i < G_N_ELEMENTS(sections); i++)
+		ph_calls_unref(sections[i].calls);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -184,5 +333,9 @@ main(int argc, char **argv)
 	g_test_add_func("/plugin/call/no-more-than-the-limit-run", test_concurrency);
 	g_test_add_func("/plugin/call/waiting-ends-with-the-timeout", test_full);
 	g_test_add_func("/plugin/call/hanging-sections-are-left-alone", test_breaker);
+	g_test_add_func("/plugin/call/tickets-are-served-in-turn", test_ticket);
+	g_test_add_func("/plugin/call/a-ticket-is-refused-when-its-time-is-over", test_ticket_late);
+	g_test_add_func("/plugin/call/the-queue-is-bounded", test_queue_bound);
+	g_test_add_func("/plugin/call/a-quarter-of-the-pool-never-enters", test_gate);
 	return g_test_run();
 }

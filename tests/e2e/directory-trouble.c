@@ -1,0 +1,78 @@
+/* directory-trouble.c: a directory that hangs, for the end-to-end tests
+ *
+ * Everybody exists; the password is "correct horse". Every answer takes `hang`.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <posthorn/directory.h>
+#include <posthorn/slice.h>
+
+#include <poll.h>
+#include <string.h>
+
+typedef struct {
+	PhDuration hang;
+} Settings;
+
+static bool
+create(PhSection *section, const void *settings, void **instance_out, GError **error)
+{
+	*instance_out = (void *) (uintptr_t) settings;
+	return true;
+}
+
+static void
+destroy(void *instance)
+{
+}
+
+static PhVerify
+lookup(void *instance, const char *address, PhIdentity **identity_out, GError **error)
+{
+	const Settings *settings = instance;
+	PhSlice domain = ph_slice(address);
+	PhSlice user = ph_slice_split(&domain, '@');
+	g_autofree char *name = ph_slice_dup(user);
+	const PhIdentityValues values = { .size = sizeof values,
+		                          .user = name,
+		                          .domain = "example.org" };
+
+	(void) poll(NULL, 0, (int) (settings->hang.us / 1000));
+	*identity_out = ph_identity_new(&values, error);
+	return *identity_out != NULL ? PH_VERIFY_OK : PH_VERIFY_UNKNOWN_USER;
+}
+
+static PhVerify
+verify(void *instance,
+       const char *user,
+       const PhSecret *secret,
+       PhIdentity **identity_out,
+       GError **error)
+{
+	if (ph_slice_is(ph_secret_slice(secret), "correct horse"))
+		return lookup(instance, user, identity_out, error);
+	return PH_VERIFY_WRONG;
+}
+
+static const PhOption options[] = {
+	PH_OPTION_DURATION(Settings, hang, "0s", "how long every answer takes"),
+	PH_OPTIONS_END,
+};
+static const PhDirectory directory = {
+	.size = sizeof directory,
+	.create = create,
+	.destroy = destroy,
+	.verify = verify,
+	.lookup = lookup,
+};
+static const PhOffer offers[] = { PH_OFFER_DIRECTORY("trouble", &directory), PH_OFFERS_END };
+
+PH_EXPORT const PhPlugin ph_plugin = {
+	.abi = PH_ABI,
+	.name = "trouble",
+	.version = "1.0",
+	.licence = "LGPL-2.1-or-later",
+	.summary = "a directory that hangs",
+	.options = options,
+	.offers = offers,
+};
