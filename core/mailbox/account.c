@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/identity.h"
 #include "config/config.h"
+#include "mailbox/foreign.h"
 #include "plugin/call.h"
 #include "plugin/instance.h"
 
@@ -69,12 +70,14 @@ account_new(char *key, PhSection *section, PhIdentity *identity)
 	g_queue_init(&account->waiting);
 	account->mailboxes = g_hash_table_new_full(ph_mailbox_id_hash, ph_mailbox_id_equal, g_free,
 	                                           (GDestroyNotify) ph_mailbox_unref);
+	account->foreign = ph_foreign_new(account);
 	return account;
 }
 
 static void
 account_free(PhAccount *account)
 {
+	ph_foreign_free(account->foreign);
 	ph_names_unref(account->names);
 	g_hash_table_destroy(account->mailboxes);
 	ph_signal_clear(&account->moved);
@@ -135,6 +138,7 @@ static void
 close_handle(PhAccount *account)
 {
 	account->store->close_account(account->handle);
+	ph_foreign_closed(account);
 	ph_lock_take(&account->lock);
 	account->handle = NULL;
 	account->state = PH_HANDLE_CLOSED;
@@ -216,6 +220,7 @@ close_outdated(PhAccount *account)
 	(void) g_ptr_array_remove_fast(registry.open, account);
 	ph_lock_drop(&registry.lock);
 	account->store->close_account(account->handle);
+	ph_foreign_closed(account);
 }
 
 /* Is the handle there, or are we the one to open it? With the account's lock held. */

@@ -75,15 +75,16 @@ struct PhAccount {
 	PhMailboxId inbox;
 	bool has_inbox;
 	bool maildrop_locked;
-	PhNames *names;          /* (nullable) as last read */
-	uint64_t list_version;   /* rises when a mailbox is made, named or removed */
-	uint64_t counts_version; /* rises with every commit */
-	GQueue waiting;          /* the lane: transactions not yet taken */
-	bool scheduled;          /* the lane is in the pool's queue or being worked on */
-	GHashTable *mailboxes;   /* PhMailboxId -> PhMailbox: open ones, not counted */
-	char *moved_to;          /* (nullable) the section that serves the user; never changes */
-	bool is_held;            /* no commit begins: ph_account_hold() */
-	gint is_retired;         /* every further call is GONE; read atomically */
+	PhNames *names;            /* (nullable) as last read */
+	uint64_t list_version;     /* rises when a mailbox is made, named or removed */
+	uint64_t counts_version;   /* rises with every commit */
+	GQueue waiting;            /* the lane: transactions not yet taken */
+	bool scheduled;            /* the lane is in the pool's queue or being worked on */
+	GHashTable *mailboxes;     /* PhMailboxId -> PhMailbox: open ones, not counted */
+	struct PhForeign *foreign; /* (nullable) set once: other programs may write too */
+	char *moved_to;            /* (nullable) the section that serves the user; never changes */
+	bool is_held;              /* no commit begins: ph_account_hold() */
+	gint is_retired;           /* every further call is GONE; read atomically */
 };
 
 /* PhLimits: of one account; 0: none. */
@@ -147,6 +148,7 @@ PhMailbox *ph_account_mailbox(PhAccount *account, const PhMailboxId *id);
 
 /* ph_account_names: as it is now. Returns: (owned) ph_names_unref. */
 PhNames *ph_account_names(PhAccount *account, GError **error);
+PhNames *ph_names_ref(PhNames *names);
 void ph_names_unref(PhNames *names);
 
 guint ph_mailbox_id_hash(gconstpointer key);

@@ -14,6 +14,7 @@
 #include <posthorn/log.h>
 
 #include "base/clock.h"
+#include "mailbox/foreign.h"
 #include "mailbox/transaction.h"
 #include "plugin/call.h"
 
@@ -52,12 +53,14 @@ take_batch(PhAccount *account)
 		PhTx *tx = g_queue_peek_head(&account->waiting);
 
 		if (batch->len > 0
-		    && (ops + tx->public.n_ops > PH_LANE_OPS
+		    && (tx->is_refresh || ops + tx->public.n_ops > PH_LANE_OPS
 		        || octets + tx->octets > PH_LANE_OCTETS))
 			break;
 		g_ptr_array_add(batch, g_queue_pop_head(&account->waiting));
 		ops += tx->public.n_ops;
 		octets += tx->octets;
+		if (tx->is_refresh)
+			break;
 	}
 	return batch;
 }
@@ -181,15 +184,29 @@ resolve(PhTx *tx, bool committed, const GError *why)
 		ph_lane_submit(tx);
 }
 
+/* A refresh is a batch of its own. */
+static bool
+apply(PhAccount *account, GPtrArray *batch, GError **error)
+{
+	PhTx *tx = batch->len > 0 ? g_ptr_array_index(batch, 0) : NULL;
+
+	if (tx != NULL && tx->is_refresh) {
+		tx->public.done = ph_foreign_run(tx, error);
+		return tx->public.done;
+	}
+	if (tx != NULL && !commit(account, batch, error))
+		return false;
+	note_commit(account, batch);
+	return true;
+}
+
 static void
 work(PhAccount *account)
 {
 	g_autoptr(GPtrArray) batch = take_batch(account);
 	g_autoptr(GError) error = NULL;
-	bool good = batch->len == 0 || commit(account, batch, &error);
+	bool good = apply(account, batch, &error);
 
-	if (good)
-		note_commit(account, batch);
 	for (guint i = 0; i < batch->len; i++)
 		resolve(g_ptr_array_index(batch, i), good, error);
 }

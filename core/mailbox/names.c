@@ -8,6 +8,7 @@
 #include <posthorn/slice.h>
 
 #include "mailbox/account.h"
+#include "mailbox/foreign.h"
 #include "plugin/call.h"
 
 enum {
@@ -146,8 +147,8 @@ read_names(PhAccount *account, GError **error)
 	return names;
 }
 
-static PhNames *
-names_ref(PhNames *names)
+PhNames *
+ph_names_ref(PhNames *names)
 {
 	g_atomic_int_inc(&names->n_refs);
 	return names;
@@ -166,7 +167,7 @@ get_names(PhAccount *account, bool counts, GError **error)
 	counted = account->counts_version;
 	if (account->names != NULL && account->names->list_version == list
 	    && (!counts || account->names->counts_version == counted))
-		names = names_ref(account->names);
+		names = ph_names_ref(account->names);
 	ph_lock_drop(&account->lock);
 	if (names != NULL)
 		return names;
@@ -177,7 +178,7 @@ get_names(PhAccount *account, bool counts, GError **error)
 	names->counts_version = counted;
 	ph_lock_take(&account->lock);
 	ph_names_unref(account->names);
-	account->names = names_ref(names);
+	account->names = ph_names_ref(names);
 	ph_lock_drop(&account->lock);
 	return names;
 }
@@ -191,8 +192,10 @@ ph_account_names(PhAccount *account, GError **error)
 bool
 ph_account_mailboxes(PhAccount *account, PhMailboxInfoFunc func, void *user_data, GError **error)
 {
-	g_autoptr(PhNames) names = get_names(account, true, error);
+	g_autoptr(PhNames) names = NULL;
 
+	(void) ph_foreign_tick(account, NULL);
+	names = get_names(account, true, error);
 	if (names == NULL)
 		return false;
 	for (uint32_t i = 0; i < names->n; i++)
@@ -246,6 +249,10 @@ find(PhAccount *account, PhSlice name, bool counts, PhMailboxInfo *info_out, GEr
 bool
 ph_account_find(PhAccount *account, PhSlice name, PhMailboxInfo *info_out, GError **error)
 {
+	PhMailboxId id;
+
+	if (account->foreign != NULL && ph_account_find_id(account, name, &id, NULL))
+		(void) ph_foreign_tick(account, &id);
 	return find(account, name, true, info_out, error);
 }
 
@@ -253,7 +260,13 @@ bool
 ph_account_find_id(PhAccount *account, PhSlice name, PhMailboxId *id_out, GError **error)
 {
 	PhMailboxInfo info = { .name = NULL };
-	bool found = find(account, name, false, &info, error);
+	bool found = find(account, name, false, &info, account->foreign == NULL ? error : NULL);
+
+	/* another program may have made it just now */
+	if (!found && account->foreign != NULL) {
+		(void) ph_foreign_tick(account, NULL);
+		found = find(account, name, false, &info, error);
+	}
 
 	if (found)
 		*id_out = info.id;

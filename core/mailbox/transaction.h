@@ -23,7 +23,10 @@ struct PhTx {
 	PhWake *wake;
 	uint32_t state; /* PhTxState; guarded by the account's lock once submitted */
 	bool detached;
-	bool pinned; /* uses the account's handle: uploads live in it */
+	bool pinned;     /* uses the account's handle: uploads live in it */
+	bool is_refresh; /* no operations: the lane has the store look what others did */
+	bool refreshes_list;
+	PhMailboxId refreshed;
 	uint64_t octets;
 	PhTx *whole;      /* a step: of this */
 	GPtrArray *steps; /* of a large operation: uid sets not yet submitted, last first */

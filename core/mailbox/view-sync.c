@@ -8,6 +8,7 @@
  */
 #include <posthorn/slice.h>
 
+#include "mailbox/foreign.h"
 #include "mailbox/view-private.h"
 
 /* Quiet: a change of this client's own that need not be reported to it. */
@@ -231,5 +232,6 @@ ph_view_sync(PhView *view,
 bool
 ph_view_needs_sync(const PhView *view)
 {
+	(void) ph_foreign_tick(view->account, ph_mailbox_id(view->mailbox));
 	return view->has_expunged || ph_mailbox_is_stale(view->mailbox, view->state);
 }

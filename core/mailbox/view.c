@@ -9,6 +9,7 @@
 #include <posthorn/slice.h>
 
 #include "mailbox/account.h"
+#include "mailbox/foreign.h"
 #include "mailbox/view-private.h"
 
 enum {
@@ -26,13 +27,19 @@ PhView *
 ph_view_open(PhAccount *account, PhSlice name, bool read_only, PhSessionRef notify, GError **error)
 {
 	PhMailboxInfo info;
-	if (!ph_account_find(account, name, &info, error))
+	PhMailboxId id;
+	if (!ph_account_find_id(account, name, &id, error))
 		return NULL;
 
-	g_autoptr(PhMailbox) mailbox = ph_account_mailbox(account, &info.id);
-	PhState *state = ph_mailbox_state(mailbox, error);
-	if (state == NULL)
+	ph_foreign_watch(account, &id);
+	g_autoptr(PhMailbox) mailbox = ph_account_mailbox(account, &id);
+	PhState *state = NULL;
+	if (ph_foreign_refresh(account, &id, error) && ph_account_find(account, name, &info, error))
+		state = ph_mailbox_state(mailbox, error);
+	if (state == NULL) {
+		ph_foreign_unwatch(account, &id);
 		return NULL;
+	}
 
 	PhView *view = g_new0(PhView, 1);
 	view->account = ph_account_ref(account);
@@ -54,6 +61,7 @@ ph_view_close(PhView *view)
 	if (view == NULL)
 		return;
 	ph_mailbox_unwatch(view->mailbox, view->session);
+	ph_foreign_unwatch(view->account, ph_mailbox_id(view->mailbox));
 	ph_state_unref(view->state);
 	ph_uid_set_free(view->recent);
 	if (view->quiet != NULL)

@@ -226,9 +226,17 @@ struct PhStore {
 	void (*forget)(void *account, PhTime before);
 
 	/* Optional; the core has a default for each.
-	 * refresh: folds in what other programs did to the mailbox.
+	 * refresh: folds in what other programs did to the mailbox, as commits of the store's own
+	 * (new uids, flag changes, expunges, each with a change number). @mailbox: (nullable) NULL:
+	 * what they did to the list of mailboxes. With PH_STORE_FOREIGN_WRITERS the core calls it
+	 * before a mailbox is opened, when a session asks for news, looks at the counters or at the
+	 * list (at most about every 100 ms without a hint), on a hint and every 30 s while a
+	 * mailbox is open; never beside a commit. What it altered is seen in `mailboxes`. So it is
+	 * cheap when nothing happened. Errors: those of commit; NOT_FOUND, GONE for the mailbox.
 	 * sync: makes durable what was deferred.
-	 * watch: calls @func(user_data) when the account may have changed; hints may be lost.
+	 * watch: calls @func(user_data) when the account may have changed, from any thread, until
+	 * close_account, which waits for a call under way. Hints may be lost, merged, repeated, and
+	 * given for the store's own commits. Called at most once for an account object.
 	 * share: names the blob in another account of the same section without a second upload.
 	 * verify, repair: @report gets one line for each finding. compact: gives space back. */
 	bool (*refresh)(void *account, const PhMailboxId *mailbox, GError **error);
