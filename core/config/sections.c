@@ -252,7 +252,7 @@ static const PhOption directory_rows[] = {
 
 static const PhOption store_rows[] = {
 	PH_OPTION_STRING(PhPluginSettings, plugin, PH_REQUIRED, "the plugin to use"),
-	BULKHEAD_ROWS("30s"),
+	BULKHEAD_ROWS("0"),
 	PH_OPTION_SIZE(PhPluginSettings,
 	               quota,
 	               "0",
