@@ -22,6 +22,11 @@ extern const PhCommand ph_command_user_list;
 extern const PhCommand ph_command_user_remove;
 extern const PhCommand ph_command_passwd;
 extern const PhCommand ph_command_send;
+extern const PhCommand ph_command_store_check;
+extern const PhCommand ph_command_store_repair;
+extern const PhCommand ph_command_store_compact;
+extern const PhCommand ph_command_store_stats;
+extern const PhCommand ph_command_store_sync;
 extern const PhCommand ph_command_worker;
 
 /* ph_sendmail_main: the program called as `sendmail`. Returns: a status of sysexits. */

@@ -63,6 +63,21 @@ exchange(int fd, const char *request, GString *answer, GError **error)
 	return false;
 }
 
+int
+ph_control_connect(const char *config, GError **error)
+{
+	g_autoptr(PhOutline) outline = ph_outline_read(config, error);
+
+	if (outline == NULL)
+		return -1;
+	if (outline->control == NULL) {
+		g_set_error(error, PH_ERROR, PH_ERROR_INVALID, "'%s' has no `data` in [server]",
+		            config);
+		return -1;
+	}
+	return connect_to(outline->control, error);
+}
+
 bool
 ph_control_ask(const char *config,
                const char *command,
@@ -70,19 +85,10 @@ ph_control_ask(const char *config,
                GString *answer,
                GError **error)
 {
-	g_autoptr(PhOutline) outline = ph_outline_read(config, error);
 	g_autofree char *request = NULL;
-	int fd = -1;
+	int fd = ph_control_connect(config, error);
 	bool answered = false;
 
-	if (outline == NULL)
-		return false;
-	if (outline->control == NULL) {
-		g_set_error(error, PH_ERROR, PH_ERROR_INVALID, "'%s' has no `data` in [server]",
-		            config);
-		return false;
-	}
-	fd = connect_to(outline->control, error);
 	if (fd < 0)
 		return false;
 	request = g_strdup_printf("{\"command\":\"%s\",\"as\":\"%s\"}\n", command,

@@ -9,13 +9,25 @@
 #include <string.h>
 
 const PhCommand *const ph_commands[] = {
-	&ph_command_serve,     &ph_command_check,
-	&ph_command_reload,    &ph_command_status,
-	&ph_command_plugins,   &ph_command_plugin,
-	&ph_command_user_add,  &ph_command_user_remove,
-	&ph_command_user_list, &ph_command_passwd,
-	&ph_command_send,      &ph_command_describe,
-	&ph_command_worker,    NULL,
+	&ph_command_serve,
+	&ph_command_check,
+	&ph_command_reload,
+	&ph_command_status,
+	&ph_command_plugins,
+	&ph_command_plugin,
+	&ph_command_user_add,
+	&ph_command_user_remove,
+	&ph_command_user_list,
+	&ph_command_passwd,
+	&ph_command_send,
+	&ph_command_store_check,
+	&ph_command_store_repair,
+	&ph_command_store_compact,
+	&ph_command_store_stats,
+	&ph_command_store_sync,
+	&ph_command_describe,
+	&ph_command_worker,
+	NULL,
 };
 
 int

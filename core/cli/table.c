@@ -85,7 +85,7 @@ print_program_help(const PhCommand *const *commands)
 	printf("Usage: posthorn COMMAND [OPTIONS]\n\nCommands:\n");
 	for (size_t i = 0; commands[i] != NULL; i++)
 		if (!commands[i]->hidden)
-			printf("  %-12s %s\n", commands[i]->name, commands[i]->summary);
+			printf("  %-14s %s\n", commands[i]->name, commands[i]->summary);
 	printf("\nOptions:\n"
 	       "  --help       show this help; `posthorn COMMAND --help` shows a command's\n"
 	       "  --version    show the version\n"

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 enum {
-	REQUEST_MAX = 1024,
+	REQUEST_MAX = 8192,
 	CLIENTS_MAX = 64,
 	PATIENCE_SECONDS = 10
 };
@@ -24,6 +24,7 @@ enum {
 typedef struct {
 	PhControl *control;
 	int fd;
+	int stream;    /* -1: none was sent along */
 	guint watch;   /* source that waits for the request; 0 when it has come */
 	guint timeout; /* source */
 	GString *request;
@@ -46,7 +47,10 @@ free_client(gpointer pointer)
 
 	g_clear_handle_id(&client->watch, g_source_remove);
 	g_clear_handle_id(&client->timeout, g_source_remove);
-	close(client->fd);
+	if (client->fd >= 0)
+		close(client->fd);
+	if (client->stream >= 0)
+		close(client->stream);
 	g_string_free(client->request, TRUE);
 	g_free(client);
 }
@@ -93,6 +97,22 @@ answer_result(Client *client, const char *result)
 	answer(client, text);
 }
 
+/* The job has the sockets from now on. */
+static void
+hand_over(Client *client)
+{
+	PhControl *control = client->control;
+	int fd = client->fd;
+	int stream = client->stream;
+
+	client->fd = -1;
+	client->stream = -1;
+	(void) g_unix_set_fd_nonblocking(fd, FALSE, NULL);
+	control->table->store(PH_SLICE(client->request->str, client->request->len), fd, stream,
+	                      control->user_data);
+	dismiss(client);
+}
+
 static void
 obey(Client *client, const char *command)
 {
@@ -107,12 +127,41 @@ obey(Client *client, const char *command)
 		g_clear_handle_id(&client->timeout, g_source_remove);
 		if (!control->table->reload(control->user_data))
 			answer_result(client, "failed\nthe server stops");
+	} else if (g_strcmp0(command, "store") == 0) {
+		hand_over(client);
 	} else if (g_strcmp0(command, "stop") == 0) {
 		answer_result(client, "ok\nthe server stops");
 		control->table->stop(control->user_data);
 	} else {
-		answer_result(client, "failed\nunknown command: status, reload or stop");
+		answer_result(client, "failed\nunknown command: status, reload, store or stop");
 	}
+}
+
+/* What has come, and a descriptor that was sent along. */
+static ssize_t
+receive(Client *client, char *buffer, size_t size)
+{
+	union {
+		struct cmsghdr header;
+		char octets[CMSG_SPACE(sizeof(int))];
+	} control = { .octets = { 0 } };
+	struct iovec piece = { buffer, size };
+	struct msghdr packet = {
+		.msg_iov = &piece,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof control,
+	};
+	ssize_t n = recvmsg(client->fd, &packet, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	const struct cmsghdr *header = n >= 0 ? CMSG_FIRSTHDR(&packet) : NULL;
+
+	if (header != NULL && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS
+	    && header->cmsg_len == CMSG_LEN(sizeof(int))) {
+		if (client->stream >= 0)
+			close(client->stream);
+		memcpy(&client->stream, CMSG_DATA(header), sizeof(int));
+	}
+	return n;
 }
 
 static gboolean
@@ -120,7 +169,7 @@ read_request(gint fd, GIOCondition condition, gpointer user_data)
 {
 	Client *client = user_data;
 	char buffer[REQUEST_MAX];
-	ssize_t n = read(fd, buffer, sizeof buffer);
+	ssize_t n = receive(client, buffer, sizeof buffer);
 	g_autofree char *command = NULL;
 	g_autofree char *as = NULL;
 	ssize_t end = 0;
@@ -176,6 +225,7 @@ take_client(gint fd, GIOCondition condition, gpointer user_data)
 	client = g_new0(Client, 1);
 	client->control = control;
 	client->fd = accepted;
+	client->stream = -1;
 	client->request = g_string_new(NULL);
 	client->watch = g_unix_fd_add(accepted, G_IO_IN | G_IO_HUP, read_request, client);
 	client->timeout = g_timeout_add_seconds(PATIENCE_SECONDS, lose_patience, client);

@@ -1,4 +1,4 @@
-/* control.h: the socket that `posthorn status` and `posthorn reload` speak to, in the worker
+/* control.h: the socket that `posthorn status`, `reload` and `store` speak to, in the worker
  *
  * One request a connection: a line such as {"command":"status"}. The answer is one JSON line;
  * with "as":"text" it is text for people until the end of the connection. Only root and the
@@ -20,6 +20,8 @@ typedef struct {
 	/* reload: begins one; ph_control_result() follows. false: not now. */
 	bool (*reload)(void *user_data);
 	void (*stop)(void *user_data);
+	/* store: begins a store tool: jobs.h. @fd, @stream: (owned). */
+	void (*store)(PhSlice request, int fd, int stream, void *user_data);
 } PhControlTable;
 
 /* ph_control_new: @fd: (owned) listening socket. */

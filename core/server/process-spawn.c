@@ -166,6 +166,19 @@ ph_process_take_group(gid_t gid, GError **error)
 	return false;
 }
 
+bool
+ph_process_become(uid_t uid, gid_t gid, GError **error)
+{
+	if (geteuid() == uid)
+		return ph_process_take_group(gid, error);
+	if (geteuid() == 0 && setgroups(1, &gid) == 0 && setresgid(gid, gid, gid) == 0
+	    && setresuid(uid, uid, uid) == 0)
+		return true;
+	g_set_error(error, PH_ERROR, PH_ERROR_DENIED,
+	            "only root and the server's user (%u) may do this", (unsigned int) uid);
+	return false;
+}
+
 static bool
 find_group(const char *name, gid_t *gid_out, GError **error)
 {

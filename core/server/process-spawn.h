@@ -41,6 +41,10 @@ pid_t ph_spawn(const PhSpawn *spawn, GError **error);
  * and does it. */
 bool ph_process_take_group(gid_t gid, GError **error);
 
+/* ph_process_become: root becomes that user and group for good; that user stays. Errors: DENIED for
+ * everybody else. */
+bool ph_process_become(uid_t uid, gid_t gid, GError **error);
+
 /* ph_spawn_user: looks up [server] user and group. @user: NULL or "" for the present user.
  * @out: name borrowed from @user. NOT_FOUND when there is no such user or group; DENIED when only
  * root could become it. Returns true with @change_out false when nothing has to be changed. */

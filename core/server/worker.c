@@ -22,6 +22,7 @@
 #include "plugin/registry.h"
 #include "server/control.h"
 #include "server/generation.h"
+#include "server/jobs.h"
 #include "server/outline.h"
 #include "server/plugin-files.h"
 #include "server/process-spawn.h"
@@ -79,6 +80,7 @@ typedef struct {
 	PhGeneration *generation;
 	GArray *open; /* of Open */
 	PhControl *control;
+	PhJobs *jobs;
 	GMainLoop *loop;
 	uint64_t started_us;
 	guint drain_timer; /* source; 0: none */
@@ -350,10 +352,19 @@ control_stop(void *user_data)
 	tell("stop", NULL);
 }
 
+static void
+control_store(PhSlice request, int fd, int stream, void *user_data)
+{
+	const Worker *w = user_data;
+
+	ph_jobs_start(w->jobs, w->generation, request, fd, stream);
+}
+
 static const PhControlTable control_table = {
 	.status = control_status,
 	.reload = control_reload,
 	.stop = control_stop,
+	.store = control_store,
 };
 
 static void
@@ -505,7 +516,9 @@ serve(Worker *w)
 static void
 finish(Worker *w)
 {
-	if (!ph_reactor_stop(w->runtime.reactor, (PhDuration){ STOP_GRACE_US })) {
+	bool ended = ph_jobs_free(w->jobs, (PhDuration){ STOP_GRACE_US });
+
+	if (!ph_reactor_stop(w->runtime.reactor, (PhDuration){ STOP_GRACE_US }) || !ended) {
 		ph_log(PH_LOG_WARNING, "stop-forced", "threads hang in a plugin", PH_LOG_END);
 		_exit(w->exit_status);
 	}
@@ -535,11 +548,13 @@ ph_worker_run(const char *config)
 	prepare_process();
 	ph_process_open(PH_SPAWN_CHANNEL_FD);
 	w.registry = ph_registry_new();
+	w.jobs = ph_jobs_new();
 	w.open = g_array_new(FALSE, FALSE, sizeof(Open));
 	g_array_set_clear_func(w.open, clear_open);
 	status = load(&w);
 	if (status != EXIT_GOOD) {
 		ph_registry_free(w.registry);
+		(void) ph_jobs_free(w.jobs, (PhDuration){ STOP_GRACE_US });
 		g_array_unref(w.open);
 		return status;
 	}

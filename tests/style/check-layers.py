@@ -17,8 +17,9 @@ BELOW = {
     "net": {"base", "config", "plugin"},
     "login": {"base", "message", "config", "plugin", "net"},
     "mailbox": {"base", "message", "config", "plugin", "net"},
-    "server": {"base", "message", "config", "plugin", "net", "login", "mailbox"},
-    "cli": {"base", "message", "config", "plugin", "net", "login", "mailbox", "server"},
+    "tools": {"base", "message", "config", "plugin", "net", "mailbox"},
+    "server": {"base", "message", "config", "plugin", "net", "login", "mailbox", "tools"},
+    "cli": {"base", "message", "config", "plugin", "net", "login", "mailbox", "tools", "server"},
 }
 INCLUDE = re.compile(r"^[ \t]*#[ \t]*include[ \t]+([<\"])([^>\"]+)[>\"]", re.MULTILINE)
 CONTRACT_MAY = re.compile(r"^(posthorn/[\w.-]+|glib\.h|std\w+\.h|string\.h|limits\.h|inttypes\.h|sys/types\.h)$")

@@ -1,0 +1,168 @@
+/* cmd-store.c: `posthorn store check|repair|compact|stats|sync|...`
+ *
+ * While the server runs it does the work, because it has the accounts open: the command asks it
+ * through the control socket and shows what it says. Without a server the command opens the stores
+ * itself, as the server's user.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "cli/commands.h"
+#include "cli/store-run.h"
+
+#include <stdio.h>
+
+static int
+fail(const GError *error)
+{
+	fprintf(stderr, "posthorn: %s\n", error->message);
+	return g_error_matches(error, PH_ERROR, PH_ERROR_TEMPORARY) ? PH_EXIT_TEMPORARY
+	                                                            : PH_EXIT_FAILED;
+}
+
+static int
+usage(const char *sentence)
+{
+	fprintf(stderr, "posthorn: %s\n", sentence);
+	return PH_EXIT_USAGE;
+}
+
+static int
+run_request(const PhArguments *arguments, const PhJobRequest *request)
+{
+	g_autoptr(GError) error = NULL;
+	int status = ph_store_run(ph_arguments_config(arguments), request, &error);
+
+	return error != NULL ? fail(error) : status;
+}
+
+/* SECTION [USER]: of everybody without a user. */
+static int
+run_each(const PhArguments *arguments, const char *tool, uint32_t flags)
+{
+	const char *const *rest = ph_arguments_rest(arguments);
+	const PhJobRequest request = {
+		.tool = tool,
+		.section = rest[0],
+		.user = rest[1],
+		.flags = flags | (rest[1] == NULL ? PH_JOB_ALL : 0),
+		.stream = -1,
+	};
+
+	if (rest[1] != NULL && ph_arguments_has(arguments, "all"))
+		return usage("either a user or --all");
+	return run_request(arguments, &request);
+}
+
+static int
+run_check(const PhArguments *arguments)
+{
+	return run_each(arguments, "check",
+	                ph_arguments_has(arguments, "restored") ? PH_JOB_RESTORED : 0);
+}
+
+static int
+run_repair(const PhArguments *arguments)
+{
+	return run_each(arguments, "repair", 0);
+}
+
+static int
+run_compact(const PhArguments *arguments)
+{
+	return run_each(arguments, "compact", 0);
+}
+
+static int
+run_stats(const PhArguments *arguments)
+{
+	return run_each(arguments, "stats", ph_arguments_has(arguments, "json") ? PH_JOB_JSON : 0);
+}
+
+static int
+run_sync(const PhArguments *arguments)
+{
+	return run_each(arguments, "sync", 0);
+}
+
+#define ALL_OPTION                                                                 \
+	{                                                                          \
+		"all", 'a', NULL, "every user of the directories; as without USER" \
+	}
+
+static const PhCommandOption each_options[] = {
+	PH_COMMAND_CONFIG,
+	ALL_OPTION,
+	PH_COMMAND_END,
+};
+static const PhCommandOption check_options[] = {
+	PH_COMMAND_CONFIG,
+	ALL_OPTION,
+	{ "restored", 0, NULL,
+	  "after a backup was put back: raise uids and change numbers by a large step" },
+	PH_COMMAND_END,
+};
+static const PhCommandOption stats_options[] = {
+	PH_COMMAND_CONFIG,
+	ALL_OPTION,
+	PH_COMMAND_JSON,
+	PH_COMMAND_END,
+};
+
+const PhCommand ph_command_store_check = {
+	.name = "store check",
+	.synopsis = "SECTION [USER]",
+	.summary = "Check the mail of a store",
+	.details = "One line for each finding and a summary; exit status 1 when something was "
+		   "found. An account's\ndeliveries and changes wait while it is checked.\n"
+		   "With --restored clients that saw uids or changes newer than the backup are not "
+		   "misled:\nthey find everything they know gone or older, and new mail above it.",
+	.options = check_options,
+	.min_rest = 1,
+	.max_rest = 2,
+	.run = run_check,
+};
+
+const PhCommand ph_command_store_repair = {
+	.name = "store repair",
+	.synopsis = "SECTION [USER]",
+	.summary = "Check the mail of a store and mend what can be mended",
+	.details = "One line for each finding; exit status 1 when something was found, mended or "
+		   "not: check again.",
+	.options = each_options,
+	.min_rest = 1,
+	.max_rest = 2,
+	.run = run_repair,
+};
+
+const PhCommand ph_command_store_compact = {
+	.name = "store compact",
+	.synopsis = "SECTION [USER]",
+	.summary = "Give back the space that removed mail has left",
+	.options = each_options,
+	.min_rest = 1,
+	.max_rest = 2,
+	.run = run_compact,
+};
+
+const PhCommand ph_command_store_stats = {
+	.name = "store stats",
+	.synopsis = "SECTION [USER]",
+	.summary = "Count accounts, mailboxes, messages and octets of a store",
+	.details = "The users with most octets come last, at most ten.",
+	.options = stats_options,
+	.min_rest = 1,
+	.max_rest = 2,
+	.run = run_stats,
+};
+
+const PhCommand ph_command_store_sync = {
+	.name = "store sync",
+	.synopsis = "SECTION [USER]",
+	.summary = "Make the files of a store complete, before a backup",
+	.details = "When it returns, everything that was acknowledged before it began is in the "
+		   "store's own files\nand on the disk.",
+	.options = each_options,
+	.min_rest = 1,
+	.max_rest = 2,
+	.run = run_sync,
+};

@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""test-store.py: `posthorn store ...` beside a running server and without one"""
+import glob
+import json
+import os
+
+from lib import Server, main
+
+MESSAGE = b"Subject: Hello %d\r\n\r\nHello.\r\n"
+
+
+def fill(server, count=5, user="anna@example.org"):
+    for number in range(count):
+        server.send(MESSAGE % number, recipients=(user,))
+
+
+def good(done):
+    assert done.returncode == 0, (done.returncode, done.stdout, done.stderr)
+    return done.stdout
+
+
+def both_ways(server, check):
+    """Runs the check while the server runs, and once more without it."""
+    check()
+    assert server.stop() == 0
+    check()
+
+
+def test_stats_counts_with_a_client_connected_and_without_a_server():
+    with Server() as server:
+        fill(server)
+        client = server.imap()
+        client.select()
+
+        def check():
+            stats = json.loads(good(server.run("store", "stats", "mail", "--json")))
+            assert (stats["accounts"], stats["messages"], stats["mailboxes"]) == (2, 5, 1), stats
+            assert stats["largest"][0]["user"] == "anna@example.org"
+            assert "anna@example.org: 1 mailboxes, 5 messages" in good(
+                server.run("store", "stats", "mail", "anna@example.org"))
+        check()
+        assert client.noop()[0] == "OK"
+        client.logout()
+        both_ways(server, check)
+
+
+def test_check_is_silent_about_good_mail_and_tells_of_bad_counters():
+    with Server() as server:
+        fill(server)
+
+        def clean():
+            assert good(server.run("store", "check", "mail")) == \
+                "2 accounts checked: 0 findings, 0 failed\n"
+        both_ways(server, clean)
+
+
+def test_check_restored_raises_uids_and_changes():
+    with Server() as server:
+        fill(server, 2)
+        client = server.imap()
+        before = client.status("INBOX", "(UIDNEXT HIGHESTMODSEQ)")[1][0].split()
+        good(server.run("store", "check", "--restored", "mail", "anna@example.org"))
+        after = client.status("INBOX", "(UIDNEXT HIGHESTMODSEQ)")[1][0].split()
+        assert int(after[2]) == int(before[2]) + 1000000, (before, after)
+        assert int(after[4].rstrip(b")")) > int(before[4].rstrip(b")")) + 1000000
+        fill(server, 1)
+        client.select()
+        assert client.uid("SEARCH", "ALL")[1][0].split()[-1] == before[2].replace(
+            before[2], b"%d" % (int(before[2]) + 1000000))
+        client.logout()
+
+
+def test_compact_sync_and_repair_leave_the_mail_alone():
+    with Server() as server:
+        fill(server)
+
+        def check():
+            for tool in ("compact", "sync", "repair"):
+                assert "2 accounts" in good(server.run("store", tool, "mail"))
+        both_ways(server, check)
+        server.start()
+        assert server.imap().select()[1] == [b"5"]
+
+
+def test_mistakes_are_told_in_a_sentence():
+    with Server() as server:
+        for words, text in ((("check", "male"), "there is no [store male]"),
+                            (("check", "mail", "nobody@example.org"), "knows 'nobody@example.org'")):
+            def check(words=words, text=text):
+                done = server.run("store", *words)
+                assert done.returncode == 1 and text in done.stderr, done
+            check()
+        done = server.run("store", "check", "mail", "anna@example.org", "--all")
+        assert done.returncode == 2, done
+        assert server.stop() == 0
+        assert server.run("store", "check", "male").returncode == 1
+
+
+def test_a_damaged_account_is_found_and_the_others_are_looked_at_all_the_same():
+    with Server() as server:
+        fill(server, 1)
+        fill(server, 1, "ben@example.org")
+        assert server.stop() == 0
+        database = [path for path in glob.glob(server.values["data"] + "/mail/example.org/anna*")
+                    if not path.endswith(("-wal", "-shm"))][0]
+        with open(database, "r+b") as stream:
+            stream.seek(0)
+            stream.write(b"this is no database" * 10)
+        done = server.run("store", "check", "mail")
+        assert done.returncode == 1, done
+        assert "anna@example.org" in done.stdout + done.stderr, done
+        assert "2 accounts checked" in done.stdout, done
+        assert os.path.exists(database)
+
+
+main(globals())
