@@ -29,6 +29,7 @@ free_section(gpointer data)
 		ph_bind_free(section->offer->options, section->settings);
 	ph_bind_free(rows_of(section->word), section->core_settings);
 	g_ptr_array_unref(section->uses);
+	g_free(section->narrowed);
 	g_free(section);
 }
 

@@ -64,6 +64,7 @@ struct PhSection {
 	uint32_t mark;                /* for walks over `uses` */
 	/* the plugin layer's */
 	PhInstance *held;
+	void *narrowed; /* (owned, nullable) the offer's table as far as it holds for this section */
 	void *instance;
 	PhCalls *calls;
 };

@@ -6,6 +6,7 @@
 
 #include <posthorn/error.h>
 #include <posthorn/plugin.h>
+#include <posthorn/store.h>
 
 #include "base/lock.h"
 #include "base/log.h"
@@ -89,6 +90,23 @@ instances_below(const PhSection *section)
 	return below;
 }
 
+/* A store that stands on others offers what they can: the section has a table of its own then. */
+static bool
+narrow(PhSection *section, void *instance, GError **error)
+{
+	const PhStore *table = section->kind == PH_KIND_STORE ? section->offer->table : NULL;
+	PhStore copy;
+
+	if (table == NULL || table->narrow == NULL)
+		return true;
+	copy = *table;
+	table->narrow(instance, &copy);
+	copy.size = table->size;
+	g_free(section->narrowed);
+	section->narrowed = ph_adopt_table(PH_KIND_STORE, &copy, error);
+	return section->narrowed != NULL;
+}
+
 static bool
 create_section(PhSection *section, GError **error)
 {
@@ -100,6 +118,10 @@ create_section(PhSection *section, GError **error)
 	if (!load_once(section->offer, error)
 	    || !ph_adopt_create(section->offer, section, section->settings, &instance, error))
 		return false;
+	if (!narrow(section, instance, error)) {
+		ph_adopt_destroy(section->offer, instance);
+		return false;
+	}
 	ph_section_limits(section, &concurrency, &timeout);
 	held = g_new0(PhInstance, 1);
 	atomic_init(&held->n_refs, 1);
@@ -207,6 +229,8 @@ share_section(PhSection *section, PhConfig *previous)
 	if (old == NULL || old->held == NULL || !is_same(section, old))
 		return false;
 	hold(section, ref_instance(old->held));
+	if (old->narrowed != NULL)
+		section->narrowed = g_memdup2(old->narrowed, sizeof(PhStore));
 	ph_section_limits(section, &concurrency, &timeout);
 	ph_calls_limit(section->calls, concurrency, timeout);
 	return true;
@@ -309,7 +333,7 @@ ph_section_instance(PhSection *section)
 const void *
 ph_section_table(PhSection *section)
 {
-	return section->offer->table;
+	return section->narrowed != NULL ? section->narrowed : section->offer->table;
 }
 
 const char *

@@ -256,6 +256,12 @@ struct PhStore {
 	               void *user_data,
 	               GError **error);
 	bool (*compact)(void *account, GError **error);
+
+	/* narrow: for a store that stands on others (below.h): what this section's own copy of the
+	 * table can truthfully offer, now that the stores below are known. It may clear optional
+	 * members and set abilities and the limits of keywords; members beyond table->size do not
+	 * exist. Called once after create. Optional. Thread: load. */
+	void (*narrow)(void *instance, struct PhStore *table);
 };
 
 G_END_DECLS
