@@ -1,0 +1,43 @@
+/* account.h: an account of the encrypt store
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef STORE_ENCRYPT_ACCOUNT_H
+#define STORE_ENCRYPT_ACCOUNT_H
+
+#include "encrypt.h"
+
+typedef struct {
+	PhSection *section; /* below */
+	MasterKeys masters;
+	bool accept_plain;
+} Instance;
+
+typedef struct {
+	PhBelow below;
+	const Instance *instance;
+	char *address;
+	pthread_mutex_t lock; /* guards keys: another process may have made one */
+	GArray *keys;         /* of Key; the first one seals */
+} Account;
+
+/* account_load_keys: those of the account's values that are not known yet. */
+bool account_load_keys(Account *account, GError **error);
+
+/* account_make_key: when there is none. Not beside another commit. */
+bool account_make_key(Account *account, GError **error);
+
+/* account_seal_key: what seals now. account_find_key: CORRUPT when the account has no such key. The
+ * copy is to be wiped. */
+void account_seal_key(Account *account, Key *key_out);
+bool account_find_key(Account *account, PhSlice id, Key *key_out, GError **error);
+
+/* account_check_keys: reports keys that an older master key wraps; @repair: wraps them anew. Not
+ * beside another commit. */
+bool account_check_keys(Account *account,
+                        bool repair,
+                        PhListLineFunc report,
+                        void *user_data,
+                        GError **error);
+
+#endif
