@@ -11,28 +11,67 @@
 
 struct PhGather {
 	PhView *view;
-	PhUidSet *uids;
-	PhCursor *cursor;
+	PhCrew *crew;
 	uint32_t fields;
-	PhGatherFunc func;
+	const PhGatherWork *work;
 	void *user_data;
 };
+
+static void *
+begin(void *user_data)
+{
+	const PhGather *gather = user_data;
+
+	return gather->work->begin(gather->user_data);
+}
+
+static bool
+look(void *user_data, void *gathered, uint32_t number, const PhRecord *record, GError **error)
+{
+	const PhGather *gather = user_data;
+	g_autoptr(PhStructure) structure = NULL;
+	g_autoptr(GError) failure = NULL;
+	PhMessageInfo info = { .size = 0 };
+
+	if ((gather->fields & PH_FIELD_STRUCTURE) != 0
+	    && !ph_structure_blob_info(record->structure, &info)) {
+		structure = ph_view_structure(gather->view, record, &failure);
+		if (structure == NULL && g_error_matches(failure, PH_ERROR, PH_ERROR_GONE))
+			return true;
+		if (structure == NULL) {
+			g_propagate_error(error, g_steal_pointer(&failure));
+			return false;
+		}
+		info = *ph_structure_info(structure);
+	}
+	gather->work->take(gather->user_data, gathered, number, record, &info);
+	return true;
+}
+
+static void
+merge(void *user_data, void *gathered)
+{
+	const PhGather *gather = user_data;
+
+	gather->work->merge(gather->user_data, gathered);
+}
 
 PhGather *
 ph_gather_new(PhView *view,
               const PhUidSet *numbers,
               uint32_t fields,
-              PhGatherFunc func,
+              const PhGatherWork *work,
               void *user_data)
 {
+	static const PhCrewWork crew_work = { begin, look, merge };
 	PhGather *gather = g_new0(PhGather, 1);
 
 	gather->view = view;
-	gather->uids = ph_view_uids(view, numbers, NULL);
 	gather->fields = fields;
-	gather->cursor = ph_cursor_new(view, gather->uids, fields);
-	gather->func = func;
+	gather->work = work;
 	gather->user_data = user_data;
+	gather->crew =
+		ph_crew_new(view, ph_view_uids(view, numbers, NULL), fields, &crew_work, gather);
 	return gather;
 }
 
@@ -41,66 +80,35 @@ ph_gather_free(PhGather *gather)
 {
 	if (gather == NULL)
 		return;
-	ph_cursor_free(gather->cursor);
-	ph_uid_set_free(gather->uids);
+	ph_crew_free(gather->crew);
 	g_free(gather);
-}
-
-static bool
-take(PhGather *gather, const PhRecord *record, GError **error)
-{
-	uint32_t number = ph_view_number(gather->view, record->uid);
-	g_autoptr(PhStructure) structure = NULL;
-	if (number == 0)
-		return true;
-
-	if ((gather->fields & PH_FIELD_STRUCTURE) != 0) {
-		g_autoptr(GError) failure = NULL;
-		structure = ph_view_structure(gather->view, record, &failure);
-		if (structure == NULL && g_error_matches(failure, PH_ERROR, PH_ERROR_GONE))
-			return true;
-		if (structure == NULL) {
-			g_propagate_error(error, g_steal_pointer(&failure));
-			return false;
-		}
-	}
-	gather->func(number, record, structure, gather->user_data);
-	return true;
 }
 
 bool
 ph_gather_step(PhGather *gather, PhSession *session, bool *failed_out, GError **error)
 {
-	g_autoptr(GError) failure = NULL;
-	const PhRecord *record;
-
-	while ((record = ph_cursor_next(gather->cursor, &failure)) != NULL) {
-		if (!take(gather, record, &failure))
-			break;
-		if (session != NULL
-		    && (ph_session_should_yield(session) || ph_session_cancelled(session)))
-			return false;
-	}
-	if (failure != NULL) {
-		*failed_out = true;
-		g_propagate_error(error, g_steal_pointer(&failure));
-	}
-	return true;
+	return ph_crew_step(gather->crew, session, failed_out, error);
 }
 
 PhTime
-ph_sent_time(const PhRecord *record, const PhStructure *structure)
+ph_sent_time(const PhRecord *record, const PhMessageInfo *info)
 {
-	const PhMessageInfo *info = ph_structure_info(structure);
-
 	return info->has_date ? info->date.time : record->internal_date;
 }
 
 char *
-ph_base_subject(const PhStructure *structure, bool *is_reply_out)
+ph_upper(PhSlice text)
 {
-	g_autoptr(GString) base = g_string_new(NULL);
+	if (ph_slice_is_ascii(text))
+		return g_ascii_strup(text.length > 0 ? text.data : "", (gssize) text.length);
+	return g_utf8_strup(text.data, (gssize) text.length);
+}
 
-	ph_subject_base(ph_structure_info(structure)->subject, base, is_reply_out);
-	return g_utf8_strup(base->str, (gssize) base->len);
+char *
+ph_base_subject(const PhMessageInfo *info, bool *is_reply_out)
+{
+	g_autoptr(GString) base = g_string_sized_new(info->subject.length);
+
+	ph_subject_base(info->subject, base, is_reply_out);
+	return ph_upper(PH_SLICE(base->str, base->len));
 }

@@ -5,21 +5,28 @@
 #ifndef PH_MAILBOX_GATHER_H
 #define PH_MAILBOX_GATHER_H
 
-#include <posthorn/search.h>
+#include "mailbox/crew.h"
 
-/* PhGatherFunc: one message. @structure: (borrowed, nullable) NULL when none was asked for. */
-typedef void (*PhGatherFunc)(uint32_t number,
-                             const PhRecord *record,
-                             const PhStructure *structure,
-                             void *user_data);
+/* PhGatherWork: what is kept of each message: as PhCrewWork. */
+typedef struct {
+	void *(*begin)(void *user_data);
+
+	/* take: @info: (borrowed) zero when no structure was asked for. */
+	void (*take)(void *user_data,
+	             void *gathered,
+	             uint32_t number,
+	             const PhRecord *record,
+	             const PhMessageInfo *info);
+	void (*merge)(void *user_data, void *gathered);
+} PhGatherWork;
 
 typedef struct PhGather PhGather;
 
-/* ph_gather_new: over the messages of @numbers, in uid order. */
+/* ph_gather_new: over the messages of @numbers. */
 PhGather *ph_gather_new(PhView *view,
                         const PhUidSet *numbers,
                         uint32_t fields,
-                        PhGatherFunc func,
+                        const PhGatherWork *work,
                         void *user_data);
 
 /* ph_gather_step: Returns: true when all were seen, or failed (then *failed_out and @error). */
@@ -27,9 +34,11 @@ bool ph_gather_step(PhGather *gather, PhSession *session, bool *failed_out, GErr
 void ph_gather_free(PhGather *gather);
 
 /* ph_sent_time: when a message was sent: its Date, else when it arrived (RFC 5256 section 2.2). */
-PhTime ph_sent_time(const PhRecord *record, const PhStructure *structure);
+PhTime ph_sent_time(const PhRecord *record, const PhMessageInfo *info);
 
-/* ph_base_subject: the base subject in upper case of all letters, for comparing (owned). */
-char *ph_base_subject(const PhStructure *structure, bool *is_reply_out);
+/* ph_upper: in upper case of all letters, for comparing (owned). ph_base_subject: that of the base
+ * subject. */
+char *ph_upper(PhSlice text);
+char *ph_base_subject(const PhMessageInfo *info, bool *is_reply_out);
 
 #endif

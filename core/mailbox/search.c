@@ -1,7 +1,7 @@
 /* search.c: one run of a search over a view, in slices
  *
  * First every message is asked with what is in memory; what is still open is read from the store
- * (search-crew.c), with only the fields that the tree needs, and from its octets where even that does
+ * (crew.c), with only the fields that the tree needs, and from its octets where even that does
  * not decide. A message that vanished meanwhile matches nothing.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -10,7 +10,8 @@
 #include <posthorn/search.h>
 
 #include "base/clock.h"
-#include "mailbox/search-crew.h"
+#include "mailbox/crew.h"
+#include "mailbox/search-eval.h"
 
 enum {
 	ASK_PER_YIELD_CHECK = 256,
@@ -21,7 +22,7 @@ struct PhSearch {
 	PhSearchPlan *plan;
 	PhUidSet *found;     /* sequence numbers */
 	PhUidSet *open_uids; /* not decided by what is in memory */
-	PhSearchCrew *crew;  /* over open_uids; NULL in the first round */
+	PhCrew *crew;        /* over open_uids; NULL in the first round */
 	uint32_t next;       /* of the first round */
 	uint64_t highest_change;
 };
@@ -44,7 +45,7 @@ ph_search_free(PhSearch *search)
 {
 	if (search == NULL)
 		return;
-	ph_search_crew_free(search->crew);
+	ph_crew_free(search->crew);
 	ph_uid_set_free(search->found);
 	ph_uid_set_free(search->open_uids);
 	ph_search_plan_free(search->plan);
@@ -92,16 +93,51 @@ step_memory(PhSearch *search, PhSession *session)
 	return true;
 }
 
-static void
-take_found(PhSearch *search)
+/* --- what must be read ---------------------------------------------------------------------- */
+
+static void *
+begin(void *user_data)
 {
+	return ph_uid_set_new();
+}
+
+/* A message that vanished meanwhile matches nothing. */
+static bool
+look(void *user_data, void *gathered, uint32_t number, const PhRecord *record, GError **error)
+{
+	const PhSearch *search = user_data;
+	g_autoptr(GError) failure = NULL;
+	PhTruth answer = PH_TRUTH_NO;
+	PhSubject subject = {
+		.view = search->view,
+		.number = number,
+		.uid = record->uid,
+		.record = record,
+	};
+
+	answer = ph_search_plan_ask(search->plan, &subject, PH_COST_OCTETS, &failure);
+	ph_subject_clear(&subject);
+	if (answer == PH_TRUTH_YES)
+		ph_uid_set_add(gathered, number);
+	if (answer != PH_TRUTH_ERROR || g_error_matches(failure, PH_ERROR, PH_ERROR_GONE))
+		return true;
+	g_propagate_error(error, g_steal_pointer(&failure));
+	return false;
+}
+
+static void
+merge(void *user_data, void *gathered)
+{
+	g_autoptr(PhUidSet) found = gathered;
 	size_t n = 0;
-	const PhUidRange *ranges = ph_uid_set_ranges(ph_search_crew_found(search->crew), &n);
+	const PhUidRange *ranges = ph_uid_set_ranges(found, &n);
 
 	for (size_t i = 0; i < n; i++)
 		for (uint32_t number = ranges[i].first; number <= ranges[i].last; number++)
-			add_found(search, number);
+			add_found(user_data, number);
 }
+
+static const PhCrewWork work = { begin, look, merge };
 
 bool
 ph_search_step(PhSearch *search, PhSession *session, bool *failed_out, GError **error)
@@ -111,14 +147,10 @@ ph_search_step(PhSearch *search, PhSession *session, bool *failed_out, GError **
 			return false;
 		if (ph_uid_set_is_empty(search->open_uids))
 			return true;
-		search->crew = ph_search_crew_new(search->view, search->plan,
-		                                  g_steal_pointer(&search->open_uids));
+		search->crew = ph_crew_new(search->view, g_steal_pointer(&search->open_uids),
+		                           ph_search_plan_fields(search->plan), &work, search);
 	}
-	if (!ph_search_crew_step(search->crew, session, failed_out, error))
-		return false;
-	if (!*failed_out)
-		take_found(search);
-	return true;
+	return ph_crew_step(search->crew, session, failed_out, error);
 }
 
 const PhUidSet *

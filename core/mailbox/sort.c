@@ -15,9 +15,9 @@ enum {
 };
 
 /* Value: a number or a string, as the key's row says. */
-typedef union {
-	int64_t number;
-	char *text; /* in the chunk */
+typedef struct {
+	int64_t number; /* of a string: its first eight octets, which decide most often */
+	char *text;     /* in a chunk */
 } Value;
 
 typedef struct {
@@ -29,24 +29,48 @@ struct PhSort {
 	PhSortKey keys[MAX_KEYS];
 	size_t n_keys;
 	PhGather *gather;
-	GStringChunk *chunk;
+	GPtrArray *chunks; /* of GStringChunk */
 	GPtrArray *items;
 	uint32_t *result;
 };
 
+/* Hand: what one thread has gathered. */
+typedef struct {
+	GPtrArray *items; /* of Item */
+	GStringChunk *chunk;
+} Hand;
+
 typedef struct {
 	const PhRecord *record;
-	const PhStructure *structure;
+	const PhMessageInfo *info;
 	GStringChunk *chunk;
 } Source;
 
-static char *
+/* Strings are compared as unsigned octets: so are numbers made of them, the first one highest. */
+static int64_t
+first_octets(const char *text)
+{
+	uint64_t number = 0;
+	size_t length = strnlen(text, sizeof number);
+
+	for (size_t i = 0; i < sizeof number; i++)
+		number = number << 8 | (i < length ? (unsigned char) text[i] : 0);
+	return (int64_t) (number ^ 1ULL << 63);
+}
+
+static Value
+text_value(const Source *source, const char *text)
+{
+	return (Value){ .number = first_octets(text),
+		        .text = g_string_chunk_insert(source->chunk, text) };
+}
+
+static Value
 upper(const Source *source, PhSlice text)
 {
-	g_autofree char *folded =
-		g_utf8_strup(text.length > 0 ? text.data : "", (gssize) text.length);
+	g_autofree char *folded = ph_upper(text);
 
-	return g_string_chunk_insert(source->chunk, folded);
+	return text_value(source, folded);
 }
 
 static Value
@@ -58,7 +82,7 @@ key_arrival(const Source *source)
 static Value
 key_date(const Source *source)
 {
-	return (Value){ .number = ph_sent_time(source->record, source->structure) };
+	return (Value){ .number = ph_sent_time(source->record, source->info) };
 }
 
 static Value
@@ -70,39 +94,39 @@ key_size(const Source *source)
 static Value
 key_subject(const Source *source)
 {
-	g_autofree char *base = ph_base_subject(source->structure, NULL);
+	g_autofree char *base = ph_base_subject(source->info, NULL);
 
-	return (Value){ .text = g_string_chunk_insert(source->chunk, base) };
+	return text_value(source, base);
 }
 
 static Value
 key_from(const Source *source)
 {
-	return (Value){ .text = upper(source, ph_structure_info(source->structure)->from) };
+	return upper(source, source->info->from);
 }
 
 static Value
 key_to(const Source *source)
 {
-	return (Value){ .text = upper(source, ph_structure_info(source->structure)->to) };
+	return upper(source, source->info->to);
 }
 
 static Value
 key_cc(const Source *source)
 {
-	return (Value){ .text = upper(source, ph_structure_info(source->structure)->cc) };
+	return upper(source, source->info->cc);
 }
 
 static Value
 key_display_from(const Source *source)
 {
-	return (Value){ .text = upper(source, ph_structure_info(source->structure)->from_name) };
+	return upper(source, source->info->from_name);
 }
 
 static Value
 key_display_to(const Source *source)
 {
-	return (Value){ .text = upper(source, ph_structure_info(source->structure)->to_name) };
+	return upper(source, source->info->to_name);
 }
 
 static const struct {
@@ -121,23 +145,56 @@ static const struct {
 	[PH_SORT_DISPLAY_TO] = { key_display_to, PH_FIELD_STRUCTURE | PH_FIELD_BLOB, true },
 };
 
-static void
-take(uint32_t number, const PhRecord *record, const PhStructure *structure, void *user_data)
+static void *
+begin(void *user_data)
 {
-	PhSort *sort = user_data;
-	const Source source = { record, structure, sort->chunk };
+	const size_t chunk_octets = 16384;
+	Hand *hand = g_new0(Hand, 1);
+
+	hand->items = g_ptr_array_new();
+	hand->chunk = g_string_chunk_new(chunk_octets);
+	return hand;
+}
+
+static void
+take(void *user_data,
+     void *gathered,
+     uint32_t number,
+     const PhRecord *record,
+     const PhMessageInfo *info)
+{
+	const PhSort *sort = user_data;
+	const Hand *hand = gathered;
+	const Source source = { record, info, hand->chunk };
 	Item *item = g_malloc(sizeof *item + sort->n_keys * sizeof(Value));
 
 	item->number = number;
 	for (size_t i = 0; i < sort->n_keys; i++)
 		item->values[i] = rows[sort->keys[i].field].make(&source);
-	g_ptr_array_add(sort->items, item);
+	g_ptr_array_add(hand->items, item);
+}
+
+static void
+merge(void *user_data, void *gathered)
+{
+	PhSort *sort = user_data;
+	Hand *hand = gathered;
+
+	g_ptr_array_extend_and_steal(sort->items, hand->items);
+	g_ptr_array_add(sort->chunks, hand->chunk);
+	g_free(hand);
+}
+
+static void
+free_chunk(void *chunk)
+{
+	g_string_chunk_free(chunk);
 }
 
 PhSort *
 ph_sort_new(PhView *view, const PhUidSet *numbers, const PhSortKey *keys, size_t n)
 {
-	const size_t chunk_octets = 16384;
+	static const PhGatherWork work = { begin, take, merge };
 	PhSort *sort = g_new0(PhSort, 1);
 	uint32_t fields = 0;
 
@@ -147,9 +204,9 @@ ph_sort_new(PhView *view, const PhUidSet *numbers, const PhSortKey *keys, size_t
 		sort->keys[i] = keys[i];
 		fields |= rows[keys[i].field].fields;
 	}
-	sort->chunk = g_string_chunk_new(chunk_octets);
+	sort->chunks = g_ptr_array_new_with_free_func(free_chunk);
 	sort->items = g_ptr_array_new_with_free_func(g_free);
-	sort->gather = ph_gather_new(view, numbers, fields, take, sort);
+	sort->gather = ph_gather_new(view, numbers, fields, &work, sort);
 	return sort;
 }
 
@@ -160,7 +217,7 @@ ph_sort_free(PhSort *sort)
 		return;
 	ph_gather_free(sort->gather);
 	g_ptr_array_unref(sort->items);
-	g_string_chunk_free(sort->chunk);
+	g_ptr_array_unref(sort->chunks);
 	g_free(sort->result);
 	g_free(sort);
 }
@@ -168,7 +225,7 @@ ph_sort_free(PhSort *sort)
 static int
 compare_values(Value a, Value b, bool is_text)
 {
-	if (is_text)
+	if (is_text && a.number == b.number)
 		return strcmp(a.text, b.text);
 	return (a.number > b.number) - (a.number < b.number);
 }

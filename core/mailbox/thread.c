@@ -11,47 +11,90 @@
 struct PhThreads {
 	uint32_t method; /* PhThreadMethod */
 	PhGather *gather;
+	GArray *found;     /* of PhThreadNode, in no order */
+	GPtrArray *chunks; /* of GStringChunk: their strings */
 	PhThreadTree tree;
 };
 
+/* Hand: what one thread has gathered. */
+typedef struct {
+	GArray *nodes; /* of PhThreadNode */
+	GStringChunk *chunk;
+} Hand;
+
+static void *
+begin(void *user_data)
+{
+	const size_t chunk_octets = 16384;
+	Hand *hand = g_new0(Hand, 1);
+
+	hand->nodes = g_array_new(FALSE, FALSE, sizeof(PhThreadNode));
+	hand->chunk = g_string_chunk_new(chunk_octets);
+	return hand;
+}
+
 static const char *
-keep(PhThreadTree *tree, PhSlice text)
+keep(const Hand *hand, PhSlice text)
 {
 	if (text.length == 0)
 		return NULL;
-	return g_string_chunk_insert_len(tree->chunk, text.data, (gssize) text.length);
+	return g_string_chunk_insert_len(hand->chunk, text.data, (gssize) text.length);
 }
 
 static void
-take(uint32_t number, const PhRecord *record, const PhStructure *structure, void *user_data)
+take(void *user_data,
+     void *gathered,
+     uint32_t number,
+     const PhRecord *record,
+     const PhMessageInfo *info)
+{
+	const PhThreads *threads = user_data;
+	const Hand *hand = gathered;
+	PhThreadNode node = {
+		.number = number,
+		.uid = record->uid,
+		.sent = ph_sent_time(record, info),
+	};
+	g_autofree char *subject = ph_base_subject(info, &node.is_reply);
+
+	node.subject = g_string_chunk_insert_const(hand->chunk, subject);
+	if (threads->method == PH_THREAD_REFERENCES) {
+		node.message_id = keep(hand, info->message_id);
+		node.references = keep(hand, info->references);
+	}
+	g_array_append_val(hand->nodes, node);
+}
+
+static void
+merge(void *user_data, void *gathered)
 {
 	PhThreads *threads = user_data;
-	const PhMessageInfo *info = ph_structure_info(structure);
-	PhThreadNode *node =
-		ph_thread_tree_node(&threads->tree, ph_thread_tree_add(&threads->tree));
-	bool is_reply = false;
-	g_autofree char *subject = ph_base_subject(structure, &is_reply);
+	Hand *hand = gathered;
 
-	node->number = number;
-	node->uid = record->uid;
-	node->sent = ph_sent_time(record, structure);
-	node->is_reply = is_reply;
-	node->subject = g_string_chunk_insert_const(threads->tree.chunk, subject);
-	if (threads->method != PH_THREAD_REFERENCES)
-		return;
-	node->message_id = keep(&threads->tree, info->message_id);
-	node->references = keep(&threads->tree, info->references);
+	g_array_append_vals(threads->found, hand->nodes->data, hand->nodes->len);
+	g_ptr_array_add(threads->chunks, hand->chunk);
+	g_array_unref(hand->nodes);
+	g_free(hand);
+}
+
+static void
+free_chunk(void *chunk)
+{
+	g_string_chunk_free(chunk);
 }
 
 PhThreads *
 ph_threads_new(PhView *view, const PhUidSet *numbers, uint32_t method)
 {
+	static const PhGatherWork work = { begin, take, merge };
 	PhThreads *threads = g_new0(PhThreads, 1);
 
 	threads->method = method;
+	threads->found = g_array_new(FALSE, FALSE, sizeof(PhThreadNode));
+	threads->chunks = g_ptr_array_new_with_free_func(free_chunk);
 	ph_thread_tree_init(&threads->tree);
 	threads->gather = ph_gather_new(
-		view, numbers, PH_FIELD_DATES | PH_FIELD_STRUCTURE | PH_FIELD_BLOB, take, threads);
+		view, numbers, PH_FIELD_DATES | PH_FIELD_STRUCTURE | PH_FIELD_BLOB, &work, threads);
 	return threads;
 }
 
@@ -62,7 +105,38 @@ ph_threads_free(PhThreads *threads)
 		return;
 	ph_gather_free(threads->gather);
 	ph_thread_tree_clear(&threads->tree);
+	g_array_unref(threads->found);
+	g_ptr_array_unref(threads->chunks);
 	g_free(threads);
+}
+
+static int
+compare_numbers(gconstpointer first, gconstpointer second)
+{
+	const PhThreadNode *a = first;
+	const PhThreadNode *b = second;
+
+	return (a->number > b->number) - (a->number < b->number);
+}
+
+/* Of messages with one id the first counts: they enter the tree in order. */
+static void
+fill_tree(PhThreads *threads)
+{
+	g_array_sort(threads->found, compare_numbers);
+	for (guint i = 0; i < threads->found->len; i++) {
+		const PhThreadNode *found = &g_array_index(threads->found, PhThreadNode, i);
+		PhThreadNode *node =
+			ph_thread_tree_node(&threads->tree, ph_thread_tree_add(&threads->tree));
+
+		node->number = found->number;
+		node->uid = found->uid;
+		node->sent = found->sent;
+		node->is_reply = found->is_reply;
+		node->subject = found->subject;
+		node->message_id = found->message_id;
+		node->references = found->references;
+	}
 }
 
 /* --- ORDEREDSUBJECT -------------------------------------------------------------------------------- */
@@ -104,6 +178,7 @@ ph_threads_step(PhThreads *threads, PhSession *session, bool *failed_out, GError
 	if (*failed_out)
 		return true;
 
+	fill_tree(threads);
 	if (threads->method == PH_THREAD_REFERENCES)
 		ph_thread_references(&threads->tree);
 	else

@@ -276,6 +276,20 @@ ph_structure_from_blob(PhSlice blob, GError **error)
 	return g_steal_pointer(&structure);
 }
 
+bool
+ph_structure_blob_info(PhSlice blob, PhMessageInfo *info_out)
+{
+	Lengths lengths = { 0, 0, 0 };
+	Reader reader = { .bad = !read_lengths(blob, &lengths) };
+
+	if (reader.bad)
+		return false;
+	reader = start_reader(blob.data, blob.length, &lengths);
+	*info_out = (PhMessageInfo){ .size = 0 };
+	read_message(&reader, info_out);
+	return !reader.bad;
+}
+
 PhSlice
 ph_structure_blob_envelope(PhSlice blob)
 {

@@ -152,6 +152,10 @@ PH_PUBLIC PhStructure *ph_structure_from_blob(PhSlice blob, GError **error);
 PH_PUBLIC PhSlice ph_structure_blob_envelope(PhSlice blob);
 PH_PUBLIC PhSlice ph_structure_blob_bodystructure(PhSlice blob);
 
+/* ph_structure_blob_info: the message's own values, with slices of @blob, the parts left unchecked;
+ * false when the blob is damaged. */
+PH_PUBLIC bool ph_structure_blob_info(PhSlice blob, PhMessageInfo *info_out);
+
 /* ph_imap_append_string: @text as an IMAP string: quoted where that is allowed, else a literal. A
  * NUL, which neither can hold, becomes octet 0x80. */
 PH_PUBLIC void ph_imap_append_string(PhSlice text, GString *out);

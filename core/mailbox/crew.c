@@ -1,8 +1,8 @@
-/* search-crew.c: the part of a search that reads messages, by more than one processor
+/* crew.c: looks at many messages of a view with more than one processor
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "mailbox/search-crew.h"
+#include "mailbox/crew.h"
 
 #include <posthorn/error.h>
 
@@ -18,19 +18,20 @@ enum {
 /* Hand: messages that one thread looks at. */
 typedef struct {
 	PhCursor *cursor;
-	PhUidSet *found;
+	void *gathered;
 } Hand;
 
-struct PhSearchCrew {
+struct PhCrew {
 	PhView *view;
-	const PhSearchPlan *plan;
 	PhUidSet *uids;
+	uint32_t fields;
+	const PhCrewWork *work;
+	void *user_data;
 	Hand own;    /* the session's; cursor: NULL: none */
 	PhLock lock; /* guards what follows */
 	PhSignal changed;
 	size_t next_range; /* of uids: where the rest begins */
 	uint32_t next_uid;
-	PhUidSet *found; /* sequence numbers */
 	GError *failure;
 	unsigned n_helpers; /* at work or asked for */
 	gint stopped;
@@ -40,7 +41,7 @@ struct PhSearchCrew {
 static struct {
 	PhLock lock; /* guards all */
 	PhSignal work;
-	GQueue waiting; /* PhSearchCrew that ask for help; each is counted in its n_helpers */
+	GQueue waiting; /* PhCrew that ask for help; each is counted in its n_helpers */
 	unsigned n_threads;
 	bool ready;
 } helpers = { .lock = PH_LOCK_INIT };
@@ -49,7 +50,7 @@ static struct {
 
 /* The next messages that nobody has taken; NULL: there are none. */
 static PhUidSet *
-deal(PhSearchCrew *crew)
+deal(PhCrew *crew)
 {
 	g_autoptr(PhUidSet) hand = ph_uid_set_new();
 	uint32_t room = HAND;
@@ -73,66 +74,43 @@ deal(PhSearchCrew *crew)
 }
 
 static bool
-take_hand(PhSearchCrew *crew, Hand *hand)
+take_hand(PhCrew *crew, Hand *hand)
 {
 	g_autoptr(PhUidSet) uids = deal(crew);
 
 	if (uids == NULL)
 		return false;
-	hand->cursor = ph_cursor_new(crew->view, uids, ph_search_plan_fields(crew->plan));
-	hand->found = ph_uid_set_new();
+	hand->cursor = ph_cursor_new(crew->view, uids, crew->fields);
+	hand->gathered = crew->work->begin(crew->user_data);
 	return true;
 }
 
 /* The hand was looked through, or is thrown away. */
 static void
-lay_down(PhSearchCrew *crew, Hand *hand)
+lay_down(PhCrew *crew, Hand *hand)
 {
 	g_clear_pointer(&hand->cursor, ph_cursor_free);
-	if (hand->found == NULL)
+	if (hand->gathered == NULL)
 		return;
 	PH_LOCKED(&crew->lock);
-	ph_uid_set_add_set(crew->found, hand->found);
-	g_clear_pointer(&hand->found, ph_uid_set_free);
-}
-
-/* One record; a message that vanished meanwhile matches nothing. */
-static bool
-ask_record(PhSearchCrew *crew, Hand *hand, const PhRecord *record, GError **error)
-{
-	g_autoptr(GError) failure = NULL;
-	PhTruth answer = PH_TRUTH_NO;
-	PhSubject subject = {
-		.view = crew->view,
-		.number = ph_view_number(crew->view, record->uid),
-		.uid = record->uid,
-		.record = record,
-	};
-
-	if (subject.number == 0)
-		return true;
-	answer = ph_search_plan_ask(crew->plan, &subject, PH_COST_OCTETS, &failure);
-	ph_subject_clear(&subject);
-	if (answer == PH_TRUTH_YES)
-		ph_uid_set_add(hand->found, subject.number);
-	if (answer != PH_TRUTH_ERROR || g_error_matches(failure, PH_ERROR, PH_ERROR_GONE))
-		return true;
-	g_propagate_error(error, g_steal_pointer(&failure));
-	return false;
+	crew->work->merge(crew->user_data, g_steal_pointer(&hand->gathered));
 }
 
 /* The next record of the hand. Returns: false at its end, or with @error. */
 static bool
-play(PhSearchCrew *crew, Hand *hand, GError **error)
+play(PhCrew *crew, Hand *hand, GError **error)
 {
 	const PhRecord *record = ph_cursor_next(hand->cursor, error);
+	uint32_t number = record != NULL ? ph_view_number(crew->view, record->uid) : 0;
 
-	return record != NULL && ask_record(crew, hand, record, error);
+	if (number == 0)
+		return record != NULL;
+	return crew->work->look(crew->user_data, hand->gathered, number, record, error);
 }
 
 /* Every thread stops at its next message. */
 static void
-fail(PhSearchCrew *crew, GError *failure)
+fail(PhCrew *crew, GError *failure)
 {
 	g_atomic_int_set(&crew->stopped, 1);
 	PH_LOCKED(&crew->lock);
@@ -143,7 +121,7 @@ fail(PhSearchCrew *crew, GError *failure)
 }
 
 static bool
-is_stopped(PhSearchCrew *crew)
+is_stopped(PhCrew *crew)
 {
 	return g_atomic_int_get(&crew->stopped) != 0;
 }
@@ -151,7 +129,7 @@ is_stopped(PhSearchCrew *crew)
 /* --- help ------------------------------------------------------------------------------------------ */
 
 static void
-help(PhSearchCrew *crew)
+help(PhCrew *crew)
 {
 	Hand hand = { NULL, NULL };
 	GError *failure = NULL;
@@ -168,7 +146,7 @@ help(PhSearchCrew *crew)
 	ph_signal_all(&crew->changed);
 }
 
-static PhSearchCrew *
+static PhCrew *
 next_crew(void)
 {
 	PH_LOCKED(&helpers.lock);
@@ -186,7 +164,7 @@ help_for_ever(void *data)
 }
 
 static void
-ask_for_help(PhSearchCrew *crew)
+ask_for_help(PhCrew *crew)
 {
 	unsigned most = g_get_num_processors() - 1;
 
@@ -202,14 +180,14 @@ ask_for_help(PhSearchCrew *crew)
 	g_queue_push_tail(&helpers.waiting, crew);
 	if (helpers.n_threads < most) {
 		helpers.n_threads++;
-		g_thread_unref(g_thread_new("search", help_for_ever, NULL));
+		g_thread_unref(g_thread_new("crew", help_for_ever, NULL));
 	}
 	ph_signal_one(&helpers.work);
 }
 
 /* Help that has not come yet is not waited for. */
 static void
-dismiss(PhSearchCrew *crew)
+dismiss(PhCrew *crew)
 {
 	bool was_waiting = false;
 
@@ -224,15 +202,16 @@ dismiss(PhSearchCrew *crew)
 
 /* --- the session's turns ----------------------------------------------------------------------------- */
 
-PhSearchCrew *
-ph_search_crew_new(PhView *view, const PhSearchPlan *plan, PhUidSet *uids)
+PhCrew *
+ph_crew_new(PhView *view, PhUidSet *uids, uint32_t fields, const PhCrewWork *work, void *user_data)
 {
-	PhSearchCrew *crew = g_new0(PhSearchCrew, 1);
+	PhCrew *crew = g_new0(PhCrew, 1);
 
 	crew->view = view;
-	crew->plan = plan;
 	crew->uids = uids;
-	crew->found = ph_uid_set_new();
+	crew->fields = fields;
+	crew->work = work;
+	crew->user_data = user_data;
 	ph_lock_init(&crew->lock);
 	ph_signal_init(&crew->changed);
 	return crew;
@@ -240,7 +219,7 @@ ph_search_crew_new(PhView *view, const PhSearchPlan *plan, PhUidSet *uids)
 
 /* Nothing is left to take: have the others finished? Waits a little. */
 static bool
-others_are_done(PhSearchCrew *crew)
+others_are_done(PhCrew *crew)
 {
 	uint64_t deadline_us = (uint64_t) g_get_monotonic_time() + WAIT_US;
 
@@ -260,7 +239,7 @@ should_yield(PhSession *session)
 }
 
 static bool
-is_over(PhSearchCrew *crew, bool *failed_out, GError **error)
+is_over(PhCrew *crew, bool *failed_out, GError **error)
 {
 	if (!others_are_done(crew))
 		return false;
@@ -271,7 +250,7 @@ is_over(PhSearchCrew *crew, bool *failed_out, GError **error)
 }
 
 bool
-ph_search_crew_step(PhSearchCrew *crew, PhSession *session, bool *failed_out, GError **error)
+ph_crew_step(PhCrew *crew, PhSession *session, bool *failed_out, GError **error)
 {
 	GError *failure = NULL;
 
@@ -288,14 +267,8 @@ ph_search_crew_step(PhSearchCrew *crew, PhSession *session, bool *failed_out, GE
 	return is_over(crew, failed_out, error);
 }
 
-const PhUidSet *
-ph_search_crew_found(const PhSearchCrew *crew)
-{
-	return crew->found;
-}
-
 void
-ph_search_crew_free(PhSearchCrew *crew)
+ph_crew_free(PhCrew *crew)
 {
 	if (crew == NULL)
 		return;
@@ -304,7 +277,6 @@ ph_search_crew_free(PhSearchCrew *crew)
 		;
 	lay_down(crew, &crew->own);
 	ph_uid_set_free(crew->uids);
-	ph_uid_set_free(crew->found);
 	g_clear_error(&crew->failure);
 	ph_signal_clear(&crew->changed);
 	ph_lock_clear(&crew->lock);
