@@ -130,12 +130,13 @@ make_endpoint(PhSection *section,
 {
 	PhListenerParams params = { .section = section,
 		                    .release = release_context,
+		                    .handshake_timeout = options->connect_timeout,
 		                    .hostname =
 		                            section != NULL ? ph_section_hostname(section) : NULL };
 	PhEndpoint *endpoint = NULL;
 
 	if (options->tls != PH_CLIENT_PLAIN) {
-		params.tls = ph_tls_context_new_client(options->ca_file, error);
+		params.tls = ph_tls_context_for_client(options->ca_file, error);
 		if (params.tls == NULL)
 			return NULL;
 		params.tls_mode =

@@ -281,6 +281,20 @@ take_event(PhSession *session, uint32_t bit)
 	return there;
 }
 
+/* A client session's owner hears what took too long. */
+static void
+tell_late(PhSession *session)
+{
+	if (!session->client || session->failure != NULL)
+		return;
+	if (session->stage == PH_STAGE_CONNECTING)
+		g_set_error(&session->failure, PH_ERROR, PH_ERROR_TEMPORARY,
+		            "cannot connect to '%s': no answer in time", session->peer_text);
+	else if (session->stage == PH_STAGE_HANDSHAKE)
+		g_set_error(&session->failure, PH_ERROR, PH_ERROR_TEMPORARY,
+		            "TLS: no answer from '%s' in time", session->peer_text);
+}
+
 /* Looks which of the times has come. */
 static PhMove
 look_at_times(PhSession *session)
@@ -291,8 +305,10 @@ look_at_times(PhSession *session)
 		session->cut = true;
 		return ph_connection_die(session);
 	}
-	if (session->stage_us != 0 && session->stage_us <= now)
+	if (session->stage_us != 0 && session->stage_us <= now) {
+		tell_late(session);
 		return ph_connection_die(session);
+	}
 	if (session->delay_us != 0 && session->delay_us <= now) {
 		session->delay_us = 0;
 		session->woken = true;

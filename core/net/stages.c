@@ -25,6 +25,17 @@ enum {
 
 /* --- STARTTLS --- */
 
+static PhStream *
+new_client_stream(const PhSession *session)
+{
+	const PhEndpoint *endpoint = session->endpoint;
+	g_autofree char *peer =
+		g_strdup_printf("%s %u", session->peer_text, (unsigned) session->peer.port);
+
+	return ph_tls_stream_new_client(endpoint->params.tls, session->plain.fd, endpoint->tls_name,
+	                                peer);
+}
+
 /* Puts TLS between the session and its socket; the handshake is the next stage. */
 static PhMove
 wrap_in_tls(PhSession *session)
@@ -34,8 +45,7 @@ wrap_in_tls(PhSession *session)
 	PhStream *stream = NULL;
 
 	if (session->client && params->tls != NULL)
-		stream = ph_tls_stream_new_client(params->tls, session->plain.fd,
-		                                  endpoint->tls_name);
+		stream = new_client_stream(session);
 	else if (params->tls_stream_new != NULL)
 		stream = params->tls_stream_new(params->tls, session->plain.fd);
 	if (stream == NULL)

@@ -25,6 +25,7 @@ struct PhTlsContext {
 	GPtrArray *contexts; /* of SSL_CTX; the first one is the default */
 	GHashTable *names;   /* lower-case DNS name -> SSL_CTX (borrowed from contexts) */
 	PhTime expiry;
+	PhTlsSessions *sessions; /* (nullable) of a client's */
 };
 
 static const unsigned char session_context[] = "posthorn";
@@ -95,7 +96,14 @@ ph_tls_context_unref(PhTlsContext *context)
 		return;
 	g_hash_table_unref(context->names);
 	g_ptr_array_unref(context->contexts);
+	ph_tls_sessions_free(context->sessions);
 	g_free(context);
+}
+
+PhTlsSessions *
+ph_tls_context_sessions(const PhTlsContext *context)
+{
+	return context->sessions;
 }
 
 SSL_CTX *
@@ -343,7 +351,7 @@ add_pair(PhTlsContext *context,
 	}
 	certificate = SSL_CTX_get0_certificate(ssl);
 	names = pair->names != NULL ? g_strdupv((char **) (uintptr_t) pair->names)
-				    : names_of(certificate);
+	                            : names_of(certificate);
 	context->expiry = MIN(context->expiry, end_of_validity(certificate));
 	sibling = find_sibling(context, certificate, names);
 	if (sibling != NULL) {
@@ -401,6 +409,7 @@ ph_tls_context_new_client(const char *ca_file, GError **error)
 	}
 	g_ptr_array_add(context->contexts, ssl);
 	set_rules(ssl, TLS1_2_VERSION);
+	context->sessions = ph_tls_sessions_new(ssl);
 	if (!set_trust(ssl, ca_file, error))
 		return NULL;
 	return g_steal_pointer(&context);

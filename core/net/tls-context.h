@@ -43,6 +43,10 @@ PhTlsContext *ph_tls_context_new_server(const PhTlsServerOptions *options, GErro
  * system's trust store. Whether a peer is verified is said for each connection. */
 PhTlsContext *ph_tls_context_new_client(const char *ca_file, GError **error);
 
+/* ph_tls_context_for_client: the same, but made only once for each file as long as that does not
+ * change; remembers sessions. Returns: (owned) one reference. Thread: any. */
+PhTlsContext *ph_tls_context_for_client(const char *ca_file, GError **error);
+
 PhTlsContext *ph_tls_context_ref(PhTlsContext *context);
 void ph_tls_context_unref(PhTlsContext *context);
 

@@ -28,6 +28,7 @@ typedef struct {
 	SSL *ssl;
 	PhTlsContext *context; /* the name callback looks into it */
 	char *reason;          /* why it failed */
+	char *peer;            /* (nullable) of a client: what its session is kept under */
 } TlsStream;
 
 static TlsStream *
@@ -318,6 +319,7 @@ free_tls(PhStream *stream)
 	SSL_free(tls->ssl);
 	ph_tls_context_unref(tls->context);
 	g_free(tls->reason);
+	g_free(tls->peer);
 	g_free(tls);
 }
 
@@ -372,14 +374,32 @@ demand_name(SSL *ssl, const char *name)
 	SSL_set_tlsext_host_name(ssl, name);
 }
 
+/* A session that began without verifying is never gone on with where something is verified. */
+static void
+take_up_session(TlsStream *tls, const char *name, const char *peer)
+{
+	PhTlsSessions *sessions = ph_tls_context_sessions(tls->context);
+	SSL_SESSION *session = NULL;
+
+	tls->peer = g_strconcat(peer, name != NULL ? " verified as " : " unverified", name, NULL);
+	SSL_set_app_data(tls->ssl, tls->peer);
+	session = ph_tls_sessions_take(sessions, tls->peer);
+	if (session == NULL)
+		return;
+	(void) SSL_set_session(tls->ssl, session);
+	SSL_SESSION_free(session);
+}
+
 PhStream *
-ph_tls_stream_new_client(PhTlsContext *context, int fd, const char *name)
+ph_tls_stream_new_client(PhTlsContext *context, int fd, const char *name, const char *peer)
 {
 	TlsStream *tls = new_stream(context, fd);
 
 	SSL_set_connect_state(tls->ssl);
 	if (name != NULL)
 		demand_name(tls->ssl, name);
+	if (peer != NULL)
+		take_up_session(tls, name, peer);
 	return &tls->base;
 }
 

@@ -14,8 +14,12 @@
 PhStream *ph_tls_stream_new_server(PhTlsContext *context, int fd);
 
 /* ph_tls_stream_new_client: the connecting side. @name: (nullable) asked for and verified
- * (RFC 6125: DNS names without partial wildcards, or an IP address); NULL: nothing is verified. */
-PhStream *ph_tls_stream_new_client(PhTlsContext *context, int fd, const char *name);
+ * (RFC 6125: DNS names without partial wildcards, or an IP address); NULL: nothing is verified. @peer:
+ * (nullable) address and port: goes on with an earlier session with the same peer and name. */
+PhStream *ph_tls_stream_new_client(PhTlsContext *context,
+                                   int fd,
+                                   const char *name,
+                                   const char *peer);
 
 /* ph_tls_stream_was_resumed: did the handshake continue an earlier session? */
 bool ph_tls_stream_was_resumed(const PhStream *stream);

@@ -28,9 +28,10 @@ typedef struct {
 	uint16_t port;
 	uint32_t tls;         /* PhClientTls */
 	const char *tls_name; /* SNI and the name to verify (RFC 6125); NULL: no verification */
-	const char *ca_file;  /* (nullable) instead of the system's trust store */
+	const char *ca_file;  /* (nullable) instead of the system's trust store; read again when it
+	                       * has changed */
 	const char *source_address; /* (nullable) to bind to */
-	PhDuration connect_timeout; /* 0: 30 s */
+	PhDuration connect_timeout; /* for connecting, and as long for the handshake; 0: 30 s */
 } PhClientOptions;
 
 typedef struct {

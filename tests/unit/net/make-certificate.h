@@ -23,9 +23,14 @@ add_extension(X509 *certificate, int nid, const char *value)
 	X509_EXTENSION_free(extension);
 }
 
-/* Writes FOLDER/NAME.pem and FOLDER/NAME.key. @names: "DNS:a.example,DNS:*.b.example,IP:127.0.0.1" */
+/* Writes FOLDER/NAME.pem and FOLDER/NAME.key. @names: "DNS:a.example,DNS:*.b.example,IP:127.0.0.1".
+ * @until: seconds from now. */
 static inline void
-make_certificate(const char *folder, const char *name, const char *names, bool rsa)
+make_certificate_until(const char *folder,
+                       const char *name,
+                       const char *names,
+                       bool rsa,
+                       long until)
 {
 	g_autofree char *certificate_path = g_strdup_printf("%s/%s.pem", folder, name);
 	g_autofree char *key_path = g_strdup_printf("%s/%s.key", folder, name);
@@ -38,7 +43,7 @@ make_certificate(const char *folder, const char *name, const char *names, bool r
 	X509_set_version(certificate, 2);
 	ASN1_INTEGER_set(X509_get_serialNumber(certificate), (long) g_random_int_range(1, 1 << 30));
 	X509_gmtime_adj(X509_getm_notBefore(certificate), -3600);
-	X509_gmtime_adj(X509_getm_notAfter(certificate), 86400);
+	X509_gmtime_adj(X509_getm_notAfter(certificate), until);
 	X509_set_pubkey(certificate, key);
 	X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *) name, -1,
 	                           -1, 0);
@@ -54,6 +59,12 @@ make_certificate(const char *folder, const char *name, const char *names, bool r
 	g_assert_cmpint(fclose(file), ==, 0);
 	X509_free(certificate);
 	EVP_PKEY_free(key);
+}
+
+static inline void
+make_certificate(const char *folder, const char *name, const char *names, bool rsa)
+{
+	make_certificate_until(folder, name, names, rsa, 86400);
 }
 
 #endif

@@ -109,7 +109,7 @@ static void
 open_both(Fixture *f, const char *name)
 {
 	f->server = ph_tls_stream_new_server(f->server_context, f->fds[0]);
-	f->client = ph_tls_stream_new_client(f->client_context, f->fds[1], name);
+	f->client = ph_tls_stream_new_client(f->client_context, f->fds[1], name, NULL);
 }
 
 /* Runs both handshakes. Returns whether both ended well. */
