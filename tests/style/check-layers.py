@@ -15,11 +15,12 @@ BELOW = {
     "config": {"base", "message"},
     "plugin": {"base", "message", "config"},
     "net": {"base", "config", "plugin"},
+    "journal": {"base", "message", "config", "plugin"},
     "login": {"base", "message", "config", "plugin", "net"},
-    "mailbox": {"base", "message", "config", "plugin", "net"},
-    "tools": {"base", "message", "config", "plugin", "net", "mailbox"},
-    "server": {"base", "message", "config", "plugin", "net", "login", "mailbox", "tools"},
-    "cli": {"base", "message", "config", "plugin", "net", "login", "mailbox", "tools", "server"},
+    "mailbox": {"base", "message", "config", "plugin", "net", "journal"},
+    "tools": {"base", "message", "config", "plugin", "net", "journal", "mailbox"},
+    "server": {"base", "message", "config", "plugin", "net", "journal", "login", "mailbox", "tools"},
+    "cli": {"base", "message", "config", "plugin", "net", "journal", "login", "mailbox", "tools", "server"},
 }
 INCLUDE = re.compile(r"^[ \t]*#[ \t]*include[ \t]+([<\"])([^>\"]+)[>\"]", re.MULTILINE)
 CONTRACT_MAY = re.compile(r"^(posthorn/[\w.-]+|glib\.h|std\w+\.h|string\.h|limits\.h|inttypes\.h|sys/types\.h)$")
