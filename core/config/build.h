@@ -29,6 +29,7 @@ typedef struct {
 	PhConfig *config;
 	const PhOfferSource *source;
 	PhMistakes *mistakes;
+	bool for_tool; /* nothing is served: no listener is needed */
 	PhOptionContext context;
 	PhSection *current; /* whose keys are being bound */
 } PhBuilder;

@@ -371,7 +371,7 @@ ph_check_all(PhBuilder *builder)
 			ph_check_store(builder, section);
 		}
 	}
-	if (!has_listener)
+	if (!has_listener && !builder->for_tool)
 		ph_mistakes_add(
 			builder->mistakes, 0,
 			"there is no listener; write a section [listener NAME] with 'plugin' "

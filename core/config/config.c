@@ -77,10 +77,17 @@ ph_config_unref(PhConfig *config)
 
 /* @keyfile: (owned). */
 static PhConfig *
-build(PhKeyfile *keyfile, const char *folder, const PhOfferSource *source, PhMistakes *mistakes)
+build(PhKeyfile *keyfile,
+      const char *folder,
+      const PhOfferSource *source,
+      bool for_tool,
+      PhMistakes *mistakes)
 {
 	g_autoptr(PhConfig) config = config_new(folder);
-	PhBuilder builder = { .config = config, .source = source, .mistakes = mistakes };
+	PhBuilder builder = { .config = config,
+		              .source = source,
+		              .mistakes = mistakes,
+		              .for_tool = for_tool };
 
 	config->keyfile = keyfile;
 	ph_build_all(&builder);
@@ -98,7 +105,16 @@ ph_config_parse(PhSlice octets,
                 const PhOfferSource *source,
                 PhMistakes *mistakes)
 {
-	return build(ph_keyfile_parse(octets, mistakes), folder, source, mistakes);
+	return build(ph_keyfile_parse(octets, mistakes), folder, source, false, mistakes);
+}
+
+PhConfig *
+ph_config_parse_for_tool(PhSlice octets,
+                         const char *folder,
+                         const PhOfferSource *source,
+                         PhMistakes *mistakes)
+{
+	return build(ph_keyfile_parse(octets, mistakes), folder, source, true, mistakes);
 }
 
 PhConfig *
@@ -108,7 +124,7 @@ ph_config_load(const char *path, const PhOfferSource *source, PhMistakes *mistak
 	g_autofree char *folder = g_path_get_dirname(absolute);
 	PhKeyfile *keyfile = ph_keyfile_read(path, mistakes);
 
-	return keyfile != NULL ? build(keyfile, folder, source, mistakes) : NULL;
+	return keyfile != NULL ? build(keyfile, folder, source, false, mistakes) : NULL;
 }
 
 const PhServerSettings *

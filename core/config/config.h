@@ -29,6 +29,12 @@ PhConfig *ph_config_parse(PhSlice octets,
                           const PhOfferSource *source,
                           PhMistakes *mistakes);
 
+/* ph_config_parse_for_tool: the same, for who does not serve: there need not be a listener. */
+PhConfig *ph_config_parse_for_tool(PhSlice octets,
+                                   const char *folder,
+                                   const PhOfferSource *source,
+                                   PhMistakes *mistakes);
+
 PhConfig *ph_config_ref(PhConfig *config);
 void ph_config_unref(PhConfig *config);
 

@@ -300,6 +300,32 @@ ph_instances_release(PhConfig *config)
 	}
 }
 
+bool
+ph_instances_create_one(PhSection *section, GError **error)
+{
+	if (section->held != NULL || strcmp(section->word, "transport") == 0)
+		return true;
+	for (guint i = 0; i < section->uses->len; i++) {
+		if (ph_instances_create_one(section->uses->pdata[i], error))
+			continue;
+		ph_instances_release_one(section);
+		return false;
+	}
+	return create_section(section, error);
+}
+
+void
+ph_instances_release_one(PhSection *section)
+{
+	PhInstance *held = section->held;
+
+	section->held = NULL;
+	if (held != NULL)
+		unref_instance(held);
+	for (guint i = 0; i < section->uses->len; i++)
+		ph_instances_release_one(section->uses->pdata[i]);
+}
+
 PhSection *
 ph_section_origin(PhSection *section)
 {

@@ -19,6 +19,11 @@
  * held then. Thread: load or main. */
 bool ph_instances_create(PhConfig *config, PhConfig *previous, PhMistakes *mistakes);
 
+/* ph_instances_create_one: the same for one section, whoever needs it, and what it stands on; for
+ * tools. ph_instances_release_one: gives it back. */
+bool ph_instances_create_one(PhSection *section, GError **error);
+void ph_instances_release_one(PhSection *section);
+
 /* ph_instances_release: no new call will use @config's sections. Thread: main. */
 void ph_instances_release(PhConfig *config);
 

@@ -133,6 +133,8 @@ enum {
 	PH_STORE_SHARED_PROCESSES = 1U << 2,
 	PH_STORE_SHARED_NODES = 1U << 3,
 	PH_STORE_FOREIGN_WRITERS = 1U << 4, /* other programs change it: refresh and watch matter */
+	PH_STORE_VOLATILE = 1U << 5,    /* forgets everything with the process: for tests */
+	PH_STORE_MENDS_LINES = 1U << 6, /* a bare CR or LF may come back as CRLF */
 };
 
 struct PhStore {

@@ -20,7 +20,8 @@ BELOW = {
     "mailbox": {"base", "message", "config", "plugin", "net", "journal"},
     "tools": {"base", "message", "config", "plugin", "net", "journal", "mailbox"},
     "server": {"base", "message", "config", "plugin", "net", "journal", "login", "mailbox", "tools"},
-    "cli": {"base", "message", "config", "plugin", "net", "journal", "login", "mailbox", "tools", "server"},
+    "conform": set(),
+    "cli": {"base", "message", "config", "plugin", "net", "journal", "login", "mailbox", "tools", "server", "conform"},
 }
 INCLUDE = re.compile(r"^[ \t]*#[ \t]*include[ \t]+([<\"])([^>\"]+)[>\"]", re.MULTILINE)
 CONTRACT_MAY = re.compile(r"^(posthorn/[\w.-]+|glib\.h|std\w+\.h|string\.h|limits\.h|inttypes\.h|sys/types\.h)$")

@@ -1,0 +1,83 @@
+/* conform.h: the conformance kit: does a store keep what store.h promises?
+ *
+ * Every rule runs in a process of its own, so that a store which crashes, hangs or corrupts memory
+ * fails one rule and not the kit. The process that coordinates starts them with the caller's words
+ * (PhConformPlan) and reads one line of result from each.
+ *
+ * Everything below this folder talks to the store through include/posthorn alone.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef POSTHORN_CONFORM_CONFORM_H
+#define POSTHORN_CONFORM_CONFORM_H
+
+#include <posthorn/store.h>
+
+/* PhConformRule: one promise that is tried. The last row of a table has a NULL name. */
+typedef struct {
+	const char *name;    /* "flags-replace" */
+	const char *promise; /* "STORE-4", or "contract" for what store.h says without a number */
+	const char *checks;  /* one line: what is tried */
+	void (*run)(void);   /* ends the process at the first failure */
+	bool is_speed;       /* figures, not a promise: only when asked for */
+} PhConformRule;
+
+/* ph_conform_themes: tables of rules, one for each file; NULL behind the last. */
+extern const PhConformRule *const ph_conform_themes[];
+
+/* ph_conform_find: NULL when there is no such rule. */
+const PhConformRule *ph_conform_find(const char *name);
+
+typedef enum {
+	PH_CONFORM_PASSED = 1,
+	PH_CONFORM_FAILED = 2,
+	PH_CONFORM_SKIPPED = 3,
+} PhConformStatus;
+
+/* PhConformResult: what came of one rule. */
+typedef struct {
+	PhConformStatus status;
+	uint64_t n_checks;
+	double seconds;
+	char *text; /* why it failed or was skipped; figures; "" for nothing */
+} PhConformResult;
+
+/* PhConformPlan: which rules, and how a process is started for one. */
+typedef struct {
+	char **command;           /* words that start this program once more; the role is added */
+	const char *const *rules; /* (nullable) names, NULL-terminated: only these */
+	bool speed;               /* the figures too */
+	unsigned timeout_seconds; /* for one rule */
+	void (*tell)(const PhConformRule *rule, const PhConformResult *result, void *user_data);
+	void *user_data;
+} PhConformPlan;
+
+/* PhConformTotals. */
+typedef struct {
+	unsigned n_passed;
+	unsigned n_failed;
+	unsigned n_skipped;
+} PhConformTotals;
+
+/* ph_conform_count: how many rules the plan has. ph_conform_run: tries them one after another.
+ * Returns: false with @error when nothing could be tried at all. */
+unsigned ph_conform_count(const PhConformPlan *plan);
+bool ph_conform_run(const PhConformPlan *plan, PhConformTotals *totals_out, GError **error);
+
+/* PhConformStore: the section under test, as the process of one rule sees it. Copied. */
+typedef struct {
+	const PhStore *table;
+	void *instance;
+	double scale;          /* of large counts: 1 is the whole run */
+	uint64_t memory_limit; /* octets that one process may grow by */
+	const char *foreign;   /* (nullable) a program that delivers as another program would */
+	const char *run;       /* a word that no other run uses: part of user names */
+	char **command;        /* as in the plan */
+} PhConformStore;
+
+/* ph_conform_part: what a process started by the kit does. @role: "rule", with the rule's name, or
+ * a helper of a rule with its arguments. The result goes to descriptor @report.
+ * Returns: an exit status. */
+int ph_conform_part(const PhConformStore *store, int report, const char *const *role);
+
+#endif

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""sections.py: every store and stack of ours that the conformance kit tries
+
+A stack is a list of sections, the last of which is tried. `{{data}}` stays for the config.
+"""
+
+SQLITE = """
+[store sqlite]
+plugin = sqlite
+"""
+MAILDIR = """
+[store maildir]
+plugin = maildir
+path = {{data}}/maildir/{{domain}}/{{user}}
+"""
+MBOX = """
+[store mbox]
+plugin = mbox
+path = {{data}}/mbox/{{domain}}/{{user}}
+"""
+COMPRESS = """
+[store compress]
+plugin = compress
+store = {below}
+"""
+ENCRYPT = """
+[store encrypt]
+plugin = encrypt
+store = {below}
+key = file:{dir}/key
+"""
+MIRROR = """
+[store mirror]
+plugin = mirror
+first = {below}
+second = sqlite
+"""
+
+# Name -> (section to try, text).
+STACKS = {
+    "sqlite": ("sqlite", SQLITE),
+    "maildir": ("maildir", MAILDIR),
+    "mbox": ("mbox", MBOX),
+    "compress": ("compress", SQLITE + COMPRESS.replace("{below}", "sqlite")),
+    "encrypt": ("encrypt", SQLITE + ENCRYPT.replace("{below}", "sqlite")),
+}
