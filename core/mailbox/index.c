@@ -262,8 +262,12 @@ ph_index_begin_write(PhIndex *index, GError **error)
 bool
 ph_index_end_write(PhIndex *index, PhIndexConnection *connection, bool commit, GError **error)
 {
-	bool good = commit && ph_index_exec(connection, PH_SQL_COMMIT, error);
-	int pages = index->wal_pages;
+	bool good = false;
+	int pages = 0;
+
+	index->wal_grew = false;
+	good = commit && ph_index_exec(connection, PH_SQL_COMMIT, error);
+	pages = index->wal_grew ? index->wal_pages : 0;
 
 	if (!good && sqlite3_get_autocommit(connection->db) == 0)
 		(void) ph_index_exec(connection, PH_SQL_ROLLBACK, NULL);
@@ -287,6 +291,7 @@ note_wal(void *user_data, sqlite3 *db, const char *name, int pages)
 	PhIndex *index = user_data;
 
 	index->wal_pages = pages;
+	index->wal_grew = true;
 	return SQLITE_OK;
 }
 

@@ -128,7 +128,8 @@ struct PhIndex {
 	uint64_t octets;
 	uint64_t messages;
 	bool account_dirty;
-	int wal_pages; /* after the last commit */
+	int wal_pages; /* after the last commit that wrote */
+	bool wal_grew; /* the running one has written */
 };
 
 /* PhIndexRun: one evaluation of a transaction. */
