@@ -1,7 +1,8 @@
 /* tls-context.c: certificates, keys and rules that connections are encrypted with
  *
- * A server context has one SSL_CTX for each set of names; the callback for the server's name
- * switches a connection to the right one. Exact names are found in a table, then the name with its
+ * A server context has one SSL_CTX for each set of names. Its own rules must count, also those of the
+ * version, which OpenSSL decides before it looks at the name: so the right one is taken when the
+ * client's first message has come. Exact names are found in a table, then the name with its
  * first label replaced by '*' (RFC 6125 section 6.4.3). The table is filled before the context is
  * shared and never changed.
  *
@@ -132,29 +133,60 @@ set_rules(SSL_CTX *ssl, uint32_t minimum_version)
 	SSL_CTX_set_read_ahead(ssl, 1);
 }
 
-static int
-choose_by_name(SSL *ssl, int *alert, void *user_data)
+static SSL_CTX *
+find_by_name(const PhTlsContext *context, PhSlice wanted)
 {
-	PhTlsContext *context = user_data;
-	const char *wanted = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-	g_autofree char *folded = NULL;
-	const char *dot = NULL;
-	SSL_CTX *found = NULL;
+	g_autofree char *folded = g_ascii_strdown(wanted.data, (gssize) wanted.length);
+	SSL_CTX *found = g_hash_table_lookup(context->names, folded);
+	const char *dot = strchr(folded, '.');
 
-	if (wanted == NULL)
-		return SSL_TLSEXT_ERR_NOACK;
-	folded = g_ascii_strdown(wanted, -1);
-	found = g_hash_table_lookup(context->names, folded);
-	dot = strchr(folded, '.');
 	if (found == NULL && dot != NULL) {
 		g_autofree char *wild = g_strconcat("*", dot, NULL);
 
 		found = g_hash_table_lookup(context->names, wild);
 	}
-	if (found == NULL)
+	return found;
+}
+
+/* The host name in the extension (RFC 6066 section 3): a list of length, type 0, length, name. */
+static PhSlice
+asked_name(SSL *ssl)
+{
+	enum {
+		HEAD = 5
+	};
+
+	const unsigned char *octets = NULL;
+	size_t length = 0;
+
+	if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &octets, &length) != 1
+	    || length <= HEAD || octets[2] != TLSEXT_NAMETYPE_host_name
+	    || (size_t) octets[3] * 256 + octets[4] > length - HEAD)
+		return PH_SLICE_EMPTY;
+	return PH_SLICE((const char *) octets + HEAD, (size_t) octets[3] * 256 + octets[4]);
+}
+
+static int
+choose_by_hello(SSL *ssl, int *alert, void *user_data)
+{
+	PhSlice wanted = asked_name(ssl);
+	SSL_CTX *found = wanted.length > 0 ? find_by_name(user_data, wanted) : NULL;
+
+	if (found == NULL || found == SSL_get_SSL_CTX(ssl))
+		return SSL_CLIENT_HELLO_SUCCESS;
+	SSL_set_SSL_CTX(ssl, found);
+	SSL_set_min_proto_version(ssl, (int) SSL_CTX_get_min_proto_version(found));
+	return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+/* Tells the client whether its name was known. */
+static int
+confirm_name(SSL *ssl, int *alert, void *user_data)
+{
+	const char *wanted = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+
+	if (wanted == NULL || find_by_name(user_data, ph_slice(wanted)) == NULL)
 		return SSL_TLSEXT_ERR_NOACK;
-	if (found != SSL_get_SSL_CTX(ssl))
-		SSL_set_SSL_CTX(ssl, found);
 	return SSL_TLSEXT_ERR_OK;
 }
 
@@ -244,10 +276,12 @@ load_pair(SSL_CTX *ssl, const PhTlsPair *pair, GError **error)
 }
 
 static bool
-set_ciphers(SSL_CTX *ssl, const PhTlsServerOptions *options, GError **error)
+set_ciphers(SSL_CTX *ssl, const PhTlsServerOptions *options, const PhTlsPair *pair, GError **error)
 {
-	if (options->ciphers != NULL && SSL_CTX_set_cipher_list(ssl, options->ciphers) != 1) {
-		set_failure(error, PH_ERROR_INVALID, "ciphers '%s'", options->ciphers);
+	const char *ciphers = pair->ciphers != NULL ? pair->ciphers : options->ciphers;
+
+	if (ciphers != NULL && SSL_CTX_set_cipher_list(ssl, ciphers) != 1) {
+		set_failure(error, PH_ERROR_INVALID, "ciphers '%s'", ciphers);
 		return false;
 	}
 	if (options->cipher_suites != NULL
@@ -283,7 +317,10 @@ set_client_ca(SSL_CTX *ssl, const char *path, GError **error)
 }
 
 static SSL_CTX *
-new_server_ssl(PhTlsContext *context, const PhTlsServerOptions *options, GError **error)
+new_server_ssl(PhTlsContext *context,
+               const PhTlsServerOptions *options,
+               const PhTlsPair *pair,
+               GError **error)
 {
 	SSL_CTX *ssl = SSL_CTX_new(TLS_server_method());
 
@@ -291,16 +328,19 @@ new_server_ssl(PhTlsContext *context, const PhTlsServerOptions *options, GError 
 		set_failure(error, PH_ERROR_TEMPORARY, "cannot make a TLS context");
 		return NULL;
 	}
-	set_rules(ssl, options->minimum_version);
+	set_rules(ssl,
+	          pair->minimum_version != 0 ? pair->minimum_version : options->minimum_version);
 	if (!options->client_preference)
 		SSL_CTX_set_options(ssl,
 		                    SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
 	SSL_CTX_set_session_id_context(ssl, session_context, sizeof session_context - 1);
 	SSL_CTX_set_num_tickets(ssl, 1);
-	SSL_CTX_set_tlsext_servername_callback(ssl, choose_by_name);
+	SSL_CTX_set_client_hello_cb(ssl, choose_by_hello, context);
+	SSL_CTX_set_tlsext_servername_callback(ssl, confirm_name);
 	SSL_CTX_set_tlsext_servername_arg(ssl, context);
 	ph_tls_ticket_install(ssl);
-	if (set_ciphers(ssl, options, error) && set_client_ca(ssl, options->client_ca_file, error))
+	if (set_ciphers(ssl, options, pair, error)
+	    && set_client_ca(ssl, options->client_ca_file, error))
 		return ssl;
 	SSL_CTX_free(ssl);
 	return NULL;
@@ -338,7 +378,7 @@ add_pair(PhTlsContext *context,
          const PhTlsPair *pair,
          GError **error)
 {
-	SSL_CTX *ssl = new_server_ssl(context, options, error);
+	SSL_CTX *ssl = new_server_ssl(context, options, pair, error);
 	g_auto(GStrv) names = NULL;
 	SSL_CTX *sibling = NULL;
 	X509 *certificate = NULL;

@@ -18,6 +18,10 @@ typedef struct {
 	const char *certificate;
 	const char *key;
 	const char *const *names; /* (nullable) instead of those in the certificate */
+	/* For clients that ask for its names; of two kinds of key for one name the first pair's
+	 * count. */
+	uint32_t minimum_version; /* 0x0303 or 0x0304; 0: the options' */
+	const char *ciphers;      /* (nullable) the options' */
 } PhTlsPair;
 
 /* PhTlsServerOptions: what a server context is made of; borrowed for the call. */

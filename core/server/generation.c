@@ -118,6 +118,10 @@ make_tls(PhGeneration *generation, PhMistakes *mistakes)
 			.certificate = tls->settings->certificate,
 			.key = tls->settings->key,
 			.names = tls->settings->names,
+			.minimum_version = tls->settings->minimum_version == PH_TLS_MINIMUM_1_3
+			                           ? 0x0304
+			                           : 0x0303,
+			.ciphers = tls->settings->ciphers,
 		};
 
 		g_array_append_val(pairs, pair);
@@ -126,9 +130,6 @@ make_tls(PhGeneration *generation, PhMistakes *mistakes)
 		return true;
 	options.pairs = (const PhTlsPair *) (void *) pairs->data;
 	options.n_pairs = pairs->len;
-	options.minimum_version =
-		first->settings->minimum_version == PH_TLS_MINIMUM_1_3 ? 0x0304 : 0x0303;
-	options.ciphers = first->settings->ciphers;
 	generation->tls = ph_tls_context_new_server(&options, &error);
 	if (generation->tls == NULL)
 		ph_mistakes_add(mistakes, first->line, "%s", error->message);

@@ -27,6 +27,7 @@ typedef struct {
 	PhTlsContext *client_context;
 	PhStream *server;
 	PhStream *client;
+	char *asked; /* by a foreign client; NULL: mail.example.org */
 } Fixture;
 
 static char *
@@ -290,7 +291,10 @@ foreign_client(Fixture *f, SSL_CTX *context, SSL_SESSION *session)
 
 	SSL_set_fd(ssl, f->fds[1]);
 	SSL_set_connect_state(ssl);
-	SSL_set_tlsext_host_name(ssl, "mail.example.org");
+	if (f->asked != NULL)
+		SSL_set_tlsext_host_name(ssl, f->asked);
+	else
+		SSL_set_tlsext_host_name(ssl, "mail.example.org");
 	if (session != NULL)
 		SSL_set_session(ssl, session);
 	f->server = ph_tls_stream_new_server(f->server_context, f->fds[0]);
@@ -369,6 +373,70 @@ test_old_versions(Fixture *f, gconstpointer user_data)
 	end_foreign(f, ssl);
 	SSL_free(ssl);
 	SSL_CTX_free(context);
+}
+
+/* A context whose second certificate is stricter than the first, or the other way round. */
+static PhTlsContext *
+context_of_two(const Fixture *f, const uint32_t versions[2], const char *ciphers)
+{
+	const char *const names[] = { "main", "other" };
+	char *paths[4] = { NULL };
+	PhTlsPair pairs[2] = { { NULL } };
+	const PhTlsServerOptions options = { .pairs = pairs, .n_pairs = 2 };
+	PhTlsContext *context = NULL;
+
+	for (size_t i = 0; i < 2; i++) {
+		pairs[i].certificate = paths[2 * i] =
+			g_strdup_printf("%s/%s.pem", f->folder, names[i]);
+		pairs[i].key = paths[2 * i + 1] = g_strdup_printf("%s/%s.key", f->folder, names[i]);
+		pairs[i].minimum_version = versions[i];
+	}
+	pairs[1].ciphers = ciphers;
+	context = ph_tls_context_new_server(&options, NULL);
+	for (size_t i = 0; i < G_N_ELEMENTS(paths); i++)
+		g_free(paths[i]);
+	return context;
+}
+
+static SSL *
+call_name(Fixture *f, SSL_CTX *context, const char *name)
+{
+	SSL *ssl = NULL;
+
+	f->asked = g_strdup(name);
+	ssl = foreign_client(f, context, NULL);
+	g_clear_pointer(&f->asked, g_free);
+	return ssl;
+}
+
+/* [tls] and [tls NAME] each say what counts for their own names. */
+static void
+test_rules_of_a_name(Fixture *f, gconstpointer user_data)
+{
+	static const uint32_t versions[][2] = { { 0x0303, 0x0304 }, { 0x0304, 0x0303 } };
+	static const char ciphers[] = "ECDHE-ECDSA-CHACHA20-POLY1305";
+
+	for (size_t i = 0; i < 2; i++) {
+		SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+		const char *strict = i == 0 ? "a.other.example" : "mail.example.org";
+		const char *loose = i == 0 ? "mail.example.org" : "a.other.example";
+		SSL *ssl = NULL;
+
+		ph_tls_context_unref(f->server_context);
+		f->server_context = context_of_two(f, versions[i], i == 1 ? ciphers : NULL);
+		SSL_CTX_set_max_proto_version(context, TLS1_2_VERSION);
+		ssl = call_name(f, context, strict);
+		g_assert_false(SSL_is_init_finished(ssl));
+		end_foreign(f, ssl);
+		SSL_free(ssl);
+		ssl = call_name(f, context, loose);
+		g_assert_true(SSL_is_init_finished(ssl));
+		if (i == 1)
+			g_assert_cmpstr(SSL_get_cipher_name(ssl), ==, ciphers);
+		end_foreign(f, ssl);
+		SSL_free(ssl);
+		SSL_CTX_free(context);
+	}
 }
 
 /* One certificate each of RSA and ECDSA for one name: the client's abilities choose. */
@@ -468,6 +536,7 @@ main(int argc, char **argv)
 	ADD("a-vanished-peer-raises-no-signal", test_peer_vanishes);
 	ADD("sessions-resume-over-a-reload", test_resumption);
 	ADD("versions-below-the-minimum-are-refused", test_old_versions);
+	ADD("each-name-has-its-own-rules", test_rules_of_a_name);
 	ADD("two-kinds-of-key-serve-one-name", test_two_kinds_of_key);
 	ADD("renegotiation-is-refused", test_no_renegotiation);
 	ADD("bad-files-are-named", test_bad_files);
