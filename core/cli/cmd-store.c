@@ -84,6 +84,26 @@ run_sync(const PhArguments *arguments)
 	return run_each(arguments, "sync", 0);
 }
 
+static int
+run_convert(const PhArguments *arguments)
+{
+	const char *const *rest = ph_arguments_rest(arguments);
+	bool all = ph_arguments_has(arguments, "all");
+	const PhJobRequest request = {
+		.tool = "convert",
+		.section = rest[0],
+		.to = rest[1],
+		.user = rest[2],
+		.flags = (all ? PH_JOB_ALL : 0)
+		         | (ph_arguments_has(arguments, "copy") ? PH_JOB_COPY : 0),
+		.stream = -1,
+	};
+
+	if (all == (rest[2] != NULL))
+		return usage("name a user, or say --all");
+	return run_request(arguments, &request);
+}
+
 #define ALL_OPTION                                                                 \
 	{                                                                          \
 		"all", 'a', NULL, "every user of the directories; as without USER" \
@@ -106,6 +126,30 @@ static const PhCommandOption stats_options[] = {
 	ALL_OPTION,
 	PH_COMMAND_JSON,
 	PH_COMMAND_END,
+};
+
+static const PhCommandOption convert_options[] = {
+	PH_COMMAND_CONFIG,
+	{ "all", 'a', NULL, "every user of the directories" },
+	{ "copy", 0, NULL, "make or bring up to date a copy; the users stay where they are" },
+	PH_COMMAND_END,
+};
+
+const PhCommand ph_command_store_convert = {
+	.name = "store convert",
+	.synopsis = "FROM TO [USER]",
+	.summary = "Move users from one store to another while they are served",
+	.details =
+		"Keeps uids, uidvalidity, change numbers, flags, keywords, dates, message ids, "
+		"subscriptions,\nspecial use and all other values, and compares a digest of "
+		"every message on both sides before\nthe user is switched. Write moves-to = TO "
+		"in [store FROM] and reload first: each user is served\nfrom TO as soon as he "
+		"is moved. When it is stopped or killed, run it again: it goes on.\nWhen all are "
+		"moved, name TO in listeners and routes.",
+	.options = convert_options,
+	.min_rest = 2,
+	.max_rest = 3,
+	.run = run_convert,
 };
 
 const PhCommand ph_command_store_check = {

@@ -14,8 +14,9 @@
 #include "mailbox/account.h"
 #include "plugin/instance.h"
 
-#define KEY_MOVED PH_KEY_OWN "moved"
-#define KEY_MADE  PH_KEY_OWN "made"
+#define KEY_MOVED   PH_KEY_OWN "moved"
+#define KEY_MADE    PH_KEY_OWN "made"
+#define KEY_FOLLOWS PH_KEY_OWN "follows"
 
 /* NULL for a section that no config made (tests). */
 static const PhPluginSettings *
@@ -78,8 +79,9 @@ ph_quota_is_full(const PhQuota *quota)
 
 /* Marks: the values under PH_KEY_OWN. */
 typedef struct {
-	char *moved; /* (nullable) the section that the user was moved to */
-	char *made;  /* (nullable) names of configured mailboxes, a line each */
+	char *moved;  /* (nullable) the section that the user was moved to */
+	char *made;   /* (nullable) names of configured mailboxes, a line each */
+	bool follows; /* it was filled by a conversion, and nobody used it yet */
 } Marks;
 
 static void
@@ -100,6 +102,8 @@ take_mark(const char *key, PhSlice value, void *user_data)
 		marks->moved = ph_slice_dup(value);
 	else if (g_str_equal(key, KEY_MADE) && marks->made == NULL)
 		marks->made = ph_slice_dup(value);
+	else if (g_str_equal(key, KEY_FOLLOWS))
+		marks->follows = true;
 	return true;
 }
 
@@ -142,7 +146,7 @@ ph_account_mark_moved(PhAccount *account, const char *section, GError **error)
 bool
 ph_account_moved_to(PhAccount *account, char **section_out, GError **error)
 {
-	g_auto(Marks) marks = { NULL, NULL };
+	g_auto(Marks) marks = { .moved = NULL };
 
 	if (!ph_account_values(account, NULL, PH_KEY_OWN, take_mark, &marks, error))
 		return false;
@@ -269,6 +273,11 @@ make_first(PhAccount *account, const PhPluginSettings *settings, const Marks *ma
 	if (names == NULL)
 		return false;
 	gather(&making, settings);
+	/* from now on it has a life of its own, and no conversion may write over it */
+	if (marks->follows) {
+		(void) ph_transaction_put(transaction, NULL, KEY_FOLLOWS, PH_SLICE_EMPTY);
+		making.has_ops = true;
+	}
 	good = !making.has_ops || ph_transaction_run(transaction, error);
 	ph_names_unref(names);
 	return good;
@@ -325,7 +334,7 @@ ph_account_open(PhSection *store, const PhIdentity *identity, GError **error)
 {
 	PhLimits limits = ph_account_limits(store, identity);
 	g_autoptr(PhAccount) account = ph_account_attach(store, identity, &limits);
-	g_auto(Marks) marks = { NULL, NULL };
+	g_auto(Marks) marks = { .moved = NULL };
 	bool ready = false;
 	const char *section = moved_to(account, &ready);
 

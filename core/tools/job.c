@@ -26,10 +26,12 @@ typedef struct {
 static const Tool tools[] = {
 	{ "check", ph_job_check, false, false },     { "repair", ph_job_repair, false, false },
 	{ "compact", ph_job_compact, false, false }, { "stats", ph_job_stats, false, false },
-	{ "sync", ph_job_sync, false, false },
+	{ "sync", ph_job_sync, false, false },       { "convert", ph_job_convert, true, false },
 };
 
-const char *const ph_job_tools[] = { "check", "repair", "compact", "stats", "sync", NULL };
+const char *const ph_job_tools[] = {
+	"check", "repair", "compact", "stats", "sync", "convert", NULL
+};
 
 void
 ph_job_print(PhJob *job, uint32_t channel, const char *format, ...)

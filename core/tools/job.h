@@ -91,5 +91,6 @@ bool ph_job_repair(PhJob *job, GError **error);
 bool ph_job_compact(PhJob *job, GError **error);
 bool ph_job_sync(PhJob *job, GError **error);
 bool ph_job_stats(PhJob *job, GError **error);
+bool ph_job_convert(PhJob *job, GError **error);
 
 #endif

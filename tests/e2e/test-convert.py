@@ -1,0 +1,252 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""test-convert.py: `posthorn store convert` beside a running server, killed in the middle, offline"""
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+
+import lib
+from lib import PASSWORD, PROGRAM, Server, main, wait_for
+
+TWO = lib.WHOLE.replace("[store mail]\n", "[store mail]\nmoves-to = next\n") + """
+[store next]
+plugin = sqlite
+path = {{data}}/next/{{domain}}/{{user}}.sqlite
+"""
+ANNA = "anna@example.org"
+
+
+def good(done):
+    assert done.returncode == 0, (done.returncode, done.stdout, done.stderr)
+    return done.stdout
+
+
+def message(number):
+    return (b"Subject: Number %d\r\nFrom: carla@example.net\r\n\r\n" % number
+            + b"line %d\r\n" % number * (1 + number % 40))
+
+
+def fill(server, count, user=ANNA):
+    """Mail with flags, keywords, holes, several mailboxes, dates, subscriptions."""
+    client = server.imap(user)
+    for name in ("Sent", "Lists/posthorn", "Empty"):
+        assert client.create(name)[0] == "OK"
+    client.create("Drafts (USE (\\Drafts))")
+    client.subscribe("Sent")
+    for number in range(count):
+        box = ("INBOX", "Sent", "Lists/posthorn")[number % 3]
+        flags = ("(\\Seen)", "($Work \\Flagged)", "()")[number % 3]
+        date = '"%02d-Jan-2024 10:00:00 +0200"' % (1 + number % 28)
+        assert client.append(box, flags, date, message(number))[0] == "OK"
+    client.select()
+    client.store("1:3", "+FLAGS", "(\\Answered later)")
+    client.store("2", "+FLAGS", "(\\Deleted)")
+    client.expunge()
+    client.copy("1:2", "Sent")
+    client.logout()
+
+
+def look(server, user=ANNA):
+    """Everything that a client can see of an account."""
+    client = server.imap(user)
+    found = {"lsub": sorted(client.lsub()[1])}
+    for row in client.list()[1]:
+        name = row.decode().rsplit('"/" ', 1)[1]
+        status = client.status(name, "(UIDVALIDITY UIDNEXT MESSAGES UNSEEN HIGHESTMODSEQ)")[1][0]
+        client.select(name, readonly=True)
+        rows = client.uid(
+            "FETCH", "1:*", "(FLAGS INTERNALDATE RFC822.SIZE MODSEQ BODY.PEEK[])")[1]
+        if rows == [None]:
+            rows = []
+        if any(b"BAD" in part for part in rows if isinstance(part, bytes)):
+            raise AssertionError(rows)
+        # \\Recent lives in memory: everything is recent to the first session after a start
+        rows = [tuple(part.replace(b"\\Recent ", b"").replace(b" \\Recent", b"").replace(
+            b"\\Recent", b"") for part in pair) if isinstance(pair, tuple) else pair
+                for pair in rows]
+        found[name] = (row, status, rows)
+    client.logout()
+    return found
+
+
+def assert_same(after, before):
+    """The same mailboxes, messages and numbers; tells the first difference."""
+    assert sorted(after) == sorted(before), (sorted(after), sorted(before))
+    for name, value in before.items():
+        if after[name] == value:
+            continue
+        for was, now in zip(value, after[name]):
+            if was == now:
+                continue
+            pairs = list(zip(was, now)) if isinstance(was, list) else [(was, now)]
+            raise AssertionError("%s: %s" % (name, [p for p in pairs if p[0] != p[1]][:3]))
+        raise AssertionError("%s: %s items, now %s" % (name, len(value), len(after[name])))
+
+
+def test_a_user_moves_while_served_and_a_client_sees_no_difference():
+    with Server(TWO) as server:
+        fill(server, 60)
+        before = look(server)
+        client = server.imap()
+        client.select()
+        out = good(server.run("store", "convert", "mail", "next", ANNA))
+        assert "moved to 'next'" in out, out
+        assert_same(look(server), before)
+        assert os.path.exists(server.values["data"] + "/next/example.org/anna.sqlite")
+        try:  # the session of before is told to come again
+            reply = client.noop()[0]
+            assert reply != "OK" or client.state == "LOGOUT", reply
+        except client.abort:
+            pass
+        server.send(message(99), recipients=(ANNA,))
+        client = server.imap()
+        assert int(client.select()[1][0]) == int(before["INBOX"][1].split(b"MESSAGES ")[1].split()[0]) + 1
+        client.logout()
+        # the other user is still in the old store, and the first one is not moved twice
+        server.send(message(1), recipients=("ben@example.org",))
+        assert not os.path.exists(server.values["data"] + "/next/example.org/ben.sqlite")
+        assert "moved to 'next' before" in good(
+            server.run("store", "convert", "mail", "next", ANNA))
+        assert server.stop() == 0
+        server.start()
+        client = server.imap()
+        client.select()
+        client.logout()
+        good(server.run("store", "check", "next"))
+
+
+def test_without_moves_to_only_a_copy_is_made():
+    config = TWO.replace("moves-to = next\n", "") + """
+[route other]
+domains = other.example
+transport = store
+store = next
+directory = people
+"""
+    with Server(config) as server:
+        fill(server, 10)
+        done = server.run("store", "convert", "mail", "next", ANNA)
+        assert done.returncode == 1 and "moves-to = next" in done.stderr, done
+        good(server.run("store", "convert", "--copy", "mail", "next", ANNA))
+        server.send(message(99), recipients=(ANNA,))
+        assert "1 messages copied in this run" in good(
+            server.run("store", "convert", "--copy", "mail", "next", ANNA))
+
+
+def test_mail_of_another_origin_is_not_written_over():
+    config = TWO.replace("moves-to = next\n", "") + lib.IMAP.replace(
+        "[listener imap]", "[listener imap2]").replace("{imap}", "{imap2}").replace(
+            "store = mail", "store = next")
+    with Server(config, ports=("smtp", "imap", "pop3", "imap2")) as server:
+        fill(server, 12)
+        client = server.imap(name="imap2")
+        client.append("INBOX", None, None, message(1))
+        client.logout()
+        done = server.run("store", "convert", "--copy", "mail", "next", ANNA)
+        assert done.returncode == 1 and "another origin" in done.stderr, done
+
+
+def test_deliveries_and_changes_during_the_move_are_all_there_afterwards():
+    with Server(TWO) as server:
+        fill(server, 100)
+        sent, stop = [], threading.Event()
+
+        def deliver():
+            number = 1000
+            while not stop.is_set():
+                try:
+                    server.send(message(number), recipients=(ANNA,))
+                    sent.append(b"Number %d\r\n" % number)
+                except lib.smtplib.SMTPException:
+                    pass  # not acknowledged: it may be there or not
+                number += 1
+
+        def alter():
+            while not stop.is_set():
+                try:
+                    client = server.imap()
+                    client.select()
+                    for _ in range(50):
+                        client.store(str(random.randint(1, 50)), "+FLAGS", "(\\Seen kw%d)" %
+                                     random.randint(1, 9))
+                    client.logout()
+                except (client.abort, client.error):
+                    pass
+        threads = [threading.Thread(target=deliver), threading.Thread(target=alter)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.3)
+        out = good(server.run("store", "convert", "mail", "next", ANNA))
+        time.sleep(0.3)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert "moved to 'next'" in out
+        client = server.imap()
+        client.select()
+        text = b"".join(row[1] for row in client.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")[1]
+                        if isinstance(row, tuple))
+        assert len(sent) > 5
+        for subject in sent:
+            assert subject in text, subject
+        client.logout()
+
+
+def test_killed_in_the_middle_it_goes_on_where_it_was():
+    with Server(TWO) as server:
+        fill(server, 150)
+        before = look(server)
+        rounds = 0
+        for delay in (0.02, 0.05, 0.1, 0.15, 0.2):
+            with subprocess.Popen([PROGRAM, "store", "convert", "mail", "next", ANNA,
+                                   "-c", server.config], stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE) as command:
+                time.sleep(delay)
+                if command.poll() is None:
+                    rounds += 1
+                server.kill()
+                command.communicate(timeout=30)
+            server.start()
+        good(server.run("store", "convert", "mail", "next", ANNA))
+        assert_same(look(server), before)
+        assert rounds > 0
+
+
+def test_a_client_that_goes_away_cancels_its_job():
+    with Server(TWO) as server:
+        fill(server, 150)
+        before = look(server)
+        with subprocess.Popen([PROGRAM, "store", "convert", "mail", "next", ANNA,
+                               "-c", server.config], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE) as command:
+            time.sleep(0.05)
+            command.send_signal(signal.SIGINT)
+            command.communicate(timeout=30)
+        wait_for(lambda: server.events("tool-ended"), 10, "the job's end")
+        good(server.run("store", "convert", "mail", "next", ANNA))
+        assert_same(look(server), before)
+
+
+def test_all_users_without_a_server():
+    with Server(TWO) as server:
+        fill(server, 30)
+        fill(server, 10, "ben@example.org")
+        before = look(server), look(server, "ben@example.org")
+        assert server.stop() == 0
+        out = good(server.run("store", "convert", "--all", "mail", "next"))
+        assert "2 users, 0 failed" in out, out
+        server.start()
+        assert_same(look(server), before[0])
+        assert_same(look(server, "ben@example.org"), before[1])
+        # the operator's last step: the new store takes the old one's place
+        server.write_config(server.text.replace("moves-to = next\n", "").replace(
+            "store = mail", "store = next"))
+        good(server.run("reload"))
+        assert_same(look(server), before[0])
+        assert_same(look(server, "ben@example.org"), before[1])
+
+
+main(globals())
