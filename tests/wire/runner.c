@@ -35,6 +35,7 @@ typedef struct {
 static const char users[] = "alice@example.org:{PLAIN}secret::::::\n"
 			    "bob@example.org:{PLAIN}secret::::::\n"
 			    "carol@example.org:{PLAIN}secret:::Carol Smith:::\n"
+			    "small@example.org:{PLAIN}secret::::::quota=4K messages=2\n"
 			    "locked@example.org:{PLAIN}secret::::::disabled\n";
 
 static const char aliases[] = "team@example.org: alice@example.org, bob@example.org\n"

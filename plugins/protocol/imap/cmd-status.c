@@ -1,7 +1,7 @@
 /* cmd-status.c: STATUS, also as part of LIST
  *
- * Everything comes from the mailbox's row; no message is looked at. RFC 3501 section 6.3.10,
- * RFC 7162 (HIGHESTMODSEQ), RFC 8438 (SIZE), RFC 9051 (DELETED), RFC 7889 (APPENDLIMIT).
+ * Everything but DELETED-STORAGE comes from the mailbox's row. RFC 3501 section 6.3.10,
+ * RFC 7162 (HIGHESTMODSEQ), RFC 8438 (SIZE), RFC 9051 (DELETED), RFC 9208 (DELETED-STORAGE), RFC 7889 (APPENDLIMIT).
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -59,6 +59,31 @@ deleted(const Imap *imap, const PhMailboxInfo *info)
 	return info->n_deleted;
 }
 
+/* The sizes of the messages that EXPUNGE would remove (RFC 9208 section 4.1.4). */
+static uint64_t
+deleted_storage(const Imap *imap, const PhMailboxInfo *info)
+{
+	g_autoptr(PhUidSet) uids = ph_uid_set_new();
+	g_autoptr(PhView) view = NULL;
+	g_autoptr(PhCursor) cursor = NULL;
+	const PhRecord *record = NULL;
+	uint64_t octets = 0;
+
+	if (info->n_deleted == 0)
+		return 0;
+	view = ph_view_open(imap->account, ph_slice(info->name), true,
+	                    ph_session_ref(imap->session), NULL);
+	for (uint32_t i = 1; view != NULL && i <= ph_view_count(view); i++)
+		if ((ph_view_flags(view, i) & PH_FLAG_DELETED) != 0)
+			ph_uid_set_add(uids, ph_view_uid(view, i));
+	if (view == NULL || ph_uid_set_is_empty(uids))
+		return 0;
+	cursor = ph_cursor_new(view, uids, PH_FIELD_OCTETS);
+	while ((record = ph_cursor_next(cursor, NULL)) != NULL)
+		octets += record->octets;
+	return octets;
+}
+
 static uint64_t
 append_limit(const Imap *imap, const PhMailboxInfo *info)
 {
@@ -77,6 +102,7 @@ static const struct {
 	{ "HIGHESTMODSEQ", highest },
 	{ "SIZE", size },
 	{ "DELETED", deleted },
+	{ "DELETED-STORAGE", deleted_storage },
 	{ "APPENDLIMIT", append_limit },
 };
 
@@ -120,8 +146,10 @@ imap_append_status(Imap *imap,
                    uint32_t items,
                    GString *out)
 {
+	PhMailboxInfo named = *info;
 	const char *before = " (";
 
+	named.name = name;
 	g_string_append(out, "* STATUS");
 	imap_append_name(out, ph_slice(name));
 	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -130,7 +158,7 @@ imap_append_status(Imap *imap,
 		g_string_append(out, before);
 		g_string_append(out, rows[i].name);
 		g_string_append_c(out, ' ');
-		imap_append_number(out, rows[i].value(imap, info));
+		imap_append_number(out, rows[i].value(imap, &named));
 		before = " ";
 		imap->condstore = imap->condstore || rows[i].value == highest;
 	}

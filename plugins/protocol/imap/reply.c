@@ -42,7 +42,7 @@ imap_write_capabilities(Imap *imap)
 		                " NAMESPACE UIDPLUS UNSELECT CHILDREN MOVE MULTIAPPEND SORT"
 		                " THREAD=ORDEREDSUBJECT THREAD=REFERENCES SPECIAL-USE"
 		                " CREATE-SPECIAL-USE CONDSTORE ESEARCH LIST-EXTENDED LIST-STATUS"
-		                " STATUS=SIZE WITHIN");
+		                " STATUS=SIZE WITHIN QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE");
 		g_string_append_printf(out, " APPENDLIMIT=%" G_GUINT64_FORMAT,
 		                       imap->settings->message_limit.octets);
 	}

@@ -121,6 +121,20 @@ committed(void *user_data)
 	finish(job, unknown != NULL ? unknown : job->transaction->error);
 }
 
+/* What can never fit is refused for good; what does not fit now may be tried later (RFC 9208
+ * section 5: a full mailbox gets room again). */
+static bool
+could_fit(PhAccount *account, PhContent *content, GError **error)
+{
+	uint64_t limit = ph_identity_quota_octets(ph_account_identity(account));
+
+	if (limit == 0 || ph_content_length(content) <= limit)
+		return true;
+	g_set_error_literal(error, PH_ERROR, PH_ERROR_TOO_LARGE,
+	                    "the message is larger than the user's whole quota");
+	return false;
+}
+
 /* Uploads for one recipient and submits; false when that failed already. */
 static bool
 start(Job *job, PhSection *store, PhContent *content, GError **error)
@@ -135,7 +149,7 @@ start(Job *job, PhSection *store, PhContent *content, GError **error)
 		return false;
 	}
 	job->account = ph_account_open(store, identity, error);
-	if (job->account == NULL)
+	if (job->account == NULL || !could_fit(job->account, content, error))
 		return false;
 	if (!ph_account_find_id(job->account, PH_SLICE_LITERAL("INBOX"), &inbox, error))
 		return false;
