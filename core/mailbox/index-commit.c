@@ -8,7 +8,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "base/clock.h"
-#include "mailbox/index.h"
+#include "mailbox/index-op.h"
 
 /* --- what is in memory -------------------------------------------------------------------------- */
 
@@ -28,6 +28,18 @@ step_row(PhIndexConnection *connection, sqlite3_stmt *statement, const char *doi
 	(void) ph_index_fail(connection, doing, error);
 	(void) sqlite3_reset(statement);
 	return false;
+}
+
+static bool
+load_next_record(PhIndex *index, PhIndexConnection *connection, GError **error)
+{
+	sqlite3_stmt *row = ph_index_sql(connection, PH_SQL_RECORD_HIGHEST, error);
+
+	if (row == NULL || !step_row(connection, row, "number a record", error))
+		return false;
+	index->next_record = (uint64_t) sqlite3_column_int64(row, 0) + 1;
+	(void) sqlite3_reset(row);
+	return true;
 }
 
 static bool
@@ -53,7 +65,7 @@ load_account(PhIndex *index, PhIndexConnection *connection, GError **error)
 	index->change = MAX(index->change, highest);
 	(void) sqlite3_reset(totals);
 	index->loaded = true;
-	return true;
+	return load_next_record(index, connection, error);
 }
 
 /* Makes sure that what is in memory is what is in the database: another process may have written. */
@@ -71,6 +83,18 @@ ph_index_load(PhIndex *index, PhIndexConnection *connection, GError **error)
 		ph_index_unload(index);
 	index->data_version = now;
 	return index->loaded || load_account(index, connection, error);
+}
+
+GByteArray *
+ph_index_read_tail(sqlite3_stmt *row, int column)
+{
+	int length = sqlite3_column_bytes(row, column);
+	GByteArray *tail = NULL;
+
+	if (length == 0)
+		return NULL;
+	tail = g_byte_array_sized_new((guint) length);
+	return g_byte_array_append(tail, sqlite3_column_blob(row, column), (guint) length);
 }
 
 PhIndexMailbox *
@@ -100,6 +124,7 @@ ph_index_mailbox(PhIndex *index,
 		mailbox->n_deleted = (uint32_t) sqlite3_column_int64(row, 5);
 		mailbox->octets = (uint64_t) sqlite3_column_int64(row, 6);
 		mailbox->change = (uint64_t) sqlite3_column_int64(row, 7);
+		mailbox->tail = ph_index_read_tail(row, 9);
 		(void) g_hash_table_insert(index->mailboxes, &mailbox->id, mailbox);
 		break;
 	case SQLITE_DONE:
@@ -156,10 +181,16 @@ ph_index_next_change(PhIndexRun *run, PhIndexMailbox *mailbox)
 static bool
 save_mailbox(PhIndexConnection *connection, PhIndexMailbox *mailbox, GError **error)
 {
-	sqlite3_stmt *row = ph_index_sql(connection, PH_SQL_MAILBOX_SET, error);
+	bool has_tail = mailbox->tail_dirty;
+	sqlite3_stmt *row = ph_index_sql(
+		connection, has_tail ? PH_SQL_MAILBOX_SET_TAIL : PH_SQL_MAILBOX_SET, error);
 
+	ph_index_pack_tail(mailbox);
 	if (row == NULL)
 		return false;
+	if (has_tail)
+		(void) sqlite3_bind_blob(row, 8, mailbox->tail->data, (int) mailbox->tail->len,
+		                         SQLITE_STATIC);
 	(void) sqlite3_bind_int64(row, 1, mailbox->no);
 	(void) sqlite3_bind_int64(row, 2, mailbox->uidnext);
 	(void) sqlite3_bind_int64(row, 3, mailbox->n_messages);
@@ -168,6 +199,7 @@ save_mailbox(PhIndexConnection *connection, PhIndexMailbox *mailbox, GError **er
 	(void) sqlite3_bind_int64(row, 6, (int64_t) mailbox->octets);
 	(void) sqlite3_bind_int64(row, 7, (int64_t) mailbox->change);
 	mailbox->dirty = false;
+	mailbox->tail_dirty = false;
 	return ph_index_done(connection, row, "write a mailbox", error);
 }
 
@@ -198,6 +230,7 @@ ph_index_save(PhIndex *index, PhIndexConnection *connection, GError **error)
 
 		if (mailbox->dirty && !save_mailbox(connection, mailbox, error))
 			return false;
+		ph_index_pack_tail(mailbox);
 	}
 	return !index->account_dirty || save_account(index, connection, error);
 }

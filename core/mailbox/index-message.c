@@ -1,114 +1,19 @@
-/* index-message.c: the operations on messages: append, flags, expunge, copy and move
+/* index-message.c: the operations on messages: append, flags, expunge; the walk over uid sets
  *
- * Rows are looked at in chunks and changed afterwards, so that no statement walks over what it
- * changes and no mailbox is ever held in memory. A uid set is walked range by range up to the
- * highest uid that was given out when the operation began: copies into the same mailbox are not
- * copied again.
+ * A uid set is walked page by page up to the highest uid that was given out when the operation
+ * began; a page that was altered is written once, when the walk leaves it. No mailbox is ever held
+ * in memory.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include <posthorn/slice.h>
 
-#include "mailbox/index.h"
-
-/* Row: what an operation must know of a message. */
-typedef struct {
-	int64_t key;
-	uint64_t change;
-	uint32_t flags;
-	uint64_t keywords;
-	uint64_t octets;
-	PhBlobId blob;
-} Row;
-
-/* Place: where a reader of a set stands who goes through it from the beginning. */
-typedef struct {
-	const PhUidRange *range;
-	const PhUidRange *end;
-	uint64_t before; /* members before the range */
-} Place;
-
-/* Walk: an operation over the messages of a uid set. */
-typedef struct {
-	PhIndexRun *run;
-	PhOp *op;
-	PhIndexMailbox *mailbox;
-	PhIndexMailbox *to;              /* copy, move */
-	uint64_t keywords;               /* flags: bits wanted */
-	uint64_t map[PH_INDEX_KEYWORDS]; /* copy, move: bit there for each bit here; 0: not yet */
-	Place from;                      /* copy, move with given pairs */
-	Place given;                     /* the target's uids of those */
-	uint32_t gone_first;             /* expunge, move: the range being gathered */
-	uint32_t gone_last;
-	GError **error;
-} Walk;
-
-typedef bool (*RowFunc)(Walk *walk, const Row *row);
-
-/* --- keywords ---------------------------------------------------------------------------------- */
-
-static bool
-add_keyword(Walk *walk, PhIndexMailbox *mailbox, const char *name, uint32_t *bit_out)
-{
-	PhIndexConnection *connection = walk->run->connection;
-	sqlite3_stmt *row = NULL;
-
-	if (mailbox->n_keywords >= walk->run->index->max_keywords) {
-		ph_error_set(walk->error, PH_ERROR_LIMIT, "a mailbox holds at most %u keywords",
-		             walk->run->index->max_keywords);
-		return false;
-	}
-	if (name[0] == '\0' || strlen(name) > PH_INDEX_KEYWORD_LENGTH) {
-		ph_error_set(walk->error, PH_ERROR_LIMIT, "a keyword has 1 to %d octets",
-		             PH_INDEX_KEYWORD_LENGTH);
-		return false;
-	}
-	row = ph_index_sql(connection, PH_SQL_KEYWORD_ADD, walk->error);
-	if (row == NULL)
-		return false;
-	(void) sqlite3_bind_int64(row, 1, mailbox->no);
-	(void) sqlite3_bind_int64(row, 2, mailbox->n_keywords);
-	(void) sqlite3_bind_text(row, 3, name, -1, SQLITE_STATIC);
-	if (!ph_index_done(connection, row, "add a keyword", walk->error))
-		return false;
-	mailbox->keywords[mailbox->n_keywords] = g_strdup(name);
-	*bit_out = mailbox->n_keywords++;
-	return true;
-}
-
-/* The bits of these names; a name that is not known is added, or skipped without @add. */
-static bool
-keyword_bits(Walk *walk,
-             PhIndexMailbox *mailbox,
-             const char *const *names,
-             bool add,
-             uint64_t *bits_out)
-{
-	*bits_out = 0;
-	if (names == NULL || names[0] == NULL)
-		return true;
-	if (!ph_index_load_keywords(walk->run->connection, mailbox, walk->error))
-		return false;
-	for (; *names != NULL; names++) {
-		uint32_t bit = 0;
-
-		while (bit < mailbox->n_keywords
-		       && (mailbox->keywords[bit] == NULL
-		           || g_ascii_strcasecmp(mailbox->keywords[bit], *names) != 0))
-			bit++;
-		if (bit == mailbox->n_keywords && !add)
-			continue;
-		if (bit == mailbox->n_keywords && !add_keyword(walk, mailbox, *names, &bit))
-			return false;
-		*bits_out |= UINT64_C(1) << bit;
-	}
-	return true;
-}
+#include "mailbox/index-op.h"
 
 /* --- counters and limits --------------------------------------------------------------------- */
 
-static void
-count(PhIndex *index, PhIndexMailbox *mailbox, uint32_t flags, uint64_t octets, bool add)
+void
+ph_index_count(PhIndex *index, PhIndexMailbox *mailbox, uint32_t flags, uint64_t octets, bool add)
 {
 	uint32_t unseen = (flags & PH_FLAG_SEEN) == 0;
 	uint32_t deleted = (flags & PH_FLAG_DELETED) != 0;
@@ -121,8 +26,8 @@ count(PhIndex *index, PhIndexMailbox *mailbox, uint32_t flags, uint64_t octets, 
 	index->octets += add ? octets : 0 - octets;
 }
 
-static bool
-has_room(PhIndex *index, uint64_t octets, GError **error)
+bool
+ph_index_has_room(PhIndex *index, uint64_t octets, GError **error)
 {
 	bool full = (index->quota_messages != 0 && index->messages >= index->quota_messages)
 	            || (index->quota_octets != 0
@@ -134,9 +39,15 @@ has_room(PhIndex *index, uint64_t octets, GError **error)
 	return !full;
 }
 
-static bool
-take_uid(PhIndexMailbox *mailbox, uint32_t *uid_out, GError **error)
+bool
+ph_index_take_uid(PhIndexMailbox *mailbox, uint32_t given, uint32_t *uid_out, GError **error)
 {
+	if (given != 0 && given < mailbox->uidnext) {
+		ph_error_set(error, PH_ERROR_INVALID, "uid %u is below the next one, %u", given,
+		             mailbox->uidnext);
+		return false;
+	}
+	mailbox->uidnext = MAX(mailbox->uidnext, given);
 	if (mailbox->uidnext == UINT32_MAX) {
 		ph_error_set(error, PH_ERROR_LIMIT, "the mailbox has used all uids");
 		return false;
@@ -148,236 +59,227 @@ take_uid(PhIndexMailbox *mailbox, uint32_t *uid_out, GError **error)
 /* --- append ------------------------------------------------------------------------------------ */
 
 static bool
-insert_message(Walk *walk, const PhBlobId *blob, uint64_t change)
+add_record(PhIndexRun *run, const PhOp *op, const PhBlobId *blob, uint64_t no, GError **error)
 {
-	PhIndexConnection *connection = walk->run->connection;
-	const PhOp *op = walk->op;
-	sqlite3_stmt *row = ph_index_sql(connection, PH_SQL_APPEND, walk->error);
+	sqlite3_stmt *row = ph_index_sql(run->connection, PH_SQL_RECORD_ADD, error);
 
 	if (row == NULL)
 		return false;
-	(void) sqlite3_bind_int64(row, 1, ph_index_key(walk->mailbox->no, op->uid));
-	(void) sqlite3_bind_int64(row, 2, (int64_t) change);
-	if (op->has_given)
-		(void) sqlite3_bind_int64(row, 3, (int64_t) change);
-	else
-		(void) sqlite3_bind_null(row, 3);
-	(void) sqlite3_bind_int64(row, 4, op->flags);
-	(void) sqlite3_bind_int64(row, 5, (int64_t) walk->keywords);
-	(void) sqlite3_bind_int64(row, 6, op->internal_date);
-	(void) sqlite3_bind_int64(row, 7, op->internal_zone);
-	(void) sqlite3_bind_int64(row, 8, op->save_date);
-	(void) sqlite3_bind_int64(row, 9, (int64_t) op->octets);
-	(void) sqlite3_bind_blob(row, 10, blob->octets, blob->length, SQLITE_STATIC);
-	(void) sqlite3_bind_blob(row, 11, op->message_id, sizeof op->message_id, SQLITE_STATIC);
-	(void) sqlite3_bind_blob64(row, 12, op->structure.data, op->structure.length,
-	                           SQLITE_STATIC);
-	return ph_index_done(connection, row, "add a message", walk->error);
-}
-
-/* A uid that was decided elsewhere: it only ever raises the next one. 0: none was. */
-static bool
-give_uid(PhIndexMailbox *mailbox, uint32_t uid, GError **error)
-{
-	if (uid != 0 && uid < mailbox->uidnext) {
-		ph_error_set(error, PH_ERROR_INVALID, "uid %u is below the next one, %u", uid,
-		             mailbox->uidnext);
-		return false;
-	}
-	mailbox->uidnext = MAX(mailbox->uidnext, uid);
-	return true;
+	(void) sqlite3_bind_int64(row, 1, (int64_t) no);
+	(void) sqlite3_bind_int64(row, 2, op->internal_date);
+	(void) sqlite3_bind_int64(row, 3, op->internal_zone);
+	(void) sqlite3_bind_int64(row, 4, op->save_date);
+	(void) sqlite3_bind_int64(row, 5, (int64_t) op->octets);
+	(void) sqlite3_bind_blob(row, 6, blob->octets, blob->length, SQLITE_STATIC);
+	(void) sqlite3_bind_blob(row, 7, op->message_id, sizeof op->message_id, SQLITE_STATIC);
+	(void) sqlite3_bind_blob64(row, 8, op->structure.data, op->structure.length, SQLITE_STATIC);
+	return ph_index_done(run->connection, row, "add a record", error);
 }
 
 bool
 ph_index_op_append(PhIndexRun *run, PhOp *op, GError **error)
 {
 	PhIndex *index = run->index;
-	Walk walk = { .run = run, .op = op, .error = error };
+	PhIndexMailbox *mailbox = ph_index_mailbox(index, run->connection, &op->mailbox, error);
+	uint64_t message
+		[PH_COLUMNS] = { [PH_COLUMN_FLAGS] = op->flags, [PH_COLUMN_OCTETS] = op->octets };
 	PhBlobId blob = op->blob;
 
-	walk.mailbox = ph_index_mailbox(index, run->connection, &op->mailbox, error);
-	if (walk.mailbox == NULL || (!op->has_given && !has_room(index, op->octets, error))
-	    || (op->has_given && !give_uid(walk.mailbox, op->given_uid, error))
-	    || !keyword_bits(&walk, walk.mailbox, op->keywords, true, &walk.keywords)
-	    || !take_uid(walk.mailbox, &op->uid, error))
+	if (mailbox == NULL || (!op->has_given && !ph_index_has_room(index, op->octets, error))
+	    || !ph_index_keyword_bits(run, mailbox, op->keywords, &message[PH_COLUMN_KEYWORDS],
+	                              error)
+	    || !ph_index_take_uid(mailbox, op->has_given ? op->given_uid : 0, &op->uid, error))
 		return false;
-	op->uidvalidity = walk.mailbox->uidvalidity;
+	op->uidvalidity = mailbox->uidvalidity;
 	if (index->hooks->add != NULL
 	    && !index->hooks->add(index->user_data, run->connection, op, &blob, error))
 		return false;
-	if (!insert_message(&walk, &blob, ph_index_next_change(run, walk.mailbox)))
+	message[PH_COLUMN_UID] = op->uid;
+	message[PH_COLUMN_RECORD] = index->next_record++;
+	message[PH_COLUMN_CHANGE] = ph_index_next_change(run, mailbox);
+	if (!add_record(run, op, &blob, message[PH_COLUMN_RECORD], error)
+	    || !ph_index_push(run->connection, mailbox, message, error))
 		return false;
-	count(index, walk.mailbox, op->flags, op->octets, true);
+	ph_index_count(index, mailbox, op->flags, op->octets, true);
 	return true;
 }
 
 /* --- walking over uid sets --------------------------------------------------------------------- */
 
 static void
-read_row(sqlite3_stmt *statement, Row *row)
-{
-	size_t length = (size_t) sqlite3_column_bytes(statement, 5);
-
-	row->key = sqlite3_column_int64(statement, 0);
-	row->change = (uint64_t) sqlite3_column_int64(statement, 1);
-	row->flags = (uint32_t) sqlite3_column_int64(statement, 2);
-	row->keywords = (uint64_t) sqlite3_column_int64(statement, 3);
-	row->octets = (uint64_t) sqlite3_column_int64(statement, 4);
-	row->blob.length = (uint8_t) MIN(length, sizeof row->blob.octets);
-	if (row->blob.length > 0)
-		memcpy(row->blob.octets, sqlite3_column_blob(statement, 5), row->blob.length);
-}
-
-static bool
-read_chunk(Walk *walk, PhUidRange range, GArray *rows)
-{
-	PhIndexConnection *connection = walk->run->connection;
-	sqlite3_stmt *statement = ph_index_sql(connection, PH_SQL_SOME, walk->error);
-	int status = SQLITE_DONE;
-
-	g_array_set_size(rows, 0);
-	if (statement == NULL)
-		return false;
-	(void) sqlite3_bind_int64(statement, 1, ph_index_key(walk->mailbox->no, range.first));
-	(void) sqlite3_bind_int64(statement, 2, ph_index_key(walk->mailbox->no, range.last));
-	(void) sqlite3_bind_int64(statement, 3, PH_INDEX_CHUNK);
-	while ((status = sqlite3_step(statement)) == SQLITE_ROW) {
-		g_array_set_size(rows, rows->len + 1);
-		read_row(statement, &g_array_index(rows, Row, rows->len - 1));
-	}
-	(void) sqlite3_reset(statement);
-	return status == SQLITE_DONE || ph_index_fail(connection, "read messages", walk->error);
-}
-
-/* The messages that the operation is about. */
-static const PhUidSet *
-wanted(const PhOp *op)
-{
-	bool is_given = op->has_given && (op->kind == PH_OP_COPY || op->kind == PH_OP_MOVE);
-
-	return is_given ? op->from_uids : op->uids;
-}
-
-static void
-note_missing(Walk *walk, uint32_t first, uint32_t last)
+note_missing(PhIndexWalk *walk, uint32_t first, uint32_t last)
 {
 	if (walk->op->missing != NULL && first <= last)
 		ph_uid_set_add_range(walk->op->missing, first, last);
 }
 
-/* Calls @func for each message of the range; what is not there is noted. */
+/* Leaves the present page: what was altered is written. */
 static bool
-walk_range(Walk *walk, PhUidRange range, GArray *rows, RowFunc func)
+leave_page(PhIndexWalk *walk)
 {
-	uint32_t next = range.first;
-	bool more = true;
+	if (walk->page == NULL)
+		return true;
+	if (walk->removed)
+		ph_page_squeeze(walk->page);
+	if ((walk->removed || walk->changed) && !ph_index_pages_save(&walk->pages, walk->error))
+		return false;
+	walk->page = NULL;
+	walk->removed = false;
+	walk->changed = false;
+	return walk->page_done == NULL || walk->page_done(walk);
+}
 
-	while (more) {
-		if (!read_chunk(walk, (PhUidRange){ next, range.last }, rows))
+/* Makes the page with @uid, or with the first message after it, the present one. */
+static bool
+enter_page(PhIndexWalk *walk, uint32_t uid)
+{
+	if (walk->page != NULL && uid <= walk->page_last)
+		return true;
+	if (!leave_page(walk) || !ph_index_pages_find(&walk->pages, uid, &walk->page, walk->error))
+		return false;
+	walk->place = 0;
+	walk->gone_at = PH_PAGE_MESSAGES;
+	if (walk->page != NULL)
+		walk->page_last = ph_page_uid(walk->page, walk->page->n - 1);
+	return true;
+}
+
+/* The messages of the present page that are in the range. @next: (inout) the first uid that was not
+ * accounted for. */
+static bool
+walk_page(PhIndexWalk *walk, PhUidRange range, uint32_t *next)
+{
+	PhIndexPage *page = walk->page;
+	uint32_t i = ph_page_lower_bound(page, walk->place, *next);
+
+	for (; i < page->n && ph_page_uid(page, i) <= range.last; i++) {
+		uint32_t uid = ph_page_uid(page, i);
+
+		if (uid > *next)
+			note_missing(walk, *next, uid - 1);
+		*next = uid + 1;
+		if (!walk->message(walk, i))
 			return false;
-		for (guint i = 0; i < rows->len; i++) {
-			const Row *row = &g_array_index(rows, Row, i);
-			uint32_t uid = (uint32_t) row->key;
-
-			if (uid > next)
-				note_missing(walk, next, uid - 1);
-			next = uid + 1;
-			if (!func(walk, row))
-				return false;
-		}
-		more = rows->len == PH_INDEX_CHUNK && next != 0 && next <= range.last;
 	}
-	if (next != 0)
-		note_missing(walk, next, range.last);
+	walk->place = i;
 	return true;
 }
 
 static bool
-walk_set(Walk *walk, RowFunc func)
+walk_range(PhIndexWalk *walk, PhUidRange range)
 {
-	g_autoptr(GArray) rows = g_array_sized_new(FALSE, FALSE, sizeof(Row), 64);
+	uint32_t next = range.first;
+	uint32_t seek = range.first;
+
+	while (seek <= range.last) {
+		if (!enter_page(walk, seek))
+			return false;
+		if (walk->page == NULL)
+			break;
+		if (!walk_page(walk, range, &next))
+			return false;
+		if (walk->page_last >= range.last)
+			break;
+		seek = walk->page_last + 1;
+	}
+	note_missing(walk, next, range.last);
+	return true;
+}
+
+bool
+ph_index_walk(PhIndexWalk *walk)
+{
 	uint32_t highest = walk->mailbox->uidnext - 1;
 	size_t n = 0;
-	const PhUidRange *ranges = ph_uid_set_ranges(wanted(walk->op), &n);
+	const PhUidRange *ranges = ph_uid_set_ranges(walk->uids, &n);
+	bool good = true;
 
-	for (size_t i = 0; i < n; i++) {
+	walk->pages.connection = walk->run->connection;
+	walk->pages.mailbox = walk->mailbox;
+	walk->pages.writes = true;
+	for (size_t i = 0; good && i < n; i++) {
 		PhUidRange range = { ranges[i].first, MIN(ranges[i].last, highest) };
 
-		if (range.first <= range.last && !walk_range(walk, range, rows, func))
-			return false;
+		if (range.first <= range.last)
+			good = walk_range(walk, range);
 		if (ranges[i].last > highest)
 			note_missing(walk, MAX(ranges[i].first, highest + 1), ranges[i].last);
 	}
-	if (walk->op->must_exist && walk->op->missing != NULL
+	good = good && leave_page(walk);
+	ph_index_pages_end(&walk->pages);
+	if (good && walk->op->must_exist && walk->op->missing != NULL
 	    && !ph_uid_set_is_empty(walk->op->missing)) {
 		ph_error_set(walk->error, PH_ERROR_NOT_FOUND, "a message is not there");
 		return false;
 	}
-	return true;
+	return good;
 }
 
 /* --- flags -------------------------------------------------------------------------------------- */
 
 static bool
-set_flags(Walk *walk, const Row *row, uint32_t flags, uint64_t keywords)
-{
-	PhIndexConnection *connection = walk->run->connection;
-	sqlite3_stmt *statement = ph_index_sql(connection, PH_SQL_FLAGS_SET, walk->error);
-
-	if (statement == NULL)
-		return false;
-	(void) sqlite3_bind_int64(statement, 1, row->key);
-	(void) sqlite3_bind_int64(statement, 2,
-	                          (int64_t) ph_index_next_change(walk->run, walk->mailbox));
-	(void) sqlite3_bind_int64(statement, 3, flags);
-	(void) sqlite3_bind_int64(statement, 4, (int64_t) keywords);
-	if (!ph_index_done(connection, statement, "change flags", walk->error))
-		return false;
-	count(walk->run->index, walk->mailbox, row->flags, 0, false);
-	count(walk->run->index, walk->mailbox, flags, 0, true);
-	return true;
-}
-
-static bool
-flags_row(Walk *walk, const Row *row)
+flags_message(PhIndexWalk *walk, uint32_t i)
 {
 	const PhOp *op = walk->op;
-	uint32_t flags = op->flags;
+	PhIndexPage *page = walk->page;
+	uint64_t was = page->at[PH_COLUMN_FLAGS][i];
+	uint64_t had = page->at[PH_COLUMN_KEYWORDS][i];
+	uint64_t change = page->at[PH_COLUMN_CHANGE][i];
+	uint64_t flags = op->flags;
 	uint64_t keywords = walk->keywords;
 
-	if (op->has_unchanged_since && row->change > op->unchanged_since
-	    && row->change != walk->run->change) {
+	if (op->has_unchanged_since && change > op->unchanged_since
+	    && change != walk->run->change) {
 		if (op->refused != NULL)
-			ph_uid_set_add(op->refused, (uint32_t) row->key);
+			ph_uid_set_add(op->refused, ph_page_uid(page, i));
 		return true;
 	}
 	if (op->flags_mode == PH_FLAGS_ADD) {
-		flags |= row->flags;
-		keywords |= row->keywords;
+		flags |= was;
+		keywords |= had;
 	} else if (op->flags_mode == PH_FLAGS_REMOVE) {
-		flags = row->flags & ~flags;
-		keywords = row->keywords & ~keywords;
+		flags = was & ~flags;
+		keywords = had & ~keywords;
 	}
-	return (flags == row->flags && keywords == row->keywords)
-	       || set_flags(walk, row, flags, keywords);
+	if (flags == was && keywords == had)
+		return true;
+	page->at[PH_COLUMN_FLAGS][i] = flags;
+	page->at[PH_COLUMN_KEYWORDS][i] = keywords;
+	page->at[PH_COLUMN_CHANGE][i] = ph_index_next_change(walk->run, walk->mailbox);
+	ph_index_count(walk->run->index, walk->mailbox, (uint32_t) was, 0, false);
+	ph_index_count(walk->run->index, walk->mailbox, (uint32_t) flags, 0, true);
+	walk->changed = true;
+	return true;
 }
 
 bool
 ph_index_op_flags(PhIndexRun *run, PhOp *op, GError **error)
 {
-	Walk walk = { .run = run, .op = op, .error = error };
+	PhIndexWalk walk = {
+		.run = run,
+		.op = op,
+		.uids = op->uids,
+		.pages.columns =
+			1U << PH_COLUMN_CHANGE | 1U << PH_COLUMN_FLAGS | 1U << PH_COLUMN_KEYWORDS,
+		.message = flags_message,
+		.error = error,
+	};
 
 	walk.mailbox = ph_index_mailbox(run->index, run->connection, &op->mailbox, error);
-	return walk.mailbox != NULL
-	       && keyword_bits(&walk, walk.mailbox, op->keywords, op->flags_mode != PH_FLAGS_REMOVE,
-	                       &walk.keywords)
-	       && walk_set(&walk, flags_row);
+	if (walk.mailbox == NULL)
+		return false;
+	if (op->flags_mode == PH_FLAGS_REMOVE)
+		return ph_index_known_keyword_bits(run, walk.mailbox, op->keywords, &walk.keywords,
+		                                   error)
+		       && ph_index_walk(&walk);
+	return ph_index_keyword_bits(run, walk.mailbox, op->keywords, &walk.keywords, error)
+	       && ph_index_walk(&walk);
 }
 
 /* --- expunge --------------------------------------------------------------------------------- */
 
-static bool
-note_gone(Walk *walk)
+bool
+ph_index_note_gone(PhIndexWalk *walk)
 {
 	PhIndexConnection *connection = walk->run->connection;
 	sqlite3_stmt *row = ph_index_sql(connection, PH_SQL_EXPUNGED_ADD, walk->error);
@@ -395,221 +297,120 @@ note_gone(Walk *walk)
 	return ph_index_done(connection, row, "note an expunge", walk->error);
 }
 
-static bool
-remove_row(Walk *walk, const Row *row)
+bool
+ph_index_walk_remove(PhIndexWalk *walk, uint32_t i)
 {
-	PhIndexConnection *connection = walk->run->connection;
-	sqlite3_stmt *statement = ph_index_sql(connection, PH_SQL_DELETE, walk->error);
-	uint32_t uid = (uint32_t) row->key;
+	PhIndexPage *page = walk->page;
+	uint32_t uid = ph_page_uid(page, i);
+	bool follows = uid == walk->gone_last + 1 || i - walk->gone_at == 1;
 
-	if (statement == NULL)
-		return false;
-	(void) sqlite3_bind_int64(statement, 1, row->key);
-	if (!ph_index_done(connection, statement, "remove a message", walk->error))
-		return false;
 	(void) ph_index_next_change(walk->run, walk->mailbox);
-	count(walk->run->index, walk->mailbox, row->flags, row->octets, false);
-	if (walk->gone_first != 0 && uid != walk->gone_last + 1 && !note_gone(walk))
+	ph_index_count(walk->run->index, walk->mailbox, (uint32_t) page->at[PH_COLUMN_FLAGS][i],
+	               page->at[PH_COLUMN_OCTETS][i], false);
+	if (walk->gone_first != 0 && !follows && !ph_index_note_gone(walk))
 		return false;
 	if (walk->gone_first == 0)
 		walk->gone_first = uid;
 	walk->gone_last = uid;
+	walk->gone_at = i;
+	page->at[PH_COLUMN_UID][i] = 0;
+	walk->removed = true;
 	return true;
 }
 
 static bool
-drop(Walk *walk, const PhBlobId *blob)
+release_records(PhIndexWalk *walk)
+{
+	uint64_t first = walk->records_first;
+
+	walk->records_first = 0;
+	return first == 0 || ph_index_release(walk->run, first, walk->records_last, walk->error);
+}
+
+/* A store that counts owners itself is told of each. */
+static bool
+drop_octets(PhIndexWalk *walk, uint64_t record)
 {
 	PhIndex *index = walk->run->index;
+	PhBlobId blob = { .length = 0 };
 
-	return index->hooks->drop == NULL
-	       || index->hooks->drop(index->user_data, walk->run->connection, blob, walk->error);
+	if (ph_index_removes(index) || index->hooks->drop == NULL)
+		return true;
+	return ph_index_record_blob(walk->run->connection, record, &blob, walk->error)
+	       && index->hooks->drop(index->user_data, walk->run->connection, &blob, walk->error);
 }
 
 static bool
-expunge_row(Walk *walk, const Row *row)
+drop_record(PhIndexWalk *walk, uint64_t record)
 {
-	return drop(walk, &row->blob) && remove_row(walk, row);
+	if (!drop_octets(walk, record))
+		return false;
+	if (walk->records_first != 0 && record == walk->records_last + 1) {
+		walk->records_last = record;
+		return true;
+	}
+	if (!release_records(walk))
+		return false;
+	walk->records_first = walk->records_last = record;
+	return true;
 }
+
+static bool
+expunge_message(PhIndexWalk *walk, uint32_t i)
+{
+	return drop_record(walk, walk->page->at[PH_COLUMN_RECORD][i])
+	       && ph_index_walk_remove(walk, i);
+}
+
+static const uint32_t expunge_columns =
+	1U << PH_COLUMN_RECORD | 1U << PH_COLUMN_FLAGS | 1U << PH_COLUMN_OCTETS;
 
 bool
 ph_index_op_expunge(PhIndexRun *run, PhOp *op, GError **error)
 {
-	Walk walk = { .run = run, .op = op, .error = error };
+	PhIndexWalk walk = {
+		.run = run,
+		.op = op,
+		.uids = op->uids,
+		.pages.columns = expunge_columns,
+		.message = expunge_message,
+		.error = error,
+	};
 
 	walk.mailbox = ph_index_mailbox(run->index, run->connection, &op->mailbox, error);
-	return walk.mailbox != NULL && walk_set(&walk, expunge_row) && note_gone(&walk);
+	return walk.mailbox != NULL && ph_index_walk(&walk) && release_records(&walk)
+	       && ph_index_note_gone(&walk);
 }
 
 static bool
-drop_row(Walk *walk, const Row *row)
+drop_message(PhIndexWalk *walk, uint32_t i)
 {
-	count(walk->run->index, walk->mailbox, row->flags, row->octets, false);
-	return drop(walk, &row->blob);
+	const PhIndexPage *page = walk->page;
+
+	ph_index_count(walk->run->index, walk->mailbox, (uint32_t) page->at[PH_COLUMN_FLAGS][i],
+	               page->at[PH_COLUMN_OCTETS][i], false);
+	return drop_record(walk, page->at[PH_COLUMN_RECORD][i]);
 }
 
 bool
 ph_index_drop_all(PhIndexRun *run, PhIndexMailbox *mailbox, GError **error)
 {
 	g_autoptr(PhUidSet) all = ph_uid_set_new_range(1, UINT32_MAX);
-	PhOp op = { .uids = all };
-	Walk walk = { .run = run, .op = &op, .mailbox = mailbox, .error = error };
-	sqlite3_stmt *statement = ph_index_sql(run->connection, PH_SQL_DELETE_ALL, error);
+	PhOp op = { .kind = PH_OP_EXPUNGE };
+	PhIndexWalk walk = {
+		.run = run,
+		.op = &op,
+		.mailbox = mailbox,
+		.uids = all,
+		.pages.columns = expunge_columns,
+		.message = drop_message,
+		.error = error,
+	};
+	sqlite3_stmt *statement = ph_index_sql(run->connection, PH_SQL_PAGES_REMOVE, error);
 
-	if (statement == NULL || !walk_set(&walk, drop_row))
+	if (statement == NULL || !ph_index_walk(&walk) || !release_records(&walk))
 		return false;
 	(void) sqlite3_bind_int64(statement, 1, ph_index_key(mailbox->no, 0));
 	(void) sqlite3_bind_int64(statement, 2, ph_index_key(mailbox->no, UINT32_MAX));
 	return ph_index_done(run->connection, statement, "remove messages", error);
-}
-
-/* --- copy and move ----------------------------------------------------------------------------- */
-
-/* The bit that stands in the target for one of the source. */
-static bool
-map_keyword(Walk *walk, uint32_t bit)
-{
-	const char *names[] = { NULL, NULL };
-
-	if (walk->map[bit] != 0)
-		return true;
-	if (!ph_index_load_keywords(walk->run->connection, walk->mailbox, walk->error))
-		return false;
-	names[0] = walk->mailbox->keywords[bit];
-	return keyword_bits(walk, walk->to, names, true, &walk->map[bit]);
-}
-
-static bool
-map_keywords(Walk *walk, uint64_t from, uint64_t *to_out)
-{
-	uint64_t to = 0;
-
-	for (uint32_t bit = 0; from != 0 && bit < PH_INDEX_KEYWORDS; bit++) {
-		if ((from >> bit & 1) == 0)
-			continue;
-		if (!map_keyword(walk, bit))
-			return false;
-		to |= walk->map[bit];
-	}
-	*to_out = to;
-	return true;
-}
-
-static bool
-insert_copy(Walk *walk, const Row *row, uint32_t uid, const PhBlobId *blob)
-{
-	PhIndexConnection *connection = walk->run->connection;
-	sqlite3_stmt *statement = ph_index_sql(connection, PH_SQL_COPY, walk->error);
-	uint64_t keywords = 0;
-
-	if (statement == NULL || !map_keywords(walk, row->keywords, &keywords))
-		return false;
-	(void) sqlite3_bind_int64(statement, 1, ph_index_key(walk->to->no, uid));
-	(void) sqlite3_bind_int64(statement, 2,
-	                          (int64_t) ph_index_next_change(walk->run, walk->to));
-	(void) sqlite3_bind_int64(statement, 3, (int64_t) keywords);
-	(void) sqlite3_bind_int64(statement, 4, walk->op->save_date);
-	(void) sqlite3_bind_blob(statement, 5, blob->octets, blob->length, SQLITE_STATIC);
-	(void) sqlite3_bind_int64(statement, 6, row->key);
-	return ph_index_done(connection, statement, "copy a message", walk->error);
-}
-
-static Place
-place_in(const PhUidSet *set)
-{
-	size_t n = 0;
-	const PhUidRange *ranges = ph_uid_set_ranges(set, &n);
-
-	return (Place){ ranges, ranges + n, 0 };
-}
-
-static uint64_t
-size_of(const PhUidRange *range)
-{
-	return (uint64_t) range->last - range->first + 1;
-}
-
-/* How many members come before this one of the set. */
-static uint64_t
-rank_of(Place *place, uint32_t uid)
-{
-	for (; place->range->last < uid; place->range++)
-		place->before += size_of(place->range);
-	return place->before + (uid - place->range->first);
-}
-
-static uint32_t
-member_at(Place *place, uint64_t rank)
-{
-	for (; rank - place->before >= size_of(place->range); place->range++)
-		place->before += size_of(place->range);
-	return place->range->first + (uint32_t) (rank - place->before);
-}
-
-static bool
-begin_given(Walk *walk)
-{
-	const PhOp *op = walk->op;
-
-	if (op->from_uids == NULL || op->to_uids == NULL
-	    || ph_uid_set_count(op->from_uids) != ph_uid_set_count(op->to_uids)) {
-		ph_error_set(walk->error, PH_ERROR_INVALID, "given uids do not come in pairs");
-		return false;
-	}
-	walk->from = place_in(op->from_uids);
-	walk->given = place_in(op->to_uids);
-	return true;
-}
-
-/* The uid in the target: the next one, or the one that was given. */
-static bool
-target_uid(Walk *walk, uint32_t from, uint32_t *uid_out)
-{
-	PhOp *op = walk->op;
-	uint32_t given = 0;
-
-	if (op->has_given)
-		given = member_at(&walk->given, rank_of(&walk->from, from));
-	if (!give_uid(walk->to, given, walk->error) || !take_uid(walk->to, uid_out, walk->error))
-		return false;
-	if (op->from_uids != NULL && !op->has_given)
-		ph_uid_set_add(op->from_uids, from);
-	if (op->to_uids != NULL && !op->has_given)
-		ph_uid_set_add(op->to_uids, *uid_out);
-	return true;
-}
-
-static bool
-transfer_row(Walk *walk, const Row *row)
-{
-	PhIndex *index = walk->run->index;
-	bool is_move = walk->op->kind == PH_OP_MOVE;
-	PhBlobId blob = row->blob;
-	uint32_t uid = 0;
-
-	if (!is_move && !walk->op->has_given && !has_room(index, row->octets, walk->error))
-		return false;
-	if (!is_move && index->hooks->copy != NULL
-	    && !index->hooks->copy(index->user_data, walk->run->connection, &blob, walk->error))
-		return false;
-	if (!target_uid(walk, (uint32_t) row->key, &uid) || !insert_copy(walk, row, uid, &blob))
-		return false;
-	count(index, walk->to, row->flags, row->octets, true);
-	return !is_move || remove_row(walk, row);
-}
-
-bool
-ph_index_op_transfer(PhIndexRun *run, PhOp *op, GError **error)
-{
-	Walk walk = { .run = run, .op = op, .error = error };
-
-	walk.mailbox = ph_index_mailbox(run->index, run->connection, &op->mailbox, error);
-	if (walk.mailbox == NULL)
-		return false;
-	walk.to = ph_index_mailbox(run->index, run->connection, &op->to, error);
-	if (walk.to == NULL)
-		return false;
-	op->uidvalidity = walk.to->uidvalidity;
-	return (!op->has_given || begin_given(&walk)) && walk_set(&walk, transfer_row)
-	       && note_gone(&walk);
 }

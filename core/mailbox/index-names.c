@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "mailbox/index.h"
+#include "mailbox/index-op.h"
 
 static const int64_t second_us = 1000000;
 

@@ -10,7 +10,7 @@
 #include <posthorn/log.h>
 
 #include "base/clock.h"
-#include "mailbox/index.h"
+#include "mailbox/index-op.h"
 
 static const int64_t history_us = INT64_C(30) * 24 * 3600 * 1000000;
 static const int64_t applied_us = INT64_C(48) * 3600 * 1000000;
@@ -84,8 +84,8 @@ ph_index_forget(PhIndex *index, PhTime before)
 }
 
 /* Returns: is the log long enough to be copied back? */
-static bool
-tidy(PhIndex *index)
+bool
+ph_index_tidy(PhIndex *index)
 {
 	PhTime now = ph_clock_wall_us();
 	bool more = true;
@@ -101,8 +101,10 @@ tidy(PhIndex *index)
 			forget(connection, now - applied_us);
 			trim_history(connection, now);
 		}
-		more = index->hooks->tend != NULL
-		       && index->hooks->tend(index->user_data, connection, now);
+		more = ph_index_tend_records(index, connection, now);
+		if (index->hooks->tend != NULL
+		    && index->hooks->tend(index->user_data, connection, now))
+			more = true;
 		if (!ph_index_end_write(index, connection, true, NULL))
 			return true;
 	}
@@ -138,7 +140,7 @@ tend(PhIndex *index)
 	ph_lock_take(&index->lock);
 	index->tending = false;
 	ph_lock_drop(&index->lock);
-	if (!tidy(index))
+	if (!ph_index_tidy(index))
 		return;
 	if (!ph_index_checkpoint(index, &error))
 		ph_log(PH_LOG_WARNING, "checkpoint-failed", "an index could not be checkpointed",

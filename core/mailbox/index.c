@@ -318,6 +318,8 @@ mailbox_free(void *data)
 
 	for (size_t i = 0; i < G_N_ELEMENTS(mailbox->keywords); i++)
 		g_free(mailbox->keywords[i]);
+	g_clear_pointer(&mailbox->tail, g_byte_array_unref);
+	g_free(mailbox->page);
 	g_free(mailbox);
 }
 
@@ -348,6 +350,8 @@ ph_index_open(const PhIndexParams *params, GError **error)
 	index->max_keywords = params->max_keywords != 0
 	                              ? MIN(params->max_keywords, PH_INDEX_KEYWORDS)
 	                              : PH_INDEX_KEYWORDS;
+	if (params->size > offsetof(PhIndexParams, grace_us))
+		index->grace_us = params->grace_us;
 	index->cache_pages = params->cache_pages != 0 ? params->cache_pages : CACHE_PAGES;
 	index->mailboxes = g_hash_table_new_full(id_hash, id_equal, NULL, mailbox_free);
 	ph_lock_init(&index->lock);

@@ -1,8 +1,8 @@
 /* index.h: the inside of PhIndex, shared by its files
  *
  * index.c opens, closes and lends connections; index-schema.c makes and migrates tables;
- * index-read.c answers questions; index-commit.c applies batches with the operations of
- * index-message.c and index-names.c; index-tend.c checkpoints and tidies in the background;
+ * index-read.c answers questions; index-commit.c applies batches with the operations of index-op.h;
+ * index-tend.c checkpoints and tidies in the background;
  * index-vfs.c writes logs.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -14,6 +14,7 @@
 #include <posthorn/index.h>
 
 #include "base/lock.h"
+#include "mailbox/index-page.h"
 
 #include <sqlite3.h>
 
@@ -21,7 +22,6 @@ enum {
 	PH_INDEX_SLOTS = 16,    /* statements of the store */
 	PH_INDEX_KEYWORDS = 64, /* bits of one integer */
 	PH_INDEX_KEYWORD_LENGTH = 100,
-	PH_INDEX_CHUNK = 512,          /* rows that are looked at before they are changed */
 	PH_INDEX_CACHED = 256,         /* mailboxes whose counters are kept */
 	PH_INDEX_WAL_PAGES = 256,      /* checkpoint in the background above this */
 	PH_INDEX_WAL_PAGES_MAX = 4096, /* checkpoint by the committer above this */
@@ -43,23 +43,33 @@ typedef enum {
 	PH_SQL_MAILBOXES,
 	PH_SQL_MAILBOX,
 	PH_SQL_MAILBOX_SET,
+	PH_SQL_MAILBOX_SET_TAIL,
 	PH_SQL_MAILBOX_ADD,
 	PH_SQL_MAILBOX_NAME,
 	PH_SQL_MAILBOX_REMOVE,
 	PH_SQL_KEYWORDS,
 	PH_SQL_KEYWORD_ADD,
+	PH_SQL_PAGE_AT,
+	PH_SQL_PAGES,
+	PH_SQL_PAGES_ALTERED,
+	PH_SQL_PAGE_ADD,
+	PH_SQL_PAGE_SET,
+	PH_SQL_PAGE_REMOVE,
+	PH_SQL_PAGES_REMOVE,
 	PH_SQL_RECORDS,
-	PH_SQL_RECORDS_SINCE,
-	PH_SQL_RECORDS_DOWN,
-	PH_SQL_ALTERED,
+	PH_SQL_RECORD_ADD,
+	PH_SQL_RECORD_COPY,
+	PH_SQL_RECORD_BLOB,
+	PH_SQL_RECORD_HIGHEST,
+	PH_SQL_RECORD_REMOVE,
+	PH_SQL_OWNED,
+	PH_SQL_OWNED_ADD,
+	PH_SQL_OWNED_REMOVE,
+	PH_SQL_DROPPED_ADD,
+	PH_SQL_DROPPED_REMOVE,
+	PH_SQL_DROPPED_OLD,
 	PH_SQL_EXPUNGED,
 	PH_SQL_EXPUNGED_ADD,
-	PH_SQL_APPEND,
-	PH_SQL_SOME,
-	PH_SQL_FLAGS_SET,
-	PH_SQL_COPY,
-	PH_SQL_DELETE,
-	PH_SQL_DELETE_ALL,
 	PH_SQL_VALUES,
 	PH_SQL_VALUE_PUT,
 	PH_SQL_VALUE_REMOVE,
@@ -94,7 +104,10 @@ typedef struct {
 	uint64_t octets;
 	uint64_t change;
 	bool dirty;
-	bool has_keywords;                 /* names below are loaded */
+	bool tail_dirty;
+	GByteArray *tail;  /* its newest messages, packed: they stand in the mailbox's own row */
+	PhIndexPage *page; /* (nullable) the same, unpacked while a transaction uses it */
+	bool has_keywords; /* names below are loaded */
 	char *keywords[PH_INDEX_KEYWORDS]; /* (owned) by bit */
 } PhIndexMailbox;
 
@@ -106,6 +119,7 @@ struct PhIndex {
 	void (*free)(void *user_data);
 	uint64_t quota_octets;
 	uint64_t quota_messages;
+	uint64_t grace_us;
 	uint32_t max_keywords;
 	uint32_t cache_pages;
 	PhLock lock; /* guards until the next blank line */
@@ -125,6 +139,7 @@ struct PhIndex {
 	uint64_t list_change;
 	uint32_t uidvalidity; /* the highest ever given */
 	int64_t next_no;
+	uint64_t next_record;
 	uint64_t octets;
 	uint64_t messages;
 	bool account_dirty;
@@ -175,23 +190,12 @@ PhIndexMailbox *ph_index_mailbox(PhIndex *index,
                                  PhIndexConnection *connection,
                                  const PhMailboxId *id,
                                  GError **error);
+/* ph_index_read_tail: (owned, nullable) that column of a row. */
+GByteArray *ph_index_read_tail(sqlite3_stmt *row, int column);
 bool ph_index_load_keywords(PhIndexConnection *connection, PhIndexMailbox *mailbox, GError **error);
 bool ph_index_save(PhIndex *index, PhIndexConnection *connection, GError **error);
 /* ph_index_next_change: the number of this transaction; noted for @mailbox (nullable). */
 uint64_t ph_index_next_change(PhIndexRun *run, PhIndexMailbox *mailbox);
-
-/* index-message.c, index-names.c: one operation. */
-bool ph_index_op_append(PhIndexRun *run, PhOp *op, GError **error);
-bool ph_index_op_flags(PhIndexRun *run, PhOp *op, GError **error);
-bool ph_index_op_expunge(PhIndexRun *run, PhOp *op, GError **error);
-bool ph_index_op_transfer(PhIndexRun *run, PhOp *op, GError **error);
-bool ph_index_op_create(PhIndexRun *run, PhOp *op, GError **error);
-bool ph_index_op_rename(PhIndexRun *run, PhOp *op, GError **error);
-bool ph_index_op_remove(PhIndexRun *run, PhOp *op, GError **error);
-bool ph_index_op_put(PhIndexRun *run, PhOp *op, GError **error);
-bool ph_index_op_raise(PhIndexRun *run, PhOp *op, GError **error);
-/* ph_index_drop_all: removes every message of a mailbox that goes away. */
-bool ph_index_drop_all(PhIndexRun *run, PhIndexMailbox *mailbox, GError **error);
 
 /* index-result.c: what a transaction gave, to give it again. */
 GByteArray *ph_index_pack_results(const PhTransaction *transaction);
@@ -209,6 +213,8 @@ void ph_index_forget_unsynced(sqlite3 *db);
 
 /* index-tend.c */
 void ph_index_tend(PhIndex *index);
+/* ph_index_tidy: removes what can be removed now; true: the log is long enough to be copied back. */
+bool ph_index_tidy(PhIndex *index);
 bool ph_index_checkpoint(PhIndex *index, GError **error);
 
 #endif

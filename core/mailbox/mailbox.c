@@ -126,9 +126,66 @@ keyword_bit(PhMailbox *mailbox, const char *keyword)
 /* Delta: what the store reported. */
 typedef struct {
 	PhMailbox *mailbox;
-	GArray *messages; /* of PhMessage */
+	PhStateBuilder *all; /* (nullable) everything is asked for, else: */
+	GArray *messages;    /* of PhMessage */
 	PhUidSet *expunged;
+	uint64_t map[MAX_KEYWORDS]; /* the mailbox's bit for each of the store's; 0: not yet */
+	const char *const *names;   /* what the map was made of */
 } Delta;
+
+static void
+take_message(Delta *delta, const PhMessage *message)
+{
+	if (delta->all != NULL)
+		ph_state_builder_add(delta->all, message, 1);
+	else
+		g_array_append_vals(delta->messages, message, 1);
+}
+
+/* The mailbox's bits for those of the store. */
+static uint64_t
+map_keywords(Delta *delta, uint64_t bits, const char *const *names)
+{
+	uint64_t mapped = 0;
+
+	if (delta->names != names) {
+		memset(delta->map, 0, sizeof delta->map);
+		delta->names = names;
+	}
+	for (; bits != 0; bits &= bits - 1) {
+		int bit = __builtin_ctzll(bits);
+
+		if (delta->map[bit] == 0 && names[bit] != NULL)
+			delta->map[bit] = keyword_bit(delta->mailbox, names[bit]);
+		mapped |= delta->map[bit];
+	}
+	return mapped;
+}
+
+static bool
+take_states(const PhMessageState *states, size_t n, const char *const *keywords, void *user_data)
+{
+	Delta *delta = user_data;
+	uint64_t used = 0;
+
+	for (size_t i = 0; i < n; i++)
+		used |= states[i].keywords;
+	if (used == 0 && delta->all != NULL) {
+		ph_state_builder_add(delta->all, states, n);
+		return true;
+	}
+	if (used == 0) {
+		g_array_append_vals(delta->messages, states, (guint) n);
+		return true;
+	}
+	for (size_t i = 0; i < n; i++) {
+		PhMessage message = states[i];
+
+		message.keywords = map_keywords(delta, message.keywords, keywords);
+		take_message(delta, &message);
+	}
+	return true;
+}
 
 static bool
 take_record(const PhRecord *record, void *user_data)
@@ -142,7 +199,7 @@ take_record(const PhRecord *record, void *user_data)
 
 	for (const char *const *k = record->keywords; k != NULL && *k != NULL; k++)
 		message.keywords |= keyword_bit(delta->mailbox, *k);
-	g_array_append_val(delta->messages, message);
+	take_message(delta, &message);
 	return true;
 }
 
@@ -163,6 +220,8 @@ ask_store(Delta *delta, uint64_t since, PhChangesResult *result, GError **error)
 		.record = take_record,
 		.expunged = take_expunged,
 		.user_data = delta,
+		.states = take_states,
+		.states_data = delta,
 	};
 	PhAccountCall call;
 	if (!ph_account_enter(delta->mailbox->account, &call, error))
@@ -173,22 +232,40 @@ ask_store(Delta *delta, uint64_t since, PhChangesResult *result, GError **error)
 	return ok;
 }
 
+/* All of the mailbox. Returns: (owned) NULL with @error. */
+static PhState *
+load_all(PhMailbox *mailbox, GError **error)
+{
+	g_autoptr(PhStateBuilder) builder = ph_state_builder_new();
+	Delta delta = { .mailbox = mailbox, .all = builder };
+	PhChangesResult result = { 0 };
+
+	if (!ask_store(&delta, 0, &result, error))
+		return NULL;
+	return ph_state_builder_finish(g_steal_pointer(&builder), result.complete_to);
+}
+
 /* The state after what happened since @old. Returns: (owned) NULL with @error. */
 static PhState *
 load(PhMailbox *mailbox, const PhState *old, GError **error)
 {
 	uint64_t since = old != NULL ? ph_state_change(old) : 0;
+
+	/* a mailbox that was never altered is at 0, and so is "all" */
+	if (since == 0)
+		return load_all(mailbox, error);
+
 	g_autoptr(GArray) messages = g_array_new(FALSE, FALSE, sizeof(PhMessage));
 	g_autoptr(PhUidSet) expunged = ph_uid_set_new();
-	Delta delta = { mailbox, messages, expunged };
+	Delta delta = { .mailbox = mailbox, .messages = messages, .expunged = expunged };
 	PhChangesResult result = { 0 };
 	if (!ask_store(&delta, since, &result, error))
 		return NULL;
 
 	const PhMessage *first = (const PhMessage *) (void *) messages->data;
-	if (old != NULL && !result.full && result.complete_to == since)
+	if (!result.full && result.complete_to == since)
 		return ph_state_ref((PhState *) (uintptr_t) old);
-	if (old == NULL || result.full)
+	if (result.full)
 		return ph_state_new(first, messages->len, result.complete_to);
 	return ph_state_apply(old, first, messages->len, expunged, result.complete_to);
 }

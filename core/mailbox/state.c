@@ -110,6 +110,65 @@ ph_state_new(const PhMessage *messages, size_t n, uint64_t change)
 	return take_pages(pages, change);
 }
 
+struct PhStateBuilder {
+	GPtrArray *pages;
+	uint32_t n; /* in open */
+	PhMessage open[PAGE_MESSAGES];
+};
+
+PhStateBuilder *
+ph_state_builder_new(void)
+{
+	PhStateBuilder *builder = g_malloc(sizeof *builder);
+
+	builder->pages = g_ptr_array_new();
+	builder->n = 0;
+	return builder;
+}
+
+static void
+close_page(PhStateBuilder *builder)
+{
+	add_messages(builder->pages, builder->open, builder->n);
+	builder->n = 0;
+}
+
+void
+ph_state_builder_add(PhStateBuilder *builder, const PhMessage *messages, size_t n)
+{
+	while (n > 0) {
+		uint32_t part = (uint32_t) MIN(n, (size_t) PAGE_MESSAGES - builder->n);
+
+		memcpy(builder->open + builder->n, messages, part * sizeof *messages);
+		builder->n += part;
+		messages += part;
+		n -= part;
+		if (builder->n == PAGE_MESSAGES)
+			close_page(builder);
+	}
+}
+
+PhState *
+ph_state_builder_finish(PhStateBuilder *builder, uint64_t change)
+{
+	GPtrArray *pages = NULL;
+
+	close_page(builder);
+	pages = g_steal_pointer(&builder->pages);
+	g_free(builder);
+	return take_pages(pages, change);
+}
+
+void
+ph_state_builder_free(PhStateBuilder *builder)
+{
+	if (builder == NULL)
+		return;
+	g_ptr_array_set_free_func(builder->pages, unref_page);
+	g_ptr_array_unref(builder->pages);
+	g_free(builder);
+}
+
 PhState *
 ph_state_ref(PhState *state)
 {

@@ -14,12 +14,8 @@
 /* PH_MESSAGE_EXPUNGED: in a view's own state: gone, but the client was not told yet. */
 #define PH_MESSAGE_EXPUNGED (1U << 31)
 
-typedef struct {
-	uint32_t uid;
-	uint32_t flags;    /* PH_FLAG_*, PH_MESSAGE_EXPUNGED */
-	uint64_t keywords; /* bits: places in the mailbox's list of keywords */
-	uint64_t change;
-} PhMessage;
+/* PhMessage: flags may have PH_MESSAGE_EXPUNGED; keywords are places in the open mailbox's list. */
+typedef PhMessageState PhMessage;
 
 typedef struct PhState PhState;
 
@@ -27,6 +23,15 @@ typedef struct PhState PhState;
 
 /* ph_state_new: @messages: in uid order (borrowed). Returns: (owned) a reference. */
 PhState *ph_state_new(const PhMessage *messages, size_t n, uint64_t change);
+/* PhStateBuilder: the same from pieces, page by page, so that no second copy of a large mailbox is
+ * ever in memory. ph_state_builder_add: (borrowed) in uid order over all calls. */
+typedef struct PhStateBuilder PhStateBuilder;
+PhStateBuilder *ph_state_builder_new(void);
+void ph_state_builder_add(PhStateBuilder *builder, const PhMessage *messages, size_t n);
+/* ph_state_builder_finish: (owned) the state; @builder is gone. */
+PhState *ph_state_builder_finish(PhStateBuilder *builder, uint64_t change);
+void ph_state_builder_free(PhStateBuilder *builder);
+
 PhState *ph_state_ref(PhState *state);
 void ph_state_unref(PhState *state);
 
@@ -65,5 +70,6 @@ void ph_state_diff(const PhState *old, const PhState *new_state, PhStateDiff *di
 void ph_state_diff_clear(PhStateDiff *diff);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PhState, ph_state_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PhStateBuilder, ph_state_builder_free)
 
 #endif

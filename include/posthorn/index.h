@@ -83,6 +83,15 @@ typedef struct {
 	void (*begin)(void *user_data);
 	void (*undo)(void *user_data);
 	bool (*settle)(void *user_data, PhIndexConnection *connection, GError **error);
+
+	/* remove: no message has had these octets for the grace time (PhIndexParams): they may go.
+	 * With it the index counts owners itself, and `copy` and `drop` are never called: copies
+	 * share what the blob names. Inside a transaction of the background thread. Members from
+	 * here on count when @size says that they are there. */
+	bool (*remove)(void *user_data,
+	               PhIndexConnection *connection,
+	               const PhBlobId *blob,
+	               GError **error);
 } PhIndexHooks;
 
 /* PhIndexParams: everything is copied but hooks and user_data, which live as long as the index. */
@@ -96,6 +105,7 @@ typedef struct {
 	uint64_t quota_messages;
 	uint32_t max_keywords; /* a mailbox: at most 64; 0: 64 */
 	uint32_t cache_pages;  /* of each connection; 0: 16 */
+	uint64_t grace_us;     /* octets are kept that long without owners (hook `remove`) */
 } PhIndexParams;
 
 /* ph_index_open: makes the database when there is none; a damaged one is left alone.

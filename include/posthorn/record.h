@@ -79,6 +79,14 @@ typedef struct {
 	PhSlice structure;
 } PhRecord;
 
+/* PhMessageState: what a view keeps of a message. */
+typedef struct {
+	uint32_t uid;
+	uint32_t flags;    /* PH_FLAG_* */
+	uint64_t keywords; /* bits: places in a list of keywords */
+	uint64_t change;
+} PhMessageState;
+
 /* PhChangesQuery: which records. */
 typedef struct {
 	uint64_t since;       /* records altered after it; 0: all */
@@ -91,6 +99,14 @@ typedef struct {
 	 * may hold numbers that were never used. (nullable) */
 	void (*expunged)(uint32_t first, uint32_t last, void *user_data);
 	void *user_data;
+	/* states: (nullable) when @fields is PH_FIELD_FLAGS and nothing else, a store may call it,
+	 * with states_data, instead of `record`: with many messages at a time, in uid order.
+	 * @keywords: 64 names, borrowed for the call, NULL where a bit means nothing. */
+	bool (*states)(const PhMessageState *states,
+	               size_t n,
+	               const char *const *keywords,
+	               void *states_data);
+	void *states_data;
 } PhChangesQuery;
 
 /* PhChangesResult. */

@@ -1,10 +1,10 @@
 /* octets.c: octets on their way in and out of rows: uploads, pieces, sharing, grace
  *
  * An upload is a reference to its content until the commit that names it writes the rows, in the
- * transaction of the record: nothing is left behind by a crash. Copies share a blob; its row is
- * never written again, a small table counts further owners. A blob that nobody owns is noted with
- * the time, stays readable for the grace time and is then removed in the background. The newest
- * blob is never removed, so that no number is used twice.
+ * transaction of the record: nothing is left behind by a crash. Copies share a record and with it a
+ * blob; the index says when nobody has had it for the grace time. Blobs that were made durable
+ * before a commit names them are noted with the time, and removed when none did. The newest blob is
+ * never removed, so that no number is used twice.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -24,10 +24,6 @@ enum {
 	SQL_ADD,
 	SQL_ADD_PIECE,
 	SQL_HIGHEST,
-	SQL_SHARE,
-	SQL_SHARED,
-	SQL_UNSHARE,
-	SQL_UNSHARE_LAST,
 	SQL_DROP,
 	SQL_UNDROP,
 	SQL_OLD,
@@ -40,11 +36,6 @@ static const char *const texts[] = {
 	[SQL_ADD] = "INSERT INTO blob VALUES (?1, ?2, ?3)",
 	[SQL_ADD_PIECE] = "INSERT INTO piece VALUES (?1, ?2)",
 	[SQL_HIGHEST] = "SELECT max(id) FROM blob",
-	[SQL_SHARE] = "INSERT INTO shared VALUES (?1, 2)"
-		      " ON CONFLICT (blob) DO UPDATE SET owners = owners + 1",
-	[SQL_SHARED] = "SELECT owners FROM shared WHERE blob = ?1",
-	[SQL_UNSHARE] = "UPDATE shared SET owners = owners - 1 WHERE blob = ?1",
-	[SQL_UNSHARE_LAST] = "DELETE FROM shared WHERE blob = ?1",
 	[SQL_DROP] = "INSERT OR IGNORE INTO dropped VALUES (?2, ?1)",
 	[SQL_UNDROP] = "DELETE FROM dropped WHERE blob = ?1",
 	[SQL_OLD] = "SELECT time, blob FROM dropped WHERE time < ?1"
@@ -324,50 +315,6 @@ add(void *user_data,
 	return write_content(account, connection, content, blob_out, error);
 }
 
-static bool
-copy(void *user_data, PhIndexConnection *connection, PhBlobId *blob_out, GError **error)
-{
-	uint64_t number = 0;
-
-	if (octets_parse_id(blob_out, KIND_BLOB, &number))
-		return run(connection, SQL_SHARE, (int64_t) number, error);
-	ph_error_set(error, PH_ERROR_CORRUPT, "a record names no octets");
-	return false;
-}
-
-static bool
-count_owners(PhIndexConnection *connection, int64_t blob, int64_t *owners_out, GError **error)
-{
-	sqlite3_stmt *row = sql(connection, SQL_SHARED, blob, error);
-	int status = SQLITE_ERROR;
-
-	if (row == NULL)
-		return false;
-	status = sqlite3_step(row);
-	*owners_out = status == SQLITE_ROW ? sqlite3_column_int64(row, 0) : 1;
-	if (status != SQLITE_ROW && status != SQLITE_DONE)
-		(void) ph_index_fail(connection, "count owners", error);
-	(void) sqlite3_reset(row);
-	return status == SQLITE_ROW || status == SQLITE_DONE;
-}
-
-static bool
-drop(void *user_data, PhIndexConnection *connection, const PhBlobId *blob, GError **error)
-{
-	uint64_t number = 0;
-	int64_t owners = 0;
-
-	if (!octets_parse_id(blob, KIND_BLOB, &number))
-		return true;
-	if (!count_owners(connection, (int64_t) number, &owners, error))
-		return false;
-	if (owners > 2)
-		return run(connection, SQL_UNSHARE, (int64_t) number, error);
-	if (owners == 2)
-		return run(connection, SQL_UNSHARE_LAST, (int64_t) number, error);
-	return note_dropped(connection, (int64_t) number, error);
-}
-
 static void
 finished(void *user_data, bool committed)
 {
@@ -378,6 +325,33 @@ finished(void *user_data, bool committed)
 	g_array_set_size(account->used, 0);
 	if (!committed)
 		account->next_blob = 0;
+}
+
+static uint64_t
+highest_blob(PhIndexConnection *connection)
+{
+	sqlite3_stmt *row = ph_index_statement(connection, SQL_HIGHEST, texts[SQL_HIGHEST], NULL);
+	uint64_t highest = 0;
+
+	if (row != NULL && sqlite3_step(row) == SQLITE_ROW)
+		highest = (uint64_t) sqlite3_column_int64(row, 0);
+	(void) sqlite3_reset(row);
+	return highest;
+}
+
+/* The index: nobody has had these octets for the grace time. */
+static bool
+remove_octets(void *user_data, PhIndexConnection *connection, const PhBlobId *blob, GError **error)
+{
+	uint64_t number = 0;
+
+	if (!octets_parse_id(blob, KIND_BLOB, &number))
+		return true;
+	/* the newest keeps its number until there is a newer one */
+	if (number == highest_blob(connection))
+		return note_dropped(connection, (int64_t) number, error);
+	return run(connection, SQL_REMOVE_PIECES, (int64_t) number, error)
+	       && run(connection, SQL_REMOVE, (int64_t) number, error);
 }
 
 static bool
@@ -424,14 +398,12 @@ const PhIndexHooks octets_hooks = {
 	.schema = "CREATE TABLE blob (id INTEGER PRIMARY KEY, length INTEGER NOT NULL,"
 		  " octets BLOB NOT NULL);"
 		  "CREATE TABLE piece (key INTEGER PRIMARY KEY, octets BLOB NOT NULL);"
-		  "CREATE TABLE shared (blob INTEGER PRIMARY KEY, owners INTEGER NOT NULL);"
 		  "CREATE TABLE dropped (time INTEGER NOT NULL, blob INTEGER NOT NULL,"
 		  " PRIMARY KEY (time, blob)) WITHOUT ROWID;",
 	.add = add,
-	.copy = copy,
-	.drop = drop,
 	.finished = finished,
 	.tend = tend,
+	.remove = remove_octets,
 };
 
 /* --- upload and content ---------------------------------------------------------------------- */

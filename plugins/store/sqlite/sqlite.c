@@ -75,6 +75,7 @@ open_account(void *instance, const PhIdentity *identity, void **account_out, GEr
 		.free = account_free,
 		.quota_octets = ph_identity_quota_octets(identity),
 		.quota_messages = ph_identity_quota_messages(identity),
+		.grace_us = settings->grace.us,
 	};
 
 	if (!is_good_path(path, error))
