@@ -11,6 +11,7 @@
 
 #include <posthorn/slice.h>
 
+#include "base/attempt.h"
 #include "base/clock.h"
 #include "base/identity.h"
 #include "config/config.h"
@@ -197,18 +198,34 @@ close_oldest(PhSection *section, size_t keep)
 }
 
 static bool
+begin_opening(const PhAccount *account, PhAttempt *attempt, GError **error)
+{
+	char name[PH_ATTEMPT_NAME];
+
+	g_snprintf(name, sizeof name, "opening '%s' in store '%s'",
+	           ph_identity_address(ph_account_identity(account)),
+	           ph_section_name(account->section));
+	return ph_attempt_begin(attempt, PH_ATTEMPT_ACCOUNT, ph_attempt_key(name), name, error);
+}
+
+static bool
 open_handle(PhAccount *account, void **handle_out, GError **error)
 {
+	PhAttempt attempt;
 	PhCall call;
 	bool good = false;
 
 	while (close_oldest(NULL, registry.max_open - 1))
 		;
-	if (!ph_call_begin(&call, account->section, error))
+	if (!begin_opening(account, &attempt, error))
 		return false;
-	good = account->store->open_account(ph_section_instance(account->section),
-	                                    ph_account_identity(account), handle_out, error);
-	ph_call_end(&call, good);
+	if (ph_call_begin(&call, account->section, error)) {
+		good = account->store->open_account(ph_section_instance(account->section),
+		                                    ph_account_identity(account), handle_out,
+		                                    error);
+		ph_call_end(&call, good);
+	}
+	ph_attempt_end(&attempt);
 	return good;
 }
 

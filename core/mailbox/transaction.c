@@ -7,6 +7,7 @@
 #include <posthorn/slice.h>
 
 #include "base/clock.h"
+#include "mailbox/scan.h"
 #include "plugin/call.h"
 
 static void
@@ -155,23 +156,6 @@ add_uid_op(PhTransaction *transaction,
 }
 
 static bool
-scan_piece(PhSlice piece, void *user_data, GError **error)
-{
-	ph_structure_scanner_feed(user_data, piece);
-	return true;
-}
-
-static PhStructure *
-scan(PhContent *content, GError **error)
-{
-	g_autoptr(PhScanner) scanner = ph_structure_scanner_new();
-
-	if (!ph_content_each(content, 0, ph_content_length(content), scan_piece, scanner, error))
-		return NULL;
-	return ph_structure_scanner_finish(scanner);
-}
-
-static bool
 pin(PhTx *tx, GError **error)
 {
 	if (!tx->pinned)
@@ -208,7 +192,7 @@ ph_transaction_append(PhTransaction *transaction,
 	options = options != NULL ? options : &none;
 	structure = options->structure;
 	if (structure == NULL)
-		structure = scanned = scan(content, error);
+		structure = scanned = ph_mailbox_scan(content, error);
 	if (structure == NULL || !upload(ph_tx(transaction), content, &blob, error))
 		return NULL;
 	op = add_op(transaction, PH_OP_APPEND, mailbox);

@@ -10,6 +10,7 @@
 
 #include "mailbox/account.h"
 #include "mailbox/foreign.h"
+#include "mailbox/scan.h"
 #include "mailbox/view-private.h"
 
 enum {
@@ -303,13 +304,6 @@ ph_view_content(PhView *view, const PhRecord *record, GError **error)
 	return ok ? content : NULL;
 }
 
-static bool
-feed(PhSlice piece, void *user_data, GError **error)
-{
-	ph_structure_scanner_feed(user_data, piece);
-	return true;
-}
-
 PhStructure *
 ph_view_structure(PhView *view, const PhRecord *record, GError **error)
 {
@@ -320,10 +314,5 @@ ph_view_structure(PhView *view, const PhRecord *record, GError **error)
 	}
 
 	g_autoptr(PhContent) content = ph_view_content(view, record, error);
-	if (content == NULL)
-		return NULL;
-	g_autoptr(PhScanner) scanner = ph_structure_scanner_new();
-	if (!ph_content_each(content, 0, ph_content_length(content), feed, scanner, error))
-		return NULL;
-	return ph_structure_scanner_finish(scanner);
+	return content != NULL ? ph_mailbox_scan(content, error) : NULL;
 }

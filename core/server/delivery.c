@@ -11,6 +11,7 @@
 #include <posthorn/log.h>
 #include <posthorn/wake.h>
 
+#include "base/attempt.h"
 #include "plugin/call.h"
 #include "server/mail.h"
 
@@ -107,38 +108,44 @@ fail_all(PhDelivery *delivery, const GError *error)
 /* --- submitting ------------------------------------------------------------------------------- */
 
 static void
-run_blocking(void *user_data)
+hand_over(PhDelivery *delivery, void (*member)(void *instance, PhDelivery *delivery))
 {
-	PhDelivery *delivery = user_data;
 	const PhRouteParams *params = &delivery->route->params;
+	PhContent *content = delivery->mail->content;
 	g_autoptr(GError) error = NULL;
+	PhAttempt attempt;
 	PhCall call;
 
-	if (!ph_call_begin(&call, params->section, &error)) {
+	if (!ph_attempt_begin_content(&attempt, PH_ATTEMPT_DELIVERY, content, &error)) {
 		fail_all(delivery, error);
 		return;
 	}
-	params->transport->deliver(params->instance, delivery);
-	ph_call_end(&call, true);
+	if (ph_call_begin(&call, params->section, &error)) {
+		member(params->instance, delivery);
+		ph_call_end(&call, true);
+	} else {
+		fail_all(delivery, error);
+	}
+	ph_attempt_end(&attempt);
+}
+
+static void
+run_blocking(void *user_data)
+{
+	PhDelivery *delivery = user_data;
+
+	hand_over(delivery, delivery->route->params.transport->deliver);
 }
 
 static void
 start(const PhRouter *router, PhDelivery *delivery)
 {
 	const PhRouteParams *params = &delivery->route->params;
-	g_autoptr(GError) error = NULL;
-	PhCall call;
 
-	if (params->transport->begin == NULL) {
+	if (params->transport->begin != NULL)
+		hand_over(delivery, params->transport->begin);
+	else
 		ph_router_run(router, run_blocking, delivery);
-		return;
-	}
-	if (!ph_call_begin(&call, params->section, &error)) {
-		fail_all(delivery, error);
-		return;
-	}
-	params->transport->begin(params->instance, delivery);
-	ph_call_end(&call, true);
 }
 
 static bool

@@ -6,6 +6,7 @@
 
 #include <posthorn/slice.h>
 
+#include "base/attempt.h"
 #include "base/clock.h"
 #include "base/counters.h"
 #include "config/options.h"
@@ -94,6 +95,23 @@ write_listener(const PhStatusListener *listener, GString *out)
 	ph_json_close(out, '}');
 }
 
+/* What is refused because the server crashed over it. */
+static void
+write_held(GString *out)
+{
+	PhAttemptNote held[PH_ATTEMPT_HELD_MAX];
+	size_t n = ph_attempt_held(held, G_N_ELEMENTS(held));
+
+	ph_json_open(out, "held", '[');
+	for (size_t i = 0; i < n; i++) {
+		ph_json_open(out, NULL, '{');
+		ph_json_text(out, "what", held[i].name);
+		ph_json_number(out, "crashes", held[i].crashes);
+		ph_json_close(out, '}');
+	}
+	ph_json_close(out, ']');
+}
+
 static void
 write_counter(const PhCounterReading *reading, void *user_data)
 {
@@ -133,6 +151,7 @@ write_json(const PhStatusInput *input, GString *out)
 	for (size_t i = 0; sections[i] != NULL; i++)
 		write_section(sections[i], out);
 	ph_json_close(out, ']');
+	write_held(out);
 	ph_json_open(out, "counters", '{');
 	ph_counters_each(write_counter, out);
 	ph_json_close(out, '}');
@@ -202,6 +221,18 @@ write_text_sections(const PhStatusInput *input, GString *out)
 	}
 }
 
+static void
+write_text_held(GString *out)
+{
+	PhAttemptNote held[PH_ATTEMPT_HELD_MAX];
+	size_t n = ph_attempt_held(held, G_N_ELEMENTS(held));
+
+	if (n > 0)
+		g_string_append(out, "\nHeld after crashes, until `posthorn reload`\n");
+	for (size_t i = 0; i < n; i++)
+		g_string_append_printf(out, "%s (%u crashes)\n", held[i].name, held[i].crashes);
+}
+
 /* What was counted since the start, and a second on average. */
 static void
 write_text_counter(const PhCounterReading *reading, void *user_data)
@@ -239,5 +270,6 @@ ph_status_write(const PhStatusInput *input, bool as_text, GString *out)
 	write_text_head(input, out);
 	write_text_listeners(input, out);
 	write_text_sections(input, out);
+	write_text_held(out);
 	write_text_counters(input, out);
 }

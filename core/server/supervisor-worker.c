@@ -5,6 +5,7 @@
 #include "server/supervisor-worker.h"
 
 #include <posthorn/error.h>
+#include <posthorn/log.h>
 
 #include "base/clock.h"
 #include "net/channel.h"
@@ -20,6 +21,24 @@ static bool
 user_of(const PhOutline *outline, PhSpawnUser *user_out, bool *change_out, GError **error)
 {
 	return ph_spawn_user(outline->user, outline->group, user_out, change_out, error);
+}
+
+/* Without the table the worker serves as well, but a crash tells nothing. */
+static void
+share_attempts(PhChild *child)
+{
+	g_autoptr(GError) error = NULL;
+	int fd = -1;
+
+	child->attempts = ph_attempt_table_new(&fd, &error);
+	if (child->attempts == NULL) {
+		ph_log(PH_LOG_WARNING, "attempts-failed",
+		       "what crashes the worker process will not be held", PH_LOG_FAILURE(error),
+		       PH_LOG_END);
+		return;
+	}
+	ph_child_send(child, "attempts", NULL, fd);
+	close(fd);
 }
 
 PhChild *
@@ -43,6 +62,8 @@ ph_child_start(const char *program, const PhOutline *outline, GError **error)
 	close(ends[1]);
 	if (child->pid < 0)
 		g_clear_pointer(&child, ph_child_free);
+	else
+		share_attempts(child);
 	return child;
 }
 
@@ -52,6 +73,7 @@ ph_child_free(PhChild *child)
 	if (child == NULL)
 		return;
 	close(child->channel);
+	ph_attempt_table_free(child->attempts);
 	g_free(child);
 }
 

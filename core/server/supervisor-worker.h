@@ -5,6 +5,7 @@
 #ifndef PH_SERVER_SUPERVISOR_WORKER_H
 #define PH_SERVER_SUPERVISOR_WORKER_H
 
+#include "base/attempt.h"
 #include "server/outline.h"
 #include "server/process-spawn.h"
 
@@ -20,6 +21,7 @@ typedef struct {
 	int channel;
 	uint32_t state; /* PhChildState */
 	uint64_t started_us;
+	PhAttemptTable *attempts; /* (owned, nullable) */
 } PhChild;
 
 /* ph_child_start: a worker for the config at @outline's path. Returns: (owned). */

@@ -20,6 +20,7 @@
 #include "server/process.h"
 #include "server/supervisor-sockets.h"
 #include "server/supervisor-worker.h"
+#include "server/suspects.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -64,6 +65,7 @@ typedef struct {
 	PhChild *next;
 	Checker checker;
 	PhPrograms *programs;
+	PhSuspects suspects;
 	int signals;
 	char *handover; /* why a new process is started */
 	bool has_served;
@@ -93,6 +95,8 @@ start_next(Supervisor *s)
 		return;
 	}
 	g_ptr_array_add(s->children, child);
+	if (child->attempts != NULL)
+		ph_suspects_hold(&s->suspects, child->attempts);
 	s->next = child;
 }
 
@@ -192,6 +196,23 @@ open_for(Supervisor *s, PhChild *child)
 
 /* --- reload --------------------------------------------------------------------------------- */
 
+/* Whoever reloads has mended something: all that is held may be tried again. */
+static void
+release_held(Supervisor *s)
+{
+	size_t n = ph_suspects_release(&s->suspects);
+
+	for (guint i = 0; i < s->children->len; i++) {
+		const PhChild *child = s->children->pdata[i];
+
+		if (child->attempts != NULL)
+			ph_suspects_hold(&s->suspects, child->attempts);
+	}
+	if (n > 0)
+		ph_log(PH_LOG_NOTICE, "attempt-released", "what was held may be tried again",
+		       PH_LOG_NUMBER("number", (int64_t) n), PH_LOG_END);
+}
+
 /* Ends a reload: tells who asked for it. */
 static void
 finish_reload(Supervisor *s, bool done, const char *text)
@@ -200,6 +221,8 @@ finish_reload(Supervisor *s, bool done, const char *text)
 
 	s->is_reloading = false;
 	g_clear_pointer(&s->checked, ph_outline_free);
+	if (done)
+		release_held(s);
 	if (done)
 		ph_log(PH_LOG_NOTICE, "reloaded", "the new config is in use",
 		       PH_LOG_TEXT("how", text), PH_LOG_END);
@@ -450,6 +473,8 @@ bury(Supervisor *s, PhChild *child, int status)
 	listen_to(s, child);
 	if (!(told && !s->has_served))
 		log_death(s, child, fate);
+	if (WIFSIGNALED(status) && child->attempts != NULL)
+		ph_suspects_add(&s->suspects, child->attempts, WTERMSIG(status));
 	if (!s->is_stopping && child == s->current)
 		lost_current(s, child);
 	else if (!s->is_stopping && child == s->next)

@@ -6,6 +6,7 @@
  * within the grace time.
  *
  * Messages, supervisor to worker:
+ *	attempts + fd                                      the table of base/attempt.h, at once
  *	listener NAME\nADDRESS + fd, control + fd, go      the sockets, then: start
  *	reload                                             build a new generation (sockets came before)
  *	result TEXT                                        of a reload asked for by `reload`

@@ -12,6 +12,7 @@
 #include <posthorn/error.h>
 #include <posthorn/log.h>
 
+#include "base/attempt.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/spool.h"
@@ -377,9 +378,24 @@ take_control(Worker *w, PhChannelMessage *message)
 }
 
 static void
+take_attempts(PhChannelMessage *message)
+{
+	g_autoptr(GError) error = NULL;
+	int fd = message->fd;
+
+	message->fd = -1;
+	if (fd >= 0 && !ph_attempt_use_table(fd, &error))
+		ph_log(PH_LOG_WARNING, "attempts-failed",
+		       "what crashes this process will not be held", PH_LOG_FAILURE(error),
+		       PH_LOG_END);
+}
+
+static void
 obey(Worker *w, PhChannelMessage *message)
 {
-	if (ph_channel_message_is(message, "listener"))
+	if (ph_channel_message_is(message, "attempts"))
+		take_attempts(message);
+	else if (ph_channel_message_is(message, "listener"))
 		take_socket(w, message);
 	else if (ph_channel_message_is(message, "control"))
 		take_control(w, message);

@@ -10,7 +10,7 @@ import time
 
 from lib import BUILD, PASSWORD, Server, main, wait_for
 
-PLUGIN = os.path.join(BUILD, "tests", "e2e", "directory-trouble.so")
+PLUGIN = os.path.join(BUILD, "tests", "e2e", "plugin-trouble.so")
 SLOW = """
 [directory slow]
 plugin = %s:trouble

@@ -1,13 +1,16 @@
-/* directory-trouble.c: a directory that hangs, for the end-to-end tests
+/* plugin-trouble.c: a directory that hangs and a transport that crashes, for the end-to-end tests
  *
- * Everybody exists; the password is "correct horse". Every answer takes `hang`.
+ * In the directory everybody exists; the password is "correct horse"; every answer takes `hang`. The
+ * transport takes all mail to nowhere, but a message that ends in "crash" ends the process.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include <posthorn/directory.h>
 #include <posthorn/slice.h>
+#include <posthorn/transport.h>
 
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct {
@@ -54,6 +57,25 @@ verify(void *instance,
 	return PH_VERIFY_WRONG;
 }
 
+/* --- the transport --- */
+
+static void
+deliver(void *instance, PhDelivery *delivery)
+{
+	static const char last[] = "crash\r\n";
+	PhContent *content = ph_mail_content(ph_delivery_mail(delivery));
+	uint64_t length = ph_content_length(content);
+	char end[sizeof last] = { 0 };
+
+	if (length >= sizeof last - 1)
+		(void) ph_content_read(content, length - (sizeof last - 1), end, sizeof last - 1,
+		                       NULL);
+	if (strcmp(end, last) == 0)
+		abort();
+	for (size_t i = 0, n = ph_delivery_n_recipients(delivery); i < n; i++)
+		ph_delivery_complete(delivery, i, NULL);
+}
+
 static const PhOption options[] = {
 	PH_OPTION_DURATION(Settings, hang, "0s", "how long every answer takes"),
 	PH_OPTIONS_END,
@@ -65,14 +87,24 @@ static const PhDirectory directory = {
 	.verify = verify,
 	.lookup = lookup,
 };
-static const PhOffer offers[] = { PH_OFFER_DIRECTORY("trouble", &directory), PH_OFFERS_END };
+static const PhTransport transport = {
+	.size = sizeof transport,
+	.create = create,
+	.destroy = destroy,
+	.deliver = deliver,
+};
+static const PhOffer offers[] = {
+	PH_OFFER_DIRECTORY("trouble", &directory),
+	PH_OFFER_TRANSPORT("trouble", &transport),
+	PH_OFFERS_END,
+};
 
 PH_EXPORT const PhPlugin ph_plugin = {
 	.abi = PH_ABI,
 	.name = "trouble",
 	.version = "1.0",
 	.licence = "LGPL-2.1-or-later",
-	.summary = "a directory that hangs",
+	.summary = "a directory that hangs, a transport that crashes",
 	.options = options,
 	.offers = offers,
 };
