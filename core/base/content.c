@@ -5,8 +5,9 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include <posthorn/content.h>
 #include <posthorn/error.h>
+
+#include "base/spool.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -37,7 +38,10 @@ struct PhContent {
 	uint64_t length;
 
 	union {
-		char *memory; /* (owned) or behind the struct */
+		struct {
+			char *octets; /* (owned) or behind the struct */
+			size_t lent;  /* of the spools' common memory */
+		} memory;
 
 		struct {
 			int fd; /* (owned) */
@@ -79,9 +83,9 @@ ph_content_new_copy(PhSlice octets)
 {
 	PhContent *content = make(IN_MEMORY, octets.length, octets.length);
 
-	content->memory = content->inline_octets;
+	content->memory.octets = content->inline_octets;
 	if (octets.length > 0)
-		memcpy(content->memory, octets.data, octets.length);
+		memcpy(content->memory.octets, octets.data, octets.length);
 	return content;
 }
 
@@ -90,7 +94,16 @@ ph_content_new_take(char *data, size_t length)
 {
 	PhContent *content = make(IN_MEMORY, length, 0);
 
-	content->memory = data;
+	content->memory.octets = data;
+	return content;
+}
+
+PhContent *
+ph_content_new_lent(char *data, size_t length, size_t lent)
+{
+	PhContent *content = ph_content_new_take(data, length);
+
+	content->memory.lent = lent;
 	return content;
 }
 
@@ -159,8 +172,9 @@ release(PhContent *content)
 {
 	switch (content->form) {
 	case IN_MEMORY:
-		if (content->memory != content->inline_octets)
-			g_free(content->memory);
+		if (content->memory.octets != content->inline_octets)
+			g_free(content->memory.octets);
+		ph_spool_repay(content->memory.lent);
 		break;
 	case IN_FILE:
 		(void) close(content->file.fd);
@@ -277,7 +291,7 @@ ph_content_read(PhContent *content, uint64_t offset, char *buffer, size_t length
 	length = (size_t) MIN((uint64_t) length, content->length - offset);
 	switch (content->form) {
 	case IN_MEMORY:
-		memcpy(buffer, content->memory + offset, length);
+		memcpy(buffer, content->memory.octets + offset, length);
 		return (ssize_t) length;
 	case IN_FILE:
 		return read_file(content, offset, buffer, length, error);
@@ -298,7 +312,7 @@ ph_content_peek(const PhContent *content, PhSlice *octets_out)
 	PhSlice whole = PH_SLICE_EMPTY;
 
 	if (content->form == IN_MEMORY) {
-		*octets_out = PH_SLICE(content->memory, content->length);
+		*octets_out = PH_SLICE(content->memory.octets, content->length);
 		return true;
 	}
 	if (content->form == RANGE && ph_content_peek(content->range.whole, &whole)) {

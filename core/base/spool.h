@@ -5,8 +5,15 @@
 #ifndef PH_BASE_SPOOL_H
 #define PH_BASE_SPOOL_H
 
+#include <posthorn/content.h>
+
 /* ph_spool_set_directory: a directory on the data file system; before that the spool's files are
  * made in the system's directory for temporary files. Thread: load. */
 void ph_spool_set_directory(const char *path);
+
+/* ph_content_new_lent: as ph_content_new_take; @lent octets of the common memory go back with the
+ * content. ph_spool_repay: gives them back. Thread: any. */
+PhContent *ph_content_new_lent(char *data, size_t length, size_t lent);
+void ph_spool_repay(size_t lent);
 
 #endif

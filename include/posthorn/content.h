@@ -77,8 +77,9 @@ PH_PUBLIC bool ph_content_each(PhContent *content,
                                void *user_data,
                                GError **error);
 
-/* PhSpool: gathers octets of unknown length: up to 64 KiB in memory, then in an unnamed file under
- * the data directory. Not safe for use by two threads at once. */
+/* PhSpool: gathers octets of unknown length: up to 64 KiB in memory, up to 4 MiB while all spools
+ * together hold less than 32 MiB above that, then in an unnamed file under the data directory. Not
+ * safe for use by two threads at once. */
 typedef struct PhSpool PhSpool;
 
 PH_PUBLIC PhSpool *ph_spool_new(void);

@@ -161,10 +161,12 @@ test_short_file(void)
 static void
 test_spool(void)
 {
-	static const size_t lengths[] = { 0, 1, 65535, 65536, 65537, 200000, 1 << 20 };
+	static const size_t lengths[] = {
+		0, 1, 65535, 65536, 65537, 200000, 4 << 20, (4 << 20) + 1
+	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(lengths); i++)
-		for (size_t step = 1000; step <= 300000; step *= 9) {
+		for (size_t step = 1000; step <= 300000; step *= 17) {
 			g_autofree char *octets = g_malloc0(lengths[i] + 1);
 			g_autofree char *again = g_malloc0(lengths[i] + 1);
 			g_autoptr(GError) error = NULL;
@@ -185,20 +187,49 @@ test_spool(void)
 			g_assert_cmpint(ph_content_read(content, 0, again, lengths[i], &error), ==,
 			                (ssize_t) lengths[i]);
 			g_assert_cmpmem(again, lengths[i], octets, lengths[i]);
-			/* Memory up to 64 KiB, then a file. */
-			g_assert_true(ph_content_peek(content, &peeked) == (lengths[i] <= 65536));
+			/* Memory up to 4 MiB, then a file. */
+			g_assert_true(ph_content_peek(content, &peeked) == (lengths[i] <= 4 << 20));
 		}
+}
+
+/* Content of 3 MiB, gathered. */
+static PhContent *
+gather_large(void)
+{
+	g_autofree char *octets = g_malloc0(3 << 20);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(PhSpool) spool = ph_spool_new();
+
+	g_assert_true(ph_spool_write(spool, PH_SLICE(octets, 3 << 20), &error));
+	return ph_spool_finish(g_steal_pointer(&spool), &error);
+}
+
+static void
+test_spools_share_memory(void)
+{
+	g_autoptr(GPtrArray) held =
+		g_ptr_array_new_with_free_func((GDestroyNotify) ph_content_unref);
+	PhSlice peeked = PH_SLICE_EMPTY;
+
+	for (int round = 0; round < 2; round++) {
+		do
+			g_ptr_array_add(held, gather_large());
+		while (ph_content_peek(g_ptr_array_index(held, held->len - 1), &peeked)
+		       && held->len < 100);
+		g_assert_cmpuint(held->len, ==, 11); /* ten in 32 MiB, and a file */
+		g_ptr_array_set_size(held, 0);
+	}
 }
 
 static void
 test_spool_fails(void)
 {
 	g_autoptr(PhSpool) spool = ph_spool_new();
-	g_autofree char *octets = g_malloc0(100000);
+	g_autofree char *octets = g_malloc0(5000000);
 	g_autoptr(GError) error = NULL;
 
 	ph_spool_set_directory("/proc/no-such-directory");
-	g_assert_false(ph_spool_write(spool, PH_SLICE(octets, 100000), &error));
+	g_assert_false(ph_spool_write(spool, PH_SLICE(octets, 5000000), &error));
 	g_assert_error(error, PH_ERROR, PH_ERROR_TEMPORARY);
 	ph_spool_set_directory(NULL);
 }
@@ -212,6 +243,7 @@ main(int argc, char **argv)
 	g_test_add_func("/base/content/joined-parts-read-as-one", test_joined);
 	g_test_add_func("/base/content/a-file-that-shrank-is-corrupt", test_short_file);
 	g_test_add_func("/base/content/a-spool-gives-back-what-it-got", test_spool);
+	g_test_add_func("/base/content/spools-share-memory", test_spools_share_memory);
 	g_test_add_func("/base/content/a-spool-without-disk-fails-temporarily", test_spool_fails);
 	return g_test_run();
 }
