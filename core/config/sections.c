@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-static const char *const durability_words[] = { "store", NULL };
+static const char *const durability_words[] = { "store", "journal", NULL };
 static const char *const log_words[] = { "auto", "journald", "text", "json", NULL };
 static const char *const level_words[] = { "error", "warning", "notice", "info", "debug", NULL };
 static const char *const tls_words[] = { "none", "starttls", "implicit", NULL };
@@ -44,7 +44,16 @@ static const PhOption server_rows[] = {
 	                 durability,
 	                 "store",
 	                 durability_words,
-	                 "who makes changes durable: each store for itself"),
+	                 "who makes changes durable: each store for itself, or one journal for all "
+	                 "that can defer it"),
+	PH_OPTION_SIZE(PhServerSettings,
+	               journal_size,
+	               "256M",
+	               "room of the journal, in files made beforehand; at least 32M"),
+	PH_OPTION_DURATION(PhServerSettings,
+	                   checkpoint_interval,
+	                   "30s",
+	                   "how often at least the stores are synced and the journal's room freed"),
 	PH_OPTION_CHOICE(PhServerSettings,
 	                 log,
 	                 "auto",

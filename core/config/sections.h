@@ -7,6 +7,12 @@
 
 #include <posthorn/options.h>
 
+/* PhDurability: [server] durability */
+typedef enum {
+	PH_DURABILITY_STORE = 0,
+	PH_DURABILITY_JOURNAL = 1,
+} PhDurability;
+
 typedef enum {
 	PH_LOG_CHOICE_AUTO = 0,
 	PH_LOG_CHOICE_JOURNALD = 1,
@@ -42,12 +48,12 @@ typedef enum {
 typedef struct {
 	const char *hostname;
 	const char *data;
-	const char *user;  /* (nullable) */
-	const char *group; /* (nullable) */
-	uint32_t durability;
-	uint32_t log;       /* PhLogChoice */
-	uint32_t log_level; /* 0: error ... 4: debug; ph_server_log_level() */
-	int64_t workers;    /* 0: automatic */
+	const char *user;    /* (nullable) */
+	const char *group;   /* (nullable) */
+	uint32_t durability; /* PhDurability */
+	uint32_t log;        /* PhLogChoice */
+	uint32_t log_level;  /* 0: error ... 4: debug; ph_server_log_level() */
+	int64_t workers;     /* 0: automatic */
 	int64_t max_connections;
 	int64_t max_connections_per_address;
 	PhSize max_output_memory;
@@ -59,6 +65,8 @@ typedef struct {
 	PhDuration login_delay;
 	PhDuration login_delay_max;
 	int64_t login_failures;
+	PhSize journal_size;
+	PhDuration checkpoint_interval;
 } PhServerSettings;
 
 /* [tls] and [tls NAME] */

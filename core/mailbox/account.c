@@ -13,8 +13,10 @@
 
 #include "base/attempt.h"
 #include "base/clock.h"
+#include "base/horizon.h"
 #include "base/identity.h"
 #include "config/config.h"
+#include "journal/journal.h"
 #include "mailbox/foreign.h"
 #include "plugin/call.h"
 #include "plugin/instance.h"
@@ -26,6 +28,7 @@ static struct {
 	GHashTable *accounts; /* key -> PhAccount, not counted */
 	GPtrArray *open;      /* PhAccount with an open handle */
 	size_t max_open;
+	PhJournal *journal; /* (nullable) */
 } registry = { .lock = PH_LOCK_INIT, .max_open = PH_ACCOUNTS_OPEN };
 
 /* --- life --------------------------------------------------------------------------------------- */
@@ -72,6 +75,9 @@ account_new(char *key, PhSection *section, PhIdentity *identity)
 	account->mailboxes = g_hash_table_new_full(ph_mailbox_id_hash, ph_mailbox_id_equal, g_free,
 	                                           (GDestroyNotify) ph_mailbox_unref);
 	account->foreign = ph_foreign_new(account);
+	if (registry.journal != NULL && account->store->defer != NULL
+	    && ph_journal_is_started(registry.journal))
+		account->journal = registry.journal;
 	return account;
 }
 
@@ -223,6 +229,11 @@ open_handle(PhAccount *account, void **handle_out, GError **error)
 		good = account->store->open_account(ph_section_instance(account->section),
 		                                    ph_account_identity(account), handle_out,
 		                                    error);
+		if (good && !ph_account_prepare(account, *handle_out, error)) {
+			account->store->close_account(*handle_out);
+			*handle_out = NULL;
+			good = false;
+		}
 		ph_call_end(&call, good);
 	}
 	ph_attempt_end(&attempt);
@@ -303,6 +314,7 @@ ph_account_enter(PhAccount *account, PhAccountCall *call, GError **error)
 		return false;
 	}
 	call->account = account;
+	call->is_blind = false;
 	call->table = account->store;
 	call->engine = ph_account_acquire(account, error);
 	if (call->engine == NULL)
@@ -317,7 +329,27 @@ void
 ph_account_leave(PhAccountCall *call, bool ok)
 {
 	ph_call_end(&call->call, ok);
+	if (!call->is_blind)
+		ph_account_show(call->account);
 	ph_account_release(call->account);
+}
+
+/* A commit that runs now may have been seen already, and has no position yet. */
+void
+ph_account_show(PhAccount *account)
+{
+	uint64_t begun = 0;
+	uint64_t position = 0;
+
+	if (account->journal == NULL || !ph_horizon_is_collecting())
+		return;
+	ph_lock_take(&account->lock);
+	begun = account->n_begun;
+	while (account->n_entered < begun)
+		ph_signal_wait(&account->moved, &account->lock);
+	position = account->entered;
+	ph_lock_drop(&account->lock);
+	ph_horizon_show(position);
 }
 
 /* --- open mailboxes -------------------------------------------------------------------------- */
@@ -358,6 +390,14 @@ ph_accounts_configure(const PhAccountsParams *params)
 {
 	PH_LOCKED(&registry.lock);
 	registry.max_open = params->open_accounts != 0 ? params->open_accounts : PH_ACCOUNTS_OPEN;
+	registry.journal = params->journal;
+}
+
+PhJournal *
+ph_accounts_journal(void)
+{
+	PH_LOCKED(&registry.lock);
+	return registry.journal;
 }
 
 /* An account of the section whose handle is open. Returns: one reference, or NULL. */

@@ -28,7 +28,8 @@ enum {
 
 /* PhAccountsParams: of the process; 0 means the default. */
 typedef struct {
-	size_t open_accounts; /* [server] open-accounts: 500 */
+	size_t open_accounts;      /* [server] open-accounts: 500 */
+	struct PhJournal *journal; /* (nullable, borrowed) outlives all accounts */
 } PhAccountsParams;
 
 /* ph_accounts_configure: Thread: load. */
@@ -37,6 +38,16 @@ void ph_accounts_configure(const PhAccountsParams *params);
 /* ph_accounts_forget_section: closes what is open in a section that goes away (NULL: in all);
  * transactions under way are waited for. Thread: main. Blocks: yes. */
 void ph_accounts_forget_section(PhSection *section);
+
+/* ph_accounts_sync: everything in the section that was acknowledged is durable in the store itself, so
+ * that a copy of its files is complete. Thread: any. Blocks: yes. */
+bool ph_accounts_sync(PhSection *section, GError **error);
+
+/* ph_accounts_replay: opens every account that an unclean stop left to be replayed, on a thread of
+ * its own. @config: referenced. ph_accounts_stop_replay: what is not done then is done by the next
+ * process. Thread: main. */
+void ph_accounts_replay(PhConfig *config);
+void ph_accounts_stop_replay(void);
 
 /* ph_accounts_new: the store of a listener, for PhServices. @store: (borrowed). Thread: load. */
 PhAccounts *ph_accounts_new(PhSection *store);
@@ -85,6 +96,10 @@ struct PhAccount {
 	char *moved_to;            /* (nullable) the section that serves the user; never changes */
 	bool is_held;              /* no commit begins: ph_account_hold() */
 	gint is_retired;           /* every further call is GONE; read atomically */
+	struct PhJournal *journal; /* (nullable) set once: commits are deferred */
+	uint64_t entered;          /* the journal's position behind the last commit */
+	uint64_t n_begun;          /* commits */
+	uint64_t n_entered;        /* of them, in the journal or failed */
 };
 
 /* PhLimits: of one account; 0: none. */
@@ -135,12 +150,24 @@ typedef struct {
 	const PhStore *table;
 	void *engine;
 	PhCall call;
+	bool is_blind; /* nothing of the account is seen by it */
 } PhAccountCall;
 
 /* ph_account_enter: false with @error: the call must not be made. ph_account_leave: @ok: false
  * counts an error. Blocks: yes. */
 bool ph_account_enter(PhAccount *account, PhAccountCall *call, GError **error);
 void ph_account_leave(PhAccountCall *call, bool ok);
+
+/* ph_account_show: what this thread's session tells next was read from the account: its output waits
+ * until all that was committed before is durable. ph_account_leave() does it. Blocks: while a
+ * commit is on its way into the journal. */
+void ph_account_show(PhAccount *account);
+
+/* replay.c: ph_account_prepare: for a handle just opened: defers, and replays what waits. */
+bool ph_account_prepare(PhAccount *account, void *engine, GError **error);
+
+/* ph_accounts_journal: (borrowed, nullable) of the process. */
+struct PhJournal *ph_accounts_journal(void);
 
 /* ph_account_mailbox: the shared state of one mailbox; kept as long as the account. Returns:
  * (owned) a reference. Thread: any. */

@@ -43,6 +43,8 @@ ph_below_narrow(PhSection *section, PhStore *table)
 		table->share = NULL;
 	if (below->verify == NULL)
 		table->verify = NULL;
+	if (below->defer == NULL)
+		table->defer = NULL;
 }
 
 /* --- members forwarded --------------------------------------------------------------------------- */
@@ -158,6 +160,14 @@ ph_below_sync(void *account, GError **error)
 	PhBelow *below = account;
 
 	return below->store->sync(below->account, error);
+}
+
+bool
+ph_below_defer(void *account, int *fd_out, GError **error)
+{
+	PhBelow *below = account;
+
+	return below->store->defer(below->account, fd_out, error);
 }
 
 bool

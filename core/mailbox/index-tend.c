@@ -108,7 +108,7 @@ ph_index_tidy(PhIndex *index)
 		if (!ph_index_end_write(index, connection, true, NULL))
 			return true;
 	}
-	return pages > PH_INDEX_WAL_PAGES;
+	return pages > ph_index_wal_limit(index);
 }
 
 bool

@@ -9,6 +9,9 @@
  * before its lock is followed by another's: written later, it would lie over what other handles
  * have committed there. All other files go straight to SQLite's own layer.
  *
+ * Where commits are deferred the sync at the end of one only writes. The sync behind a new head is
+ * done: without it frames of the new log could lie behind the head of the old one.
+ *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "mailbox/index.h"
@@ -30,6 +33,8 @@ typedef struct {
 	size_t length;
 	size_t size;
 	sqlite3_int64 filled; /* up to here the file has blocks; -1: not known */
+	bool holds_syncs;     /* a deferred commit is under way */
+	bool has_new_head;    /* the head was written since the last sync */
 } Log;
 
 static sqlite3_vfs *below;
@@ -81,7 +86,7 @@ flush(Log *wal)
 		status = wal->real->pMethods->xWrite(wal->real, wal->gathered + at,
 		                                     (int) MIN(wal->length - at, WRITE_MAX),
 		                                     wal->start + (sqlite3_int64) at);
-	if (status == SQLITE_OK)
+	if (status == SQLITE_OK && !wal->holds_syncs)
 		fill_ahead(wal, wal->start + (sqlite3_int64) wal->length,
 		           wal->length <= FILL_UP_TO);
 	forget(wal);
@@ -130,6 +135,7 @@ log_write(sqlite3_file *file, const void *octets, int length, sqlite3_int64 offs
 	size_t n = (size_t) length;
 	int status = SQLITE_OK;
 
+	wal->has_new_head = wal->has_new_head || offset == 0;
 	if (wal->length > 0 && offset >= wal->start && offset + length <= end) {
 		memcpy(wal->gathered + (offset - wal->start), octets, n);
 		return SQLITE_OK;
@@ -162,7 +168,11 @@ log_sync(sqlite3_file *file, int flags)
 	Log *wal = as_log(file);
 	int status = flush(wal);
 
-	return status != SQLITE_OK ? status : wal->real->pMethods->xSync(wal->real, flags);
+	if (status != SQLITE_OK || (wal->holds_syncs && !wal->has_new_head))
+		return status;
+	status = wal->real->pMethods->xSync(wal->real, flags);
+	wal->has_new_head = wal->has_new_head && status != SQLITE_OK;
+	return status;
 }
 
 static int
@@ -243,14 +253,41 @@ open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int
 	return status;
 }
 
-void
-ph_index_forget_unsynced(sqlite3 *db)
+static Log *
+log_of(sqlite3 *db)
 {
 	sqlite3_file *file = NULL;
 
 	if (sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file) == SQLITE_OK
 	    && file != NULL && file->pMethods == &log_methods)
-		forget(as_log(file));
+		return as_log(file);
+	return NULL;
+}
+
+void
+ph_index_forget_unsynced(sqlite3 *db)
+{
+	Log *wal = log_of(db);
+
+	if (wal != NULL)
+		forget(wal);
+}
+
+void
+ph_index_hold_syncs(sqlite3 *db, bool hold)
+{
+	Log *wal = log_of(db);
+
+	if (wal != NULL)
+		wal->holds_syncs = hold;
+}
+
+int
+ph_index_sync_log(sqlite3 *db)
+{
+	Log *wal = log_of(db);
+
+	return wal != NULL ? wal->real->pMethods->xSync(wal->real, SQLITE_SYNC_NORMAL) : SQLITE_OK;
 }
 
 const char *

@@ -131,8 +131,11 @@ ph_index_connect(PhIndex *index, GError **error)
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
 
 	if (sqlite3_open_v2(index->path, &connection->db, flags, ph_index_vfs()) == SQLITE_OK
-	    && set_up(index, connection, error))
+	    && set_up(index, connection, error)) {
+		if (g_atomic_int_get(&index->is_deferred))
+			ph_index_keep_log(connection);
 		return connection;
+	}
 	if (error == NULL || *error == NULL)
 		(void) ph_index_fail(connection, "open a connection", error);
 	ph_index_disconnect(connection);
@@ -201,6 +204,12 @@ give_back(PhIndex *index, PhIndexConnection *connection)
 	ph_index_disconnect(close);
 }
 
+void
+ph_index_give_main(PhIndex *index)
+{
+	give_back(index, index->main);
+}
+
 static PhIndexConnection *
 begin_read(PhIndex *index, bool may_be_main, GError **error)
 {
@@ -266,7 +275,7 @@ ph_index_end_write(PhIndex *index, PhIndexConnection *connection, bool commit, G
 	int pages = 0;
 
 	index->wal_grew = false;
-	good = commit && ph_index_exec(connection, PH_SQL_COMMIT, error);
+	good = commit && ph_index_commit_now(index, connection, error);
 	pages = index->wal_grew ? index->wal_pages : 0;
 
 	if (!good && sqlite3_get_autocommit(connection->db) == 0)
@@ -278,7 +287,7 @@ ph_index_end_write(PhIndex *index, PhIndexConnection *connection, bool commit, G
 		(void) sqlite3_wal_checkpoint_v2(connection->db, NULL, SQLITE_CHECKPOINT_PASSIVE,
 		                                 NULL, NULL);
 	give_back(index, connection);
-	if (good && pages > PH_INDEX_WAL_PAGES)
+	if (good && pages > ph_index_wal_limit(index))
 		ph_index_tend(index);
 	return good;
 }

@@ -25,6 +25,8 @@ enum {
 	PH_INDEX_CACHED = 256,         /* mailboxes whose counters are kept */
 	PH_INDEX_WAL_PAGES = 256,      /* checkpoint in the background above this */
 	PH_INDEX_WAL_PAGES_MAX = 4096, /* checkpoint by the committer above this */
+	PH_INDEX_WAL_PAGES_DEFERRED =
+		2048, /* instead of the first, where a checkpoint costs the only syncs */
 };
 
 /* The index's own statements; their texts stand in index-schema.c. */
@@ -129,6 +131,7 @@ struct PhIndex {
 	bool main_busy;
 	unsigned n_extra;
 	bool tending;         /* in the background thread's queue */
+	gint is_deferred;     /* commits wait for no sync; read atomically, set once */
 	uint64_t tend_due_us; /* when it was asked for; 0: it was not */
 
 	/* Belongs to whoever holds @main with a transaction begun. */
@@ -172,6 +175,7 @@ bool ph_index_done(PhIndexConnection *connection,
                    const char *doing,
                    GError **error);
 PhIndexConnection *ph_index_take_main(PhIndex *index);
+void ph_index_give_main(PhIndex *index);
 /* ph_index_begin_scan: like begin_read, for long reading: never the writing connection. */
 PhIndexConnection *ph_index_begin_scan(PhIndex *index, GError **error);
 PhIndexConnection *ph_index_connect(PhIndex *index, GError **error);
@@ -210,6 +214,16 @@ const char *ph_index_vfs(void);
 /* ph_index_forget_unsynced: at the end of a transaction: drops what still waits for a sync. That
  * was undone: a commit has synced. */
 void ph_index_forget_unsynced(sqlite3 *db);
+
+/* ph_index_hold_syncs: while @hold, the log's content is written but not synced; a sync that keeps the
+ * log readable is done all the same. ph_index_sync_log: now; an SQLite status. */
+void ph_index_hold_syncs(sqlite3 *db, bool hold);
+int ph_index_sync_log(sqlite3 *db);
+
+/* index-defer.c */
+bool ph_index_commit_now(PhIndex *index, PhIndexConnection *connection, GError **error);
+int ph_index_wal_limit(PhIndex *index);
+void ph_index_keep_log(PhIndexConnection *connection);
 
 /* index-tend.c */
 void ph_index_tend(PhIndex *index);

@@ -14,6 +14,8 @@
 #include <posthorn/log.h>
 
 #include "base/clock.h"
+#include "base/horizon.h"
+#include "journal/journal.h"
 #include "mailbox/foreign.h"
 #include "mailbox/transaction.h"
 #include "plugin/call.h"
@@ -22,8 +24,9 @@ enum {
 	UNKNOWN_WAIT_US = 200000,
 	UNKNOWN_WAIT_MAX_US = 5000000,
 	MIN_THREADS = 4,
-	WINDOW = 64,      /* commits whose fastest stands for the disk */
-	COMPUTE_US = 150, /* what a small commit keeps a processor busy */
+	WINDOW = 64,             /* commits whose fastest stands for the disk */
+	ROOM_WAIT_US = 30000000, /* for room in the journal; then the client shall try again */
+	COMPUTE_US = 150,        /* what a small commit keeps a processor busy */
 };
 
 static struct {
@@ -152,10 +155,18 @@ note_op(PhAccount *account, const PhOp *op, uint64_t change)
 		ph_account_touched(account, &op->to, change);
 }
 
-/* What others know of the account is old now. */
+static bool
+is_refresh(const GPtrArray *batch)
+{
+	return ((const PhTx *) g_ptr_array_index(batch, 0))->is_refresh;
+}
+
+/* What others know of the account is old now; a refresh says for itself what is news. */
 static void
 note_commit(PhAccount *account, GPtrArray *batch)
 {
+	if (is_refresh(batch))
+		return;
 	ph_lock_take(&account->lock);
 	account->counts_version++;
 	ph_lock_drop(&account->lock);
@@ -188,16 +199,148 @@ resolve(PhTx *tx, bool committed, const GError *why)
 static bool
 apply(PhAccount *account, GPtrArray *batch, GError **error)
 {
-	PhTx *tx = batch->len > 0 ? g_ptr_array_index(batch, 0) : NULL;
+	PhTx *tx = g_ptr_array_index(batch, 0);
 
-	if (tx != NULL && tx->is_refresh) {
-		tx->public.done = ph_foreign_run(tx, error);
-		return tx->public.done;
-	}
-	if (tx != NULL && !commit(account, batch, error))
+	if (!is_refresh(batch))
+		return commit(account, batch, error);
+	tx->public.done = ph_foreign_run(tx, error);
+	return tx->public.done;
+}
+
+static void
+resolve_all(GPtrArray *batch, bool good, const GError *error)
+{
+	for (guint i = 0; i < batch->len; i++)
+		resolve(g_ptr_array_index(batch, i), good, error);
+}
+
+/* --- with a journal ------------------------------------------------------------------------------ */
+
+/* Undecided: a batch that is applied and waits until that is durable; the lane goes on. */
+typedef struct {
+	PhHorizonWait wait; /* first */
+	GPtrArray *batch;
+} Undecided;
+
+static void
+decided(PhHorizonWait *wait, bool durable)
+{
+	Undecided *undecided = (Undecided *) wait;
+	g_autoptr(GError) error = NULL;
+
+	if (!durable)
+		ph_error_set(&error, PH_ERROR_OUTCOME_UNKNOWN, "the journal has failed");
+	resolve_all(undecided->batch, durable, error);
+	g_ptr_array_unref(undecided->batch);
+	g_free(undecided);
+}
+
+static void
+wait_until_durable(GPtrArray *batch, uint64_t position)
+{
+	Undecided *undecided = g_new0(Undecided, 1);
+
+	undecided->wait = (PhHorizonWait){ .position = position, .func = decided };
+	undecided->batch = g_ptr_array_ref(batch);
+	ph_horizon_wait(&undecided->wait);
+}
+
+/* What cannot go through the journal is made durable in the store. */
+static bool
+sync_store(PhAccount *account, GError **error)
+{
+	PhAccountCall call;
+	bool good = false;
+
+	if (!ph_account_enter(account, &call, error))
 		return false;
+	call.is_blind = true;
+	good = call.table->sync(call.engine, error);
+	ph_account_leave(&call, good);
+	return good;
+}
+
+static void
+begin_commit(PhAccount *account)
+{
+	PH_LOCKED(&account->lock);
+	account->n_begun++;
+}
+
+/* Whoever has seen the commit may now ask for its position. */
+static void
+end_commit(PhAccount *account, uint64_t position)
+{
+	PH_LOCKED(&account->lock);
+	account->entered = MAX(account->entered, position);
+	account->n_entered++;
+	ph_signal_all(&account->moved);
+}
+
+/* Into the journal, or else into the store for good. A failure leaves open what happened. */
+static bool
+enter(PhAccount *account, GPtrArray *batch, uint64_t *position_out, GError **error)
+{
+	const PhJournalBatch entry = {
+		.section = ph_section_name(account->section),
+		.identity = ph_account_identity(account),
+		.transactions = (PhTransaction *const *) batch->pdata,
+		.n = batch->len,
+		.content = ph_tx_content,
+	};
+	g_autoptr(GError) why = NULL;
+
+	if (ph_journal_enter(account->journal, &entry, position_out))
+		return true;
+	if (sync_store(account, &why))
+		return true;
+	ph_error_set(error, PH_ERROR_OUTCOME_UNKNOWN, "%s", why->message);
+	return false;
+}
+
+static bool
+apply_deferred(PhAccount *account, GPtrArray *batch, uint64_t *position_out, GError **error)
+{
+	bool good = apply(account, batch, error);
+
+	if (good && is_refresh(batch))
+		return sync_store(account, error);
+	return good && enter(account, batch, position_out, error);
+}
+
+static uint64_t
+size_of(const GPtrArray *batch)
+{
+	uint64_t size = 0;
+
+	for (guint i = 0; i < batch->len; i++)
+		size += ph_journal_size_of(g_ptr_array_index(batch, i));
+	return size;
+}
+
+static void
+work_deferred(PhAccount *account, GPtrArray *batch)
+{
+	uint64_t size = size_of(batch);
+	uint64_t position = 0;
+	g_autoptr(GError) error = NULL;
+	bool good =
+		ph_journal_reserve(account->journal, size, ph_clock_us() + ROOM_WAIT_US, &error);
+
+	if (!good) {
+		resolve_all(batch, false, error);
+		return;
+	}
+	begin_commit(account);
+	good = apply_deferred(account, batch, &position, &error);
+	end_commit(account, position);
+	ph_journal_unreserve(account->journal, size);
+	if (!good) {
+		resolve_all(batch, false, error);
+		return;
+	}
 	note_commit(account, batch);
-	return true;
+	wait_until_durable(batch, position);
 }
 
 static void
@@ -205,10 +348,16 @@ work(PhAccount *account)
 {
 	g_autoptr(GPtrArray) batch = take_batch(account);
 	g_autoptr(GError) error = NULL;
-	bool good = apply(account, batch, &error);
+	bool good = false;
 
-	for (guint i = 0; i < batch->len; i++)
-		resolve(g_ptr_array_index(batch, i), good, error);
+	if (account->journal != NULL && batch->len > 0) {
+		work_deferred(account, batch);
+		return;
+	}
+	good = batch->len == 0 || apply(account, batch, &error);
+	if (good && batch->len > 0)
+		note_commit(account, batch);
+	resolve_all(batch, good, error);
 }
 
 /* --- the pool ------------------------------------------------------------------------------------ */
@@ -357,7 +506,8 @@ ph_account_commit_held(PhAccount *account, PhTransaction *transaction, GError **
 	g_autoptr(GPtrArray) batch = g_ptr_array_new();
 
 	g_ptr_array_add(batch, transaction);
-	if (!commit(account, batch, error))
+	if (!commit(account, batch, error)
+	    || (account->journal != NULL && !sync_store(account, error)))
 		return false;
 	note_commit(account, batch);
 	if (!transaction->done && error != NULL && transaction->error != NULL)

@@ -310,8 +310,10 @@ ph_mailbox_state(PhMailbox *mailbox, GError **error)
 	g_autoptr(PhState) old = NULL;
 	uint64_t touched = 0;
 	PhState *state = begin_loading(mailbox, &old, &touched);
-	if (state != NULL)
+	if (state != NULL) {
+		ph_account_show(mailbox->account);
 		return state;
+	}
 
 	state = load(mailbox, old, error);
 	end_loading(mailbox, state, touched);

@@ -169,6 +169,8 @@ get_names(PhAccount *account, bool counts, GError **error)
 	    && (!counts || account->names->counts_version == counted))
 		names = ph_names_ref(account->names);
 	ph_lock_drop(&account->lock);
+	if (names != NULL && counts)
+		ph_account_show(account);
 	if (names != NULL)
 		return names;
 	names = read_names(account, error);

@@ -8,12 +8,21 @@
 
 #include "base/clock.h"
 #include "mailbox/scan.h"
+#include "journal/journal.h"
 #include "plugin/call.h"
+
+/* Operation: begins with the public part. */
+typedef struct {
+	PhOp op;
+	PhContent *content; /* (nullable) octets that the journal has to hold */
+} Operation;
 
 static void
 op_free(void *data)
 {
 	PhOp *op = data;
+
+	ph_content_unref(((Operation *) data)->content);
 
 	ph_uid_set_free((PhUidSet *) (uintptr_t) op->uids);
 	g_strfreev((char **) (uintptr_t) op->keywords);
@@ -121,7 +130,7 @@ static PhOp *
 add_op(PhTransaction *transaction, uint32_t kind, const PhMailboxId *mailbox)
 {
 	PhTx *tx = ph_tx(transaction);
-	PhOp *op = g_new0(PhOp, 1);
+	PhOp *op = (PhOp *) g_new0(Operation, 1);
 
 	op->kind = kind;
 	if (mailbox != NULL)
@@ -163,17 +172,36 @@ pin(PhTx *tx, GError **error)
 	return tx->pinned;
 }
 
+/* With deferred commits small octets go into the journal, others are durable from the beginning. */
+static bool
+goes_into_journal(const PhTx *tx, PhContent *content)
+{
+	uint64_t length = ph_content_length(content);
+
+	return tx->account->journal != NULL && length <= PH_JOURNAL_OCTETS_MAX
+	       && tx->octets + length <= PH_JOURNAL_INLINE_MAX
+	       && (tx->account->store->abilities & PH_STORE_HIDES_OCTETS) == 0;
+}
+
 static bool
 upload(PhTx *tx, PhContent *content, PhBlobId *blob_out, GError **error)
 {
 	PhAccountCall call;
+	bool durable = tx->account->journal != NULL && !goes_into_journal(tx, content);
 	bool good = false;
 
 	if (!pin(tx, error) || !ph_account_enter(tx->account, &call, error))
 		return false;
-	good = call.table->upload(call.engine, content, false, blob_out, error);
+	call.is_blind = true;
+	good = call.table->upload(call.engine, content, durable, blob_out, error);
 	ph_account_leave(&call, good);
 	return good;
+}
+
+PhContent *
+ph_tx_content(const PhOp *op)
+{
+	return ((const Operation *) (const void *) op)->content;
 }
 
 PhOp *
@@ -196,6 +224,8 @@ ph_transaction_append(PhTransaction *transaction,
 	if (structure == NULL || !upload(ph_tx(transaction), content, &blob, error))
 		return NULL;
 	op = add_op(transaction, PH_OP_APPEND, mailbox);
+	if (goes_into_journal(ph_tx(transaction), content))
+		((Operation *) op)->content = ph_content_ref(content);
 	op->blob = blob;
 	op->octets = ph_content_length(content);
 	op->flags = options->flags;

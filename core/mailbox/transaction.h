@@ -41,6 +41,9 @@ ph_tx(PhTransaction *transaction)
 /* ph_tx_free: whoever owns it. */
 void ph_tx_free(PhTx *tx);
 
+/* ph_tx_content: (borrowed, nullable) octets of an APPEND that the journal has to hold. */
+PhContent *ph_tx_content(const PhOp *op);
+
 /* ph_tx_resolve: its results stand: tells who waits. @tx: (owned) gone for the lane. */
 void ph_tx_resolve(PhTx *tx);
 

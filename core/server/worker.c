@@ -22,6 +22,7 @@
 #include "plugin/call.h"
 #include "plugin/registry.h"
 #include "server/control.h"
+#include "server/durability.h"
 #include "server/generation.h"
 #include "server/jobs.h"
 #include "server/outline.h"
@@ -79,7 +80,8 @@ typedef struct {
 	PhSandbox *sandbox;
 	GHashTable *plugin_files; /* plugin-files.h */
 	PhGeneration *generation;
-	GArray *open; /* of Open */
+	PhJournal *journal; /* (nullable) */
+	GArray *open;       /* of Open */
 	PhControl *control;
 	PhJobs *jobs;
 	GMainLoop *loop;
@@ -124,6 +126,8 @@ load_generation(Worker *w, PhMistakes *mistakes, char **reason_out)
 		*reason_out = g_strdup_printf("the old process may not reach '%s'", path);
 	else if (!ph_plugin_files_same(w->plugin_files, config, &path))
 		*reason_out = g_strdup_printf("the plugin '%s' was replaced", path);
+	else if (!ph_durability_is_same(ph_generation_config(w->generation), config))
+		*reason_out = g_strdup("durability or the journal's size changed");
 	else
 		return ph_generation_new(&w->runtime, config, w->generation, mistakes);
 	return NULL;
@@ -225,6 +229,7 @@ go(Worker *w)
 	g_autoptr(GError) error = NULL;
 
 	if (ph_reactor_start(w->runtime.reactor, &error) && use_sockets(w, &error)) {
+		ph_accounts_replay(ph_generation_config(w->generation));
 		tell("ready", NULL);
 		return;
 	}
@@ -256,6 +261,19 @@ drain_old_later(Worker *w)
 			g_timeout_add_seconds((guint) MIN(seconds, G_MAXUINT), drain_old, w);
 }
 
+/* Two processes cannot have one journal. */
+static void
+hand_over(const Worker *w, const char *reason)
+{
+	g_autofree char *text = g_strdup_printf(
+		"%s; restart the server: with a journal no second process can take over", reason);
+
+	if (w->journal != NULL)
+		tell("failed", text);
+	else
+		tell("handover", reason);
+}
+
 static void
 reload(Worker *w)
 {
@@ -267,7 +285,7 @@ reload(Worker *w)
 	g_autofree char *text = NULL;
 
 	if (reason != NULL) {
-		tell("handover", reason);
+		hand_over(w, reason);
 		return;
 	}
 	if (next == NULL) {
@@ -455,6 +473,23 @@ prepare_process(void)
 	ph_call_set_gate(ph_workers_gate);
 }
 
+static gboolean
+stop_after_failure(gpointer user_data)
+{
+	Worker *w = user_data;
+
+	w->exit_status = EXIT_BAD;
+	end(w, (PhDuration){ STOP_DRAIN_US });
+	return G_SOURCE_REMOVE;
+}
+
+/* What is on the disk is known again when the journal is read anew, by the next process. */
+static void
+journal_failed(void *user_data)
+{
+	g_idle_add(stop_after_failure, user_data);
+}
+
 static bool
 make_runtime(Worker *w, const PhConfig *config, GError **error)
 {
@@ -466,8 +501,12 @@ make_runtime(Worker *w, const PhConfig *config, GError **error)
 	};
 
 	ph_spool_set_directory(server->data);
-	ph_accounts_configure(
-		&(PhAccountsParams){ .open_accounts = (size_t) server->open_accounts });
+	if (!ph_durability_open(config, journal_failed, w, &w->journal, error))
+		return false;
+	ph_accounts_configure(&(PhAccountsParams){
+		.open_accounts = (size_t) server->open_accounts,
+		.journal = w->journal,
+	});
 	w->runtime.has_main_loop = true;
 	w->runtime.backoff =
 		ph_backoff_new(server->login_delay, server->login_delay_max, BACKOFF_MEMORY);
@@ -514,6 +553,10 @@ load(Worker *w)
 	w->generation = ph_generation_new(&w->runtime, config, NULL, mistakes);
 	if (w->generation == NULL)
 		return refuse(mistakes);
+	if (!ph_durability_begin(w->journal, config, &error)) {
+		ph_mistakes_add(mistakes, 0, "%s", error->message);
+		return refuse(mistakes);
+	}
 	log_warnings(mistakes);
 	return EXIT_GOOD;
 }
@@ -532,6 +575,7 @@ serve(Worker *w)
 static void
 finish(Worker *w)
 {
+	g_autoptr(PhConfig) config = ph_config_ref(ph_generation_config(w->generation));
 	bool ended = ph_jobs_free(w->jobs, (PhDuration){ STOP_GRACE_US });
 
 	if (!ph_reactor_stop(w->runtime.reactor, (PhDuration){ STOP_GRACE_US }) || !ended) {
@@ -547,6 +591,8 @@ finish(Worker *w)
 	g_clear_pointer(&w->generation, ph_generation_unref);
 	g_array_unref(w->open);
 	ph_reactor_free(w->runtime.reactor);
+	ph_accounts_stop_replay();
+	ph_durability_end(w->journal, config);
 	ph_partial_free(w->runtime.partial);
 	ph_backoff_free(w->runtime.backoff);
 	ph_registry_free(w->registry);

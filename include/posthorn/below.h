@@ -82,12 +82,15 @@ PH_PUBLIC bool ph_below_content(void *account,
                                 const PhBlobId *blob,
                                 PhContent **content_out,
                                 GError **error);
-PH_PUBLIC bool
-ph_below_commit(void *account, PhTransaction *const *batch, size_t n, GError **error);
+PH_PUBLIC bool ph_below_commit(void *account,
+                               PhTransaction *const *batch,
+                               size_t n,
+                               GError **error);
 PH_PUBLIC bool ph_below_outcome(void *account, PhTransaction *transaction, GError **error);
 PH_PUBLIC void ph_below_forget(void *account, PhTime before);
 PH_PUBLIC bool ph_below_refresh(void *account, const PhMailboxId *mailbox, GError **error);
 PH_PUBLIC bool ph_below_sync(void *account, GError **error);
+PH_PUBLIC bool ph_below_defer(void *account, int *fd_out, GError **error);
 PH_PUBLIC bool ph_below_watch(void *account,
                               void (*func)(void *user_data),
                               void *user_data,

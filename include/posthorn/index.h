@@ -19,7 +19,8 @@
  * the file is gone). Let the transaction's id follow from what was found (of the file's name,
  * say): then finding it twice adopts it once. keywords is never NULL, the sets of results may be.
  *
- * The database is in WAL mode with synchronous=FULL: what commit has returned is durable. A busy
+ * The database is in WAL mode with synchronous=FULL: what commit has returned is durable, unless the
+ * store has asked for deferred syncs (ph_index_defer). A busy
  * database never reaches a client; checkpoints run on a thread of their own.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -140,6 +141,12 @@ PH_PUBLIC void ph_index_forget(PhIndex *index, PhTime before);
 /* ph_index_tend_soon: has the background thread call `tend` after about @delay_us; asked for several
  * times, it comes once. Thread: any. */
 PH_PUBLIC void ph_index_tend_soon(PhIndex *index, uint64_t delay_us);
+
+/* ph_index_defer: for the store's `defer`: from now on a commit is atomic and visible, but waits for
+ * no sync. @fd_out: (owned by the caller) the database's folder. ph_index_sync: makes everything
+ * durable that was committed. Blocks: yes. */
+PH_PUBLIC bool ph_index_defer(PhIndex *index, int *fd_out, GError **error);
+PH_PUBLIC bool ph_index_sync(PhIndex *index, GError **error);
 
 /* ph_index_check: SQLite's own check of the database, and that counters agree with messages;
  * @repair corrects the counters. One line for each finding. */

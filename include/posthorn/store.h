@@ -133,8 +133,9 @@ enum {
 	PH_STORE_SHARED_PROCESSES = 1U << 2,
 	PH_STORE_SHARED_NODES = 1U << 3,
 	PH_STORE_FOREIGN_WRITERS = 1U << 4, /* other programs change it: refresh and watch matter */
-	PH_STORE_VOLATILE = 1U << 5,    /* forgets everything with the process: for tests */
-	PH_STORE_MENDS_LINES = 1U << 6, /* a bare CR or LF may come back as CRLF */
+	PH_STORE_VOLATILE = 1U << 5,        /* forgets everything with the process: for tests */
+	PH_STORE_MENDS_LINES = 1U << 6,     /* a bare CR or LF may come back as CRLF */
+	PH_STORE_HIDES_OCTETS = 1U << 7,    /* encrypted: octets are never kept in the journal */
 };
 
 struct PhStore {
@@ -264,6 +265,19 @@ struct PhStore {
 	 * members and set abilities and the limits of keywords; members beyond table->size do not
 	 * exist. Called once after create. Optional. Thread: load. */
 	void (*narrow)(void *instance, struct PhStore *table);
+
+	/* defer: from now on `commit` makes changes of this account object visible and consistent, but
+	 * not durable: the server's journal does that (`[server] durability = journal`). Called once,
+	 * right after open_account. After the loss of power the account may be as it was after any
+	 * earlier commit, whole transactions only, with their ids. The core then commits the later ones
+	 * again with given results and their ids; of an id that is known the store checks that the octets
+	 * which the operations name are there, and takes them from the upload if not. Octets of a
+	 * dropped message are removed only when the drop is durable. What upload was asked to make
+	 * durable still is, and kept for days when no commit names it. `sync` makes everything of the
+	 * account durable, whichever process did it; so does syncfs().
+	 * @fd_out: (out, owned by the core) any open file or folder, readable, on the file system on which
+	 * the account lies. Left out by a store that cannot. Optional. Blocks: yes. */
+	bool (*defer)(void *account, int *fd_out, GError **error);
 };
 
 G_END_DECLS

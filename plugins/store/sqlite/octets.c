@@ -18,6 +18,7 @@
 enum {
 	ID_LENGTH = 1 + sizeof(uint64_t),
 	TEND_AT_ONCE = 16,
+	UNNAMED_DAYS = 7,
 };
 
 enum {
@@ -279,14 +280,15 @@ write_content(Account *account,
 	return true;
 }
 
+/* @time: from when on the grace time runs. */
 static bool
-note_dropped(PhIndexConnection *connection, int64_t blob, GError **error)
+note_dropped(PhIndexConnection *connection, int64_t blob, int64_t time, GError **error)
 {
 	sqlite3_stmt *row = sql(connection, SQL_DROP, blob, error);
 
 	if (row == NULL)
 		return false;
-	(void) sqlite3_bind_int64(row, 2, g_get_real_time());
+	(void) sqlite3_bind_int64(row, 2, time);
 	return done(connection, row, "drop octets", error);
 }
 
@@ -349,7 +351,7 @@ remove_octets(void *user_data, PhIndexConnection *connection, const PhBlobId *bl
 		return true;
 	/* the newest keeps its number until there is a newer one */
 	if (number == highest_blob(connection))
-		return note_dropped(connection, (int64_t) number, error);
+		return note_dropped(connection, (int64_t) number, g_get_real_time(), error);
 	return run(connection, SQL_REMOVE_PIECES, (int64_t) number, error)
 	       && run(connection, SQL_REMOVE, (int64_t) number, error);
 }
@@ -408,7 +410,8 @@ const PhIndexHooks octets_hooks = {
 
 /* --- upload and content ---------------------------------------------------------------------- */
 
-/* Octets whose row must be durable now; they count as dropped until a commit names them. */
+/* Octets whose row must be durable now; they count as dropped until a commit names them, which may
+ * be the replay of a journal days later. */
 static bool
 upload_durably(Account *account, PhContent *content, PhBlobId *blob_out, GError **error)
 {
@@ -420,10 +423,12 @@ upload_durably(Account *account, PhContent *content, PhBlobId *blob_out, GError 
 		return false;
 	good = write_content(account, connection, content, blob_out, error)
 	       && octets_parse_id(blob_out, KIND_BLOB, &number)
-	       && note_dropped(connection, (int64_t) number, error);
+	       && note_dropped(connection, (int64_t) number,
+	                       g_get_real_time() + UNNAMED_DAYS * G_TIME_SPAN_DAY, error);
 	if (!good)
 		account->next_blob = 0;
-	return ph_index_end_write(account->index, connection, good, error);
+	return ph_index_end_write(account->index, connection, good, error)
+	       && (!account->is_deferred || ph_index_sync(account->index, error));
 }
 
 bool

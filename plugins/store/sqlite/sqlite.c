@@ -155,6 +155,23 @@ forget(void *data, PhTime before)
 }
 
 static bool
+defer(void *data, int *fd_out, GError **error)
+{
+	Account *account = data;
+
+	account->is_deferred = true;
+	return ph_index_defer(account->index, fd_out, error);
+}
+
+static bool
+sync_account(void *data, GError **error)
+{
+	Account *account = data;
+
+	return ph_index_sync(account->index, error);
+}
+
+static bool
 verify(void *data, bool repair, PhListLineFunc report, void *user_data, GError **error)
 {
 	Account *account = data;
@@ -178,6 +195,8 @@ static const PhStore store = {
 	.commit = commit,
 	.forget = forget,
 	.verify = verify,
+	.sync = sync_account,
+	.defer = defer,
 };
 
 static const PhOffer offers[] = { PH_OFFER_STORE("sqlite", &store), PH_OFFERS_END };

@@ -40,6 +40,7 @@ typedef struct {
 } Reader;
 
 typedef struct {
+	bool is_deferred;     /* commits wait for no sync; set right after opening */
 	PhIndex *index;       /* who has a reference to the index may use the account */
 	Settings settings;    /* a copy: the index outlives the instance while octets are read */
 	pthread_mutex_t lock; /* guards until the blank line */
