@@ -114,9 +114,27 @@ block_has(PhSlice block, const char *name, const PhNeedle *needle)
 	return false;
 }
 
+/* The fields that the record keeps, when the one that is looked for is among them. */
+static bool
+kept_fields(const PhSubject *subject, const char *name, PhSlice *fields_out)
+{
+	return name != NULL && ph_structure_keeps_field(ph_slice(name))
+	       && ph_structure_blob_fields(subject->record->structure, fields_out);
+}
+
 PhTruth
 ph_search_in_header(PhSubject *subject, const char *name, const PhNeedle *needle, GError **error)
 {
+	PhSlice fields = PH_SLICE_EMPTY;
+
+	if (kept_fields(subject, name, &fields)) {
+		/* what is nowhere in the fields is in none of them */
+		if (!ph_needle_is_empty(needle) && is_plain(fields, needle)
+		    && !ph_needle_in(needle, fields))
+			return PH_TRUTH_NO;
+		return block_has(fields, name, needle) ? PH_TRUTH_YES : PH_TRUTH_NO;
+	}
+
 	GString *header = ph_subject_header(subject, error);
 	if (header == NULL)
 		return PH_TRUTH_ERROR;

@@ -41,7 +41,9 @@ typedef struct {
 typedef struct {
 	GArray *parts; /* PhScanPart, in the order of their octets */
 	GString *pool;
-	GString *blob; /* scratch of ph_scan_build */
+	GString *blob;   /* scratch of ph_scan_build */
+	GString *fields; /* of the message's header: those that are kept */
+	bool no_fields;  /* they are too long */
 	PhSummary summary;
 	uint64_t size;
 	uint64_t lines;

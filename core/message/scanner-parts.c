@@ -13,6 +13,7 @@
 #include "message/header.h"
 #include "message/lex.h"
 #include "message/scanner.h"
+#include "message/structure.h"
 
 static PhScanPart *
 innermost(const PhScanner *scanner)
@@ -110,6 +111,17 @@ ph_scanner_close_parts(PhScanner *scanner, uint32_t level, uint64_t end, bool bo
 		scanner->n_boundaries--;
 }
 
+/* A field of the message's own header that is kept as it stands. */
+static void
+keep_field(PhScan *scan, const PhHeaderField *field)
+{
+	if (scan->no_fields || !ph_structure_keeps_field(field->name))
+		return;
+	scan->no_fields = field->whole.length > PH_BLOB_FIELDS_MAX - scan->fields->len;
+	if (!scan->no_fields)
+		ph_lex_append(scan->fields, field->whole);
+}
+
 void
 ph_scanner_take_field(PhScanner *scanner, PhSlice field)
 {
@@ -125,6 +137,8 @@ ph_scanner_take_field(PhScanner *scanner, PhSlice field)
 		return;
 	field.length = MIN(field.length, PH_HEADER_FIELD_MAX);
 	ph_header_split(field, &split);
+	if (scanner->n_open == 1)
+		keep_field(&scanner->scan, &split);
 	id = ph_field_id(split.name);
 	if (id == PH_FIELD_OTHER)
 		return;

@@ -24,6 +24,8 @@ scanner_begin(PhScanner *scanner)
 	scanner->most_parts = MAX(scanner->most_parts, scan->parts->len);
 	g_array_set_size(scan->parts, 0);
 	g_string_truncate(scan->pool, 0);
+	g_string_truncate(scan->fields, 0);
+	scan->no_fields = false;
 	g_string_truncate(scanner->carry, 0);
 	ph_summary_reset(&scan->summary);
 	scan->size = 0;
@@ -47,6 +49,7 @@ free_scanner(gpointer data)
 	g_array_free(scanner->scan.parts, TRUE);
 	g_string_free(scanner->scan.pool, TRUE);
 	g_string_free(scanner->scan.blob, TRUE);
+	g_string_free(scanner->scan.fields, TRUE);
 	g_string_free(scanner->carry, TRUE);
 	ph_summary_clear(&scanner->scan.summary);
 	ph_envelope_clear(&scanner->envelope);
@@ -62,9 +65,10 @@ static size_t
 kept_octets(const PhScanner *scanner)
 {
 	return scanner->scan.pool->allocated_len + scanner->scan.blob->allocated_len
-	       + scanner->scan.summary.text->allocated_len + scanner->carry->allocated_len
-	       + scanner->envelope.text->allocated_len + scanner->envelope.scratch->allocated_len
-	       + scanner->header.text->allocated_len + scanner->header.scratch->allocated_len
+	       + scanner->scan.fields->allocated_len + scanner->scan.summary.text->allocated_len
+	       + scanner->carry->allocated_len + scanner->envelope.text->allocated_len
+	       + scanner->envelope.scratch->allocated_len + scanner->header.text->allocated_len
+	       + scanner->header.scratch->allocated_len
 	       + MAX(scanner->most_parts, scanner->scan.parts->len) * sizeof(PhScanPart);
 }
 
@@ -81,6 +85,7 @@ ph_structure_scanner_new(void)
 	scanner->scan.parts = g_array_sized_new(FALSE, FALSE, sizeof(PhScanPart), 4);
 	scanner->scan.pool = g_string_sized_new(1024);
 	scanner->scan.blob = g_string_sized_new(2048);
+	scanner->scan.fields = g_string_sized_new(1024);
 	scanner->carry = g_string_new(NULL);
 	ph_summary_init(&scanner->scan.summary);
 	ph_envelope_init(&scanner->envelope);

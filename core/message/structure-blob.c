@@ -18,11 +18,14 @@ typedef struct {
 	bool bad;
 } Reader;
 
-/* The three lengths of the text; false: the header is wrong. */
+/* The three lengths of the text, and where the numbers end; false: the header is wrong. */
 typedef struct {
 	size_t envelope;
 	size_t structure;
 	size_t other;
+	size_t end;
+	size_t fields; /* octets of the fields that follow; only when has_fields */
+	bool has_fields;
 } Lengths;
 
 static size_t
@@ -34,16 +37,34 @@ get_u32(PhSlice blob, size_t at)
 	return GUINT32_FROM_LE(word);
 }
 
+/* What follows the numbers. */
+static bool
+read_end(PhSlice blob, Lengths *lengths)
+{
+	lengths->end = blob.length;
+	lengths->has_fields = blob.data[1] == PH_BLOB_WITH_FIELDS;
+	if (!lengths->has_fields)
+		return blob.data[1] == PH_BLOB_VERSION;
+	if (blob.length < PH_BLOB_HEADER + sizeof(uint32_t))
+		return false;
+	lengths->end -= sizeof(uint32_t);
+	lengths->fields = get_u32(blob, lengths->end);
+	if (lengths->fields > PH_BLOB_FIELDS_MAX || lengths->fields > lengths->end - PH_BLOB_HEADER)
+		return false;
+	lengths->end -= lengths->fields;
+	return true;
+}
+
 static bool
 read_lengths(PhSlice blob, Lengths *lengths)
 {
 	size_t room = 0;
 
 	if (blob.length < PH_BLOB_HEADER || (unsigned char) blob.data[0] != PH_BLOB_MAGIC
-	    || blob.data[1] != PH_BLOB_VERSION || blob.data[2] != 0 || blob.data[3] != 0
-	    || get_u32(blob, PH_BLOB_AT_TOTAL) != blob.length)
+	    || blob.data[2] != 0 || blob.data[3] != 0
+	    || get_u32(blob, PH_BLOB_AT_TOTAL) != blob.length || !read_end(blob, lengths))
 		return false;
-	room = blob.length - PH_BLOB_HEADER;
+	room = lengths->end - PH_BLOB_HEADER;
 	lengths->envelope = get_u32(blob, PH_BLOB_AT_ENVELOPE);
 	lengths->structure = get_u32(blob, PH_BLOB_AT_STRUCTURE);
 	lengths->other = get_u32(blob, PH_BLOB_AT_OTHER);
@@ -238,32 +259,33 @@ allocate(PhSlice blob, const Lengths *lengths, uint32_t n_parts)
 }
 
 static Reader
-start_reader(const char *blob, size_t length, const Lengths *lengths)
+start_reader(const char *blob, const Lengths *lengths)
 {
 	size_t text = lengths->envelope + lengths->structure + lengths->other;
 	Reader reader = { .text = PH_SLICE(blob + PH_BLOB_HEADER, text) };
 
-	reader.numbers = PH_SLICE(blob + PH_BLOB_HEADER + text, length - PH_BLOB_HEADER - text);
+	reader.numbers =
+		PH_SLICE(blob + PH_BLOB_HEADER + text, lengths->end - PH_BLOB_HEADER - text);
 	return reader;
 }
 
 PhStructure *
 ph_structure_from_blob(PhSlice blob, GError **error)
 {
-	Lengths lengths = { 0, 0, 0 };
+	Lengths lengths = { .end = 0 };
 	g_autoptr(PhStructure) structure = NULL;
 	PhMessageInfo info = { .size = 0 };
 	Reader reader = { .bad = !read_lengths(blob, &lengths) };
 	uint32_t last[PH_PART_DEPTH_MAX + 1] = { 0 };
 
 	if (!reader.bad) {
-		reader = start_reader(blob.data, blob.length, &lengths);
+		reader = start_reader(blob.data, &lengths);
 		read_message(&reader, &info);
 		reader.bad |= info.n_parts > reader.numbers.length;
 	}
 	if (!reader.bad) {
 		structure = allocate(blob, &lengths, info.n_parts);
-		reader = start_reader(structure->blob, structure->blob_length, &lengths);
+		reader = start_reader(structure->blob, &lengths);
 		read_message(&reader, &structure->info);
 		for (uint32_t i = 0; i < info.n_parts && !reader.bad; i++)
 			read_part(&reader, structure, i, last);
@@ -279,12 +301,12 @@ ph_structure_from_blob(PhSlice blob, GError **error)
 bool
 ph_structure_blob_info(PhSlice blob, PhMessageInfo *info_out)
 {
-	Lengths lengths = { 0, 0, 0 };
+	Lengths lengths = { .end = 0 };
 	Reader reader = { .bad = !read_lengths(blob, &lengths) };
 
 	if (reader.bad)
 		return false;
-	reader = start_reader(blob.data, blob.length, &lengths);
+	reader = start_reader(blob.data, &lengths);
 	*info_out = (PhMessageInfo){ .size = 0 };
 	read_message(&reader, info_out);
 	return !reader.bad;
@@ -293,7 +315,7 @@ ph_structure_blob_info(PhSlice blob, PhMessageInfo *info_out)
 PhSlice
 ph_structure_blob_envelope(PhSlice blob)
 {
-	Lengths lengths = { 0, 0, 0 };
+	Lengths lengths = { .end = 0 };
 
 	if (!read_lengths(blob, &lengths))
 		return PH_SLICE_EMPTY;
@@ -303,9 +325,20 @@ ph_structure_blob_envelope(PhSlice blob)
 PhSlice
 ph_structure_blob_bodystructure(PhSlice blob)
 {
-	Lengths lengths = { 0, 0, 0 };
+	Lengths lengths = { .end = 0 };
 
 	if (!read_lengths(blob, &lengths))
 		return PH_SLICE_EMPTY;
 	return PH_SLICE(blob.data + PH_BLOB_HEADER + lengths.envelope, lengths.structure);
+}
+
+bool
+ph_structure_blob_fields(PhSlice blob, PhSlice *fields_out)
+{
+	Lengths lengths = { .end = 0 };
+
+	if (!read_lengths(blob, &lengths) || !lengths.has_fields)
+		return false;
+	*fields_out = PH_SLICE(blob.data + lengths.end, lengths.fields);
+	return true;
 }

@@ -209,6 +209,17 @@ set_u32(GString *blob, size_t at, size_t value)
 	memcpy(blob->str + at, &word, sizeof word);
 }
 
+static void
+append_fields(GString *blob, const GString *fields)
+{
+	size_t n = fields->len;
+
+	blob->str[1] = PH_BLOB_WITH_FIELDS;
+	g_string_append_len(blob, fields->str, (gssize) n);
+	g_string_set_size(blob, blob->len + sizeof(uint32_t));
+	set_u32(blob, blob->len - sizeof(uint32_t), n);
+}
+
 PhStructure *
 ph_scan_build(PhScan *scan)
 {
@@ -235,6 +246,8 @@ ph_scan_build(PhScan *scan)
 	g_string_free(build.numbers, TRUE);
 	blob->str[0] = (char) PH_BLOB_MAGIC;
 	blob->str[1] = PH_BLOB_VERSION;
+	if (!scan->no_fields && !scan->is_cut)
+		append_fields(blob, scan->fields);
 	set_u32(blob, PH_BLOB_AT_TOTAL, blob->len);
 	set_u32(blob, PH_BLOB_AT_ENVELOPE, envelope_end - PH_BLOB_HEADER);
 	set_u32(blob, PH_BLOB_AT_STRUCTURE, structure_end - envelope_end);

@@ -12,6 +12,9 @@
  * size, lines, flags, date (zigzag), zone (zigzag), the strings of PhSummaryString, the number of
  * parts, and for each part: what write_part() in structure-build.c writes.
  *
+ * Version 2 ends with the header fields of the message that are kept as they stand, and then a u32
+ * with their octets. Version 1 is written when they are too long or were not all seen.
+ *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #ifndef MESSAGE_STRUCTURE_H
@@ -21,6 +24,8 @@
 
 #define PH_BLOB_MAGIC        0xb5
 #define PH_BLOB_VERSION      1
+#define PH_BLOB_WITH_FIELDS  2 /* the version that has them */
+#define PH_BLOB_FIELDS_MAX   16384
 #define PH_BLOB_HEADER       20
 #define PH_BLOB_AT_TOTAL     4
 #define PH_BLOB_AT_ENVELOPE  8

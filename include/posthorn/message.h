@@ -152,6 +152,16 @@ PH_PUBLIC PhStructure *ph_structure_from_blob(PhSlice blob, GError **error);
 PH_PUBLIC PhSlice ph_structure_blob_envelope(PhSlice blob);
 PH_PUBLIC PhSlice ph_structure_blob_bodystructure(PhSlice blob);
 
+/* ph_structure_blob_fields: the fields of the message's own header that a structure keeps, each as
+ * it stands in the message and in their order: a header block in which ph_header_find and
+ * ph_header_append_fields give for those names what they give in the message.
+ * @fields_out: (out, borrowed from @blob)
+ * False: this blob has none (made by an older release, or the fields are too long). */
+PH_PUBLIC bool ph_structure_blob_fields(PhSlice blob, PhSlice *fields_out);
+
+/* ph_structure_keeps_field: is it one of those that are kept? ASCII case does not matter. */
+PH_PUBLIC bool ph_structure_keeps_field(PhSlice name);
+
 /* ph_structure_blob_info: the message's own values, with slices of @blob, the parts left unchecked;
  * false when the blob is damaged. */
 PH_PUBLIC bool ph_structure_blob_info(PhSlice blob, PhMessageInfo *info_out);

@@ -170,6 +170,7 @@ bool
 imap_fetch_section(FetchMessage *message, const FetchSection *section, GError **error)
 {
 	PhRange range = { 0, 0, 0, false };
+	PhSlice fields;
 	PhStructure *structure;
 
 	if (section->find[0] == '\0') {
@@ -177,6 +178,10 @@ imap_fetch_section(FetchMessage *message, const FetchSection *section, GError **
 
 		return content != NULL
 		       && write_range(message, section, 0, ph_content_length(content), error);
+	}
+	if (section->is_kept && ph_structure_blob_fields(message->record->structure, &fields)) {
+		append_fields(message, section, fields);
+		return true;
 	}
 	if (section->names != NULL && g_str_equal(section->find, "HEADER")) {
 		PhContent *content = content_of(message, error);

@@ -117,6 +117,7 @@ static bool
 parse_names(Parser *parser, FetchSection *section, GString *label)
 {
 	section->names = g_ptr_array_new_with_free_func(g_free);
+	section->is_kept = !section->except && g_str_equal(section->find, "HEADER");
 	g_string_append(label, " (");
 	if (!imap_parse_space(parser) || !imap_parse_char(parser, '('))
 		return false;
@@ -133,6 +134,7 @@ parse_names(Parser *parser, FetchSection *section, GString *label)
 			g_string_append_len(label, name.data, (gssize) name.length);
 		else
 			ph_imap_append_string(name, label);
+		section->is_kept = section->is_kept && ph_structure_keeps_field(name);
 		g_ptr_array_add(section->names, ph_slice_dup(name));
 	} while (imap_parse_skip(parser, ' '));
 	g_string_append_c(label, ')');

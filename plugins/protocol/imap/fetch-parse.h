@@ -30,6 +30,7 @@ typedef struct {
 	char *find;       /* for ph_structure_find: "1.HEADER" */
 	GPtrArray *names; /* header field names; NULL: the whole section */
 	bool except;      /* HEADER.FIELDS.NOT */
+	bool is_kept;     /* fields of the message's header that records keep */
 	bool partial;
 	uint64_t offset;
 	uint64_t length;
