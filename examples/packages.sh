@@ -5,7 +5,7 @@
 
 # To build everything and to run the server.
 BUILD_PACKAGES="gcc libc6-dev pkg-config meson ninja-build python3 openssl curl ca-certificates
-	libglib2.0-dev libssl-dev libsqlite3-dev libcrypt-dev libargon2-dev
+	libglib2.0-dev libjson-glib-dev libssl-dev libsqlite3-dev libcrypt-dev libargon2-dev
 	libseccomp-dev libzstd-dev"
 
 # What the tests use besides.

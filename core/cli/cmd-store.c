@@ -6,10 +6,15 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include <posthorn/durable.h>
+
 #include "cli/commands.h"
 #include "cli/store-run.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static int
 fail(const GError *error)
@@ -104,6 +109,87 @@ run_convert(const PhArguments *arguments)
 	return run_request(arguments, &request);
 }
 
+/* A file that is made anew, or standard output. -1 with @error. */
+static int
+open_to_write(const char *path, GError **error)
+{
+	int fd = g_str_equal(path, "-") ? dup(STDOUT_FILENO)
+	                                : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		ph_error_set_errno(error, errno, "cannot write '%s'", path);
+	return fd;
+}
+
+static int
+open_to_read(const char *path, GError **error)
+{
+	int fd = g_str_equal(path, "-") ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		ph_error_set_errno(error, errno, "cannot read '%s'", path);
+	return fd;
+}
+
+/* Both ways the file is the tool's stream. */
+static int
+run_with_stream(const PhArguments *arguments, const char *tool, int fd)
+{
+	const char *const *rest = ph_arguments_rest(arguments);
+	const PhJobRequest request = {
+		.tool = tool,
+		.section = rest[0],
+		.user = rest[1],
+		.stream = fd,
+	};
+
+	return run_request(arguments, &request);
+}
+
+static int
+export_archive(const PhArguments *arguments, const char *path)
+{
+	g_autoptr(GError) error = NULL;
+	int fd = open_to_write(path, &error);
+	int status = 0;
+
+	if (fd < 0)
+		return fail(error);
+	status = run_with_stream(arguments, "export", fd);
+	if (status == PH_EXIT_OK && !g_str_equal(path, "-") && !ph_durable_sync(fd, &error))
+		status = fail(error);
+	close(fd);
+	if (status != PH_EXIT_OK && !g_str_equal(path, "-"))
+		(void) unlink(path);
+	return status;
+}
+
+static int
+run_export(const PhArguments *arguments)
+{
+	return export_archive(arguments, ph_arguments_rest(arguments)[2]);
+}
+
+static int
+import_archive(const PhArguments *arguments, const char *path)
+{
+	g_autoptr(GError) error = NULL;
+	int fd = open_to_read(path, &error);
+	int status = 0;
+
+	if (fd < 0)
+		return fail(error);
+	status = run_with_stream(arguments, "import", fd);
+	close(fd);
+	return status;
+}
+
+static int
+run_import(const PhArguments *arguments)
+{
+	return import_archive(arguments, ph_arguments_rest(arguments)[2]);
+}
+
 #define ALL_OPTION                                                                 \
 	{                                                                          \
 		"all", 'a', NULL, "every user of the directories; as without USER" \
@@ -150,6 +236,37 @@ const PhCommand ph_command_store_convert = {
 	.min_rest = 2,
 	.max_rest = 3,
 	.run = run_convert,
+};
+
+static const PhCommandOption stream_options[] = {
+	PH_COMMAND_CONFIG,
+	PH_COMMAND_END,
+};
+
+const PhCommand ph_command_store_export = {
+	.name = "store export",
+	.synopsis = "SECTION USER FILE",
+	.summary = "Write a user's mail into a file, as it is at one moment",
+	.details = "The archive is a tar file of messages and JSON that `posthorn store import` "
+		   "restores with\nuids, flags, keywords, dates and subscriptions. The user's mail "
+		   "may be used meanwhile. FILE must\nnot be there yet; - is standard output.",
+	.options = stream_options,
+	.min_rest = 3,
+	.max_rest = 3,
+	.run = run_export,
+};
+
+const PhCommand ph_command_store_import = {
+	.name = "store import",
+	.synopsis = "SECTION USER FILE",
+	.summary = "Read a user's mail from a file",
+	.details = "Into an account without messages everything is restored as it was, with uids. "
+		   "Into another\none it is added; what is there already is left alone. When it is "
+		   "stopped or killed, run it\nagain: it goes on. - is standard input.",
+	.options = stream_options,
+	.min_rest = 3,
+	.max_rest = 3,
+	.run = run_import,
 };
 
 const PhCommand ph_command_store_check = {

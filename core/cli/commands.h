@@ -30,6 +30,8 @@ extern const PhCommand ph_command_store_compact;
 extern const PhCommand ph_command_store_stats;
 extern const PhCommand ph_command_store_sync;
 extern const PhCommand ph_command_store_convert;
+extern const PhCommand ph_command_store_export;
+extern const PhCommand ph_command_store_import;
 extern const PhCommand ph_command_worker;
 
 /* ph_sendmail_main: the program called as `sendmail`. Returns: a status of sysexits. */

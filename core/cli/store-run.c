@@ -54,7 +54,7 @@ show(uint32_t channel, const char *text, void *user_data)
 	if (channel == PH_JOB_OUT)
 		printf("%s\n", text);
 	else
-		fprintf(stderr, "posthorn: %s\n", text);
+		fprintf(stderr, "%s%s\n", channel == PH_JOB_ERROR ? "posthorn: " : "", text);
 }
 
 /* --- in the server ------------------------------------------------------------------------------- */

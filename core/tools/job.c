@@ -24,13 +24,14 @@ typedef struct {
 } Tool;
 
 static const Tool tools[] = {
-	{ "check", ph_job_check, false, false },     { "repair", ph_job_repair, false, false },
-	{ "compact", ph_job_compact, false, false }, { "stats", ph_job_stats, false, false },
-	{ "sync", ph_job_sync, false, false },       { "convert", ph_job_convert, true, false },
-};
-
-const char *const ph_job_tools[] = {
-	"check", "repair", "compact", "stats", "sync", "convert", NULL
+	{ .name = "check", .run = ph_job_check },
+	{ .name = "repair", .run = ph_job_repair },
+	{ .name = "compact", .run = ph_job_compact },
+	{ .name = "stats", .run = ph_job_stats },
+	{ .name = "sync", .run = ph_job_sync },
+	{ .name = "convert", .run = ph_job_convert, .needs_to = true },
+	{ .name = "export", .run = ph_job_export, .needs_user = true },
+	{ .name = "import", .run = ph_job_import, .needs_user = true },
 };
 
 void

@@ -27,6 +27,7 @@ enum {
 /* PhJobChannel: where a line belongs. */
 typedef enum {
 	PH_JOB_OUT = 'o',      /* a result */
+	PH_JOB_NOTE = 'n',     /* beside results that are a file */
 	PH_JOB_ERROR = 'e',    /* what went wrong */
 	PH_JOB_PROGRESS = 'p', /* how far it is; the next one replaces it on a terminal */
 } PhJobChannel;
@@ -66,9 +67,6 @@ typedef struct {
  * 0 done, 1 failed or something was found, 75 try again later. Thread: one of its own. */
 int ph_job_run(PhConfig *config, const PhJobRequest *request, const PhJobSink *sink);
 
-/* ph_job_tools: names, NULL behind the last. */
-extern const char *const ph_job_tools[];
-
 /* --- for the tools --- */
 
 typedef bool (*PhJobUserFunc)(PhJob *job, const PhIdentity *identity, GError **error);
@@ -92,5 +90,7 @@ bool ph_job_compact(PhJob *job, GError **error);
 bool ph_job_sync(PhJob *job, GError **error);
 bool ph_job_stats(PhJob *job, GError **error);
 bool ph_job_convert(PhJob *job, GError **error);
+bool ph_job_export(PhJob *job, GError **error);
+bool ph_job_import(PhJob *job, GError **error);
 
 #endif

@@ -239,6 +239,7 @@ ph_transaction_add_record(PhTransaction *transaction,
                           uint64_t change,
                           GError **error)
 {
+	static const uint8_t none[sizeof record->message_id];
 	g_autoptr(PhStructure) structure = record->structure.length > 0
 	                                           ? ph_structure_from_blob(record->structure, NULL)
 	                                           : NULL;
@@ -259,6 +260,7 @@ ph_transaction_add_record(PhTransaction *transaction,
 	op->has_given = record->uid != 0;
 	op->given_uid = record->uid;
 	op->given_change = change;
-	memcpy(op->message_id, record->message_id, sizeof op->message_id);
+	if (memcmp(record->message_id, none, sizeof none) != 0)
+		memcpy(op->message_id, record->message_id, sizeof op->message_id);
 	return op;
 }
