@@ -8,11 +8,15 @@
 #define COMPRESS(name, below) "[store " name "]\nplugin = compress\nbelow = " below "\n"
 #define ENCRYPT(name, below)  "[store " name "]\nplugin = encrypt\nbelow = " below "\nkeys = keys\n"
 
+#define OTHER  "[store other]\nplugin = sqlite\npath = {data}/other/{user}.sqlite\n"
+#define MIRROR "[store mail]\nplugin = mirror\nfirst = disk\nsecond = other\ncompare = content\n"
+
 static const char *const stacks[] = {
 	DISK COMPRESS("mail", "disk"),
 	DISK ENCRYPT("mail", "disk"),
 	DISK ENCRYPT("sealed", "disk") COMPRESS("mail", "sealed"),
 	DISK COMPRESS("packed", "disk") ENCRYPT("mail", "packed"),
+	DISK OTHER MIRROR,
 };
 
 static void

@@ -1,0 +1,471 @@
+/* mirror.c: a store that writes to two others and answers from the first that can
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "mirror.h"
+
+#include <posthorn/plugin.h>
+
+#include <string.h>
+
+typedef struct {
+	PhSection *first;
+	PhSection *second;
+	uint32_t require;
+	uint32_t compare;
+	int64_t sample;
+	PhDuration catch_up;
+	PhDuration retry;
+} Settings;
+
+static const char *const require_words[] = { "first", "both", NULL };
+static const char *const compare_words[] = { "off", "counts", "content", NULL };
+
+static const PhOption options[] = {
+	PH_OPTION_SECTION(Settings,
+	                  first,
+	                  PH_REQUIRED,
+	                  PH_KIND_STORE,
+	                  "the store that decides and is read"),
+	PH_OPTION_SECTION(Settings, second, PH_REQUIRED, PH_KIND_STORE, "the store that follows"),
+	PH_OPTION_CHOICE(Settings,
+	                 require,
+	                 "first",
+	                 require_words,
+	                 "which must have a change before it is acknowledged"),
+	PH_OPTION_CHOICE(Settings,
+	                 compare,
+	                 "counts",
+	                 compare_words,
+	                 "how much is compared when an account is opened"),
+	PH_OPTION_INTEGER(Settings,
+	                  sample,
+	                  "3",
+	                  1,
+	                  1000,
+	                  "messages of each mailbox that compare = content looks at"),
+	PH_OPTION_DURATION(Settings,
+	                   catch_up,
+	                   "200ms",
+	                   "how long one commit or opening may work on what the second lacks"),
+	PH_OPTION_DURATION(Settings,
+	                   retry,
+	                   "10s",
+	                   "how long a second store that failed is left alone"),
+	PH_OPTIONS_END,
+};
+
+/* --- life --------------------------------------------------------------------------------------- */
+
+static bool
+create(PhSection *section, const void *data, void **instance_out, GError **error)
+{
+	const Settings *settings = data;
+	Instance *instance = NULL;
+
+	if (settings->first == settings->second) {
+		ph_error_set(error, PH_ERROR_INVALID,
+		             "'first' and 'second' both name [store %s]; name two stores",
+		             ph_section_name(settings->first));
+		return false;
+	}
+	instance = g_new0(Instance, 1);
+	instance->section = section;
+	instance->first = settings->first;
+	instance->second = settings->second;
+	instance->require = (Require) settings->require;
+	instance->compare = (Compare) settings->compare;
+	instance->sample = (uint32_t) settings->sample;
+	instance->catch_up_us = MAX(settings->catch_up.us, 1);
+	instance->retry_us = settings->retry.us;
+	*instance_out = instance;
+	return true;
+}
+
+static void
+destroy(void *data)
+{
+	Instance *instance = data;
+
+	ph_log_section(instance->section, PH_LOG_INFO, "mirror-summary", "a mirror ends",
+	               PH_LOG_NUMBER("repeated", instance->n_repeated),
+	               PH_LOG_NUMBER("missed", instance->n_missed),
+	               PH_LOG_NUMBER("copied", instance->n_copied),
+	               PH_LOG_NUMBER("different", instance->n_different), PH_LOG_END);
+	g_free(instance);
+}
+
+static guint
+hash_blob(gconstpointer data)
+{
+	const PhBlobId *blob = data;
+	guint hash = blob->length;
+
+	for (size_t i = 0; i < blob->length; i++)
+		hash = hash * 31 + blob->octets[i];
+	return hash;
+}
+
+gboolean
+same_blob(gconstpointer a, gconstpointer b)
+{
+	const PhBlobId *left = a;
+	const PhBlobId *right = b;
+
+	return left->length == right->length
+	       && memcmp(left->octets, right->octets, left->length) == 0;
+}
+
+/* --- the second -------------------------------------------------------------------------------------- */
+
+const PhBelow *
+second_of(Account *account)
+{
+	bool is_there = false;
+
+	(void) pthread_mutex_lock(&account->lock);
+	is_there = account->second.account != NULL;
+	(void) pthread_mutex_unlock(&account->lock);
+	return is_there ? &account->second : NULL;
+}
+
+void
+fall_behind(Account *account, const char *doing, const GError *why)
+{
+	account->retry_at = (uint64_t) g_get_monotonic_time() + account->instance->retry_us;
+	if (!account->is_behind)
+		ph_log_section(account->instance->section, PH_LOG_WARNING, "mirror-behind",
+		               "the second store could not follow the first",
+		               PH_LOG_TEXT("account", ph_identity_address(account->identity)),
+		               PH_LOG_TEXT("doing", doing), PH_LOG_FAILURE(why), PH_LOG_END);
+	account->is_behind = true;
+}
+
+/* Opens it when it is away. Returns: it may be used now. */
+static bool
+reach_second(Account *account, GError **error)
+{
+	PhBelow second = { NULL, NULL };
+
+	if ((uint64_t) g_get_monotonic_time() < account->retry_at) {
+		ph_error_set(error, PH_ERROR_TEMPORARY, "the second store is left alone");
+		return false;
+	}
+	if (account->second.account != NULL)
+		return true;
+	if (!ph_below_open(&second, account->instance->second, account->identity, error))
+		return false;
+	(void) pthread_mutex_lock(&account->lock);
+	account->second = second;
+	(void) pthread_mutex_unlock(&account->lock);
+	return true;
+}
+
+/* Some of what the second lacks. Returns: it lacks nothing any more. */
+static bool
+bring_on(Account *account, uint64_t time_us, GError **error)
+{
+	g_autoptr(GError) why = NULL;
+
+	if (reach_second(account, &why) && catch_up(account, time_us, &why)) {
+		account->retry_at = 0;
+		if (account->is_behind)
+			ph_error_set(error, PH_ERROR_TEMPORARY, "the second store catches up");
+		return !account->is_behind;
+	}
+	if ((uint64_t) g_get_monotonic_time() >= account->retry_at)
+		fall_behind(account, "catch up", why);
+	account->is_behind = true;
+	g_propagate_error(error, g_steal_pointer(&why));
+	return false;
+}
+
+static void
+compare(Account *account)
+{
+	Comparing comparing = { .account = account };
+	g_autoptr(GError) why = NULL;
+
+	if (account->instance->compare != COMPARE_OFF && !account->is_behind
+	    && !compare_all(&comparing, &why))
+		fall_behind(account, "compare", why);
+}
+
+static void
+close_account(void *data)
+{
+	Account *account = data;
+
+	ph_below_close(&account->second);
+	ph_below_close(&account->first);
+	g_hash_table_destroy(account->uploads);
+	ph_uid_set_free(account->pass.todo);
+	(void) pthread_mutex_destroy(&account->lock);
+	ph_identity_unref(account->identity);
+	g_free(account);
+}
+
+static bool
+open_account(void *data, const PhIdentity *identity, void **account_out, GError **error)
+{
+	Instance *instance = data;
+	Account *account = g_new0(Account, 1);
+
+	account->instance = instance;
+	account->identity = ph_identity_ref(identity);
+	account->uploads = g_hash_table_new_full(hash_blob, same_blob, g_free, g_free);
+	(void) pthread_mutex_init(&account->lock, NULL);
+	if (!ph_below_open(&account->first, instance->first, identity, error)) {
+		close_account(account);
+		return false;
+	}
+	if (bring_on(account, instance->catch_up_us, NULL))
+		compare(account);
+	*account_out = account;
+	return true;
+}
+
+/* --- octets --------------------------------------------------------------------------------------- */
+
+bool
+take_upload(Account *account, const PhBlobId *blob, PhBlobId *second_out)
+{
+	const PhBlobId *found = NULL;
+
+	(void) pthread_mutex_lock(&account->lock);
+	found = g_hash_table_lookup(account->uploads, blob);
+	if (found != NULL)
+		*second_out = *found;
+	(void) g_hash_table_remove(account->uploads, blob);
+	(void) pthread_mutex_unlock(&account->lock);
+	return found != NULL;
+}
+
+/* A second that fails here is found out when the commit finds no octets of it. */
+static bool
+upload(void *data, PhContent *content, bool durable, PhBlobId *blob_out, GError **error)
+{
+	Account *account = data;
+	const PhBelow *second = second_of(account);
+	PhBlobId blob;
+
+	if (!ph_below_upload(data, content, durable, blob_out, error))
+		return false;
+	if (second == NULL || account->is_behind
+	    || !second->store->upload(second->account, content, durable, &blob, NULL))
+		return true;
+	(void) pthread_mutex_lock(&account->lock);
+	(void) g_hash_table_replace(account->uploads, g_memdup2(blob_out, sizeof *blob_out),
+	                            g_memdup2(&blob, sizeof blob));
+	(void) pthread_mutex_unlock(&account->lock);
+	return true;
+}
+
+static void
+abandon_second(Account *account, const PhBlobId *blob)
+{
+	const PhBelow *second = second_of(account);
+	PhBlobId other;
+
+	if (second != NULL && take_upload(account, blob, &other))
+		second->store->abandon(second->account, &other);
+}
+
+static void
+abandon(void *data, const PhBlobId *blob)
+{
+	abandon_second(data, blob);
+	ph_below_abandon(data, blob);
+}
+
+/* --- writing -------------------------------------------------------------------------------------- */
+
+static void
+forget_uploads(Account *account, PhTransaction *const *batch, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		for (uint32_t j = 0; j < batch[i]->n_ops; j++)
+			if (batch[i]->ops[j]->kind == PH_OP_APPEND)
+				abandon_second(account, &batch[i]->ops[j]->blob);
+}
+
+/* Returns: the second holds the batch. */
+static bool
+follow(Account *account, PhTransaction *const *batch, size_t n, GError **error)
+{
+	g_autoptr(GError) why = NULL;
+
+	if (!account->is_behind) {
+		if (repeat_batch(account, batch, n, &why))
+			return true;
+		account->instance->n_missed += n;
+		fall_behind(account, "commit", why);
+		/* what it lacks is found by comparing; at once, if it must have it */
+		account->retry_at = 0;
+	}
+	forget_uploads(account, batch, n);
+	return bring_on(account, account->instance->catch_up_us, error);
+}
+
+static bool
+commit(void *data, PhTransaction *const *batch, size_t n, GError **error)
+{
+	Account *account = data;
+	g_autoptr(GError) why = NULL;
+
+	if (!ph_below_commit(data, batch, n, error))
+		return false;
+	if (follow(account, batch, n, &why) || account->instance->require == REQUIRE_FIRST)
+		return true;
+	/* the first has it: the account waits, and the same batch comes again */
+	ph_error_set(error, PH_ERROR_OUTCOME_UNKNOWN, "the second store does not hold it yet: %s",
+	             why->message);
+	return false;
+}
+
+/* The second is not asked: it may lack what the first has done. */
+static bool
+outcome(void *data, PhTransaction *transaction, GError **error)
+{
+	Account *account = data;
+
+	if (!ph_below_outcome(data, transaction, error))
+		return false;
+	account->is_behind = true;
+	return account->instance->require == REQUIRE_FIRST
+	       || bring_on(account, account->instance->catch_up_us, error);
+}
+
+static void
+forget(void *data, PhTime before)
+{
+	const PhBelow *second = second_of(data);
+
+	ph_below_forget(data, before);
+	if (second != NULL)
+		second->store->forget(second->account, before);
+}
+
+/* What other programs did to the first is no commit that could be repeated. */
+static bool
+refresh(void *data, const PhMailboxId *mailbox, GError **error)
+{
+	Account *account = data;
+
+	if (!ph_below_refresh(data, mailbox, error))
+		return false;
+	if ((account->first.store->abilities & PH_STORE_FOREIGN_WRITERS) != 0)
+		(void) bring_on(account, account->instance->catch_up_us, NULL);
+	return true;
+}
+
+static bool
+sync_account(void *data, GError **error)
+{
+	const PhBelow *second = second_of(data);
+
+	if (!ph_below_sync(data, error))
+		return false;
+	if (second != NULL)
+		(void) second->store->sync(second->account, NULL);
+	return true;
+}
+
+static bool
+compact(void *data, GError **error)
+{
+	const PhBelow *second = second_of(data);
+
+	return ph_below_compact(data, error)
+	       && (second == NULL || second->store->compact(second->account, error));
+}
+
+/* Each by itself, then against each other; a repair copies what the second lacks. */
+static bool
+verify(void *data, bool repair, PhListLineFunc report, void *user_data, GError **error)
+{
+	Account *account = data;
+	Comparing comparing = {
+		.account = account,
+		.report = report,
+		.user_data = user_data,
+		.all = true,
+	};
+	const PhBelow *second = NULL;
+
+	if (account->first.store->verify != NULL
+	    && !ph_below_verify(data, repair, report, user_data, error))
+		return false;
+	account->retry_at = 0;
+	if (!reach_second(account, error))
+		return false;
+	second = &account->second;
+	if (second->store->verify != NULL
+	    && !second->store->verify(second->account, repair, report, user_data, error))
+		return false;
+	if (!compare_all(&comparing, error))
+		return false;
+	if (!repair || comparing.n == 0)
+		return true;
+	account->looks_at_all = true;
+	account->was_rebuilt = false;
+	(void) bring_on(account, 0, error);
+	account->looks_at_all = false;
+	return !account->is_behind;
+}
+
+/* The first answers, so its abilities are the mirror's, but only one process can keep both in
+ * step. */
+static void
+narrow(void *data, PhStore *table)
+{
+	const Instance *instance = data;
+	const PhStore *second = ph_section_table(instance->second);
+
+	ph_below_narrow(instance->first, table);
+	table->verify = verify;
+	table->abilities &= ~(uint32_t) (PH_STORE_SHARED_PROCESSES | PH_STORE_SHARED_NODES);
+	if (second->max_keywords != 0
+	    && (table->max_keywords == 0 || second->max_keywords < table->max_keywords))
+		table->max_keywords = second->max_keywords;
+	if (second->max_keyword_length != 0
+	    && (table->max_keyword_length == 0
+	        || second->max_keyword_length < table->max_keyword_length))
+		table->max_keyword_length = second->max_keyword_length;
+}
+
+/* No `share`: the second would not have the octets. */
+static const PhStore store = {
+	.size = sizeof store,
+	.create = create,
+	.destroy = destroy,
+	.open_account = open_account,
+	.close_account = close_account,
+	.mailboxes = read_mailboxes,
+	.changes = read_changes,
+	.values = read_values,
+	.upload = upload,
+	.abandon = abandon,
+	.content = read_content,
+	.commit = commit,
+	.outcome = outcome,
+	.forget = forget,
+	.refresh = refresh,
+	.sync = sync_account,
+	.watch = ph_below_watch,
+	.verify = verify,
+	.compact = compact,
+	.narrow = narrow,
+};
+
+static const PhOffer offers[] = { PH_OFFER_STORE("mirror", &store), PH_OFFERS_END };
+
+PH_EXPORT const PhPlugin ph_plugin = {
+	.abi = PH_ABI,
+	.name = "mirror",
+	.version = "1.0",
+	.licence = "LGPL-2.1-or-later",
+	.summary = "two stores: the second follows the first and is compared with it",
+	.options = options,
+	.offers = offers,
+};
