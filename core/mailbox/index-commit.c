@@ -8,6 +8,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "base/clock.h"
+#include "base/reserve.h"
 #include "mailbox/index-op.h"
 
 /* --- what is in memory -------------------------------------------------------------------------- */
@@ -485,14 +486,67 @@ evaluate(PhIndex *index, PhTransaction *const *batch, size_t n, bool careful, GE
 	return good;
 }
 
+/* Does it free space, or need hardly any? */
+static bool
+is_modest(const PhTransaction *transaction)
+{
+	for (uint32_t i = 0; i < transaction->n_ops; i++) {
+		const PhOp *op = transaction->ops[i];
+
+		if (op->kind != PH_OP_FLAGS && op->kind != PH_OP_EXPUNGE && op->kind != PH_OP_MOVE
+		    && op->kind != PH_OP_REMOVE && (op->kind != PH_OP_PUT || op->value.length > 0))
+			return false;
+	}
+	return true;
+}
+
+/* On a full disk: what removes mail has room left for it, the rest of the batch has not. */
+static bool
+commit_modest(PhIndex *index, PhTransaction *const *batch, size_t n, GError **error)
+{
+	g_autofree PhTransaction **modest = g_new0(PhTransaction *, n);
+	size_t n_modest = 0;
+	bool good = false;
+
+	for (size_t i = 0; i < n; i++) {
+		clear_results(batch[i]);
+		if (is_modest(batch[i]))
+			modest[n_modest++] = batch[i];
+		else
+			ph_error_set(&batch[i]->error, PH_ERROR_TEMPORARY, "the disk is full");
+	}
+	if (n_modest == 0)
+		return true;
+	/* A checkpoint beside us may take what was given up: then some more is. */
+	do {
+		g_clear_error(error);
+		good = evaluate(index, modest, n_modest, true, error);
+	} while (!good && ph_reserve_spend());
+	return good;
+}
+
+static void
+clear_all(PhTransaction *const *batch, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		clear_results(batch[i]);
+}
+
 bool
 ph_index_commit(PhIndex *index, PhTransaction *const *batch, size_t n, GError **error)
 {
-	if (evaluate(index, batch, n, false, NULL))
+	if (!ph_reserve_may_grow(NULL)) {
+		if (commit_modest(index, batch, n, error))
+			return true;
+	} else if (evaluate(index, batch, n, false, NULL)) {
 		return true;
-	if (evaluate(index, batch, n, true, error))
+	} else if (evaluate(index, batch, n, true, error)) {
 		return true;
-	for (size_t i = 0; i < n; i++)
-		clear_results(batch[i]);
+	} else if (ph_reserve_spend()) {
+		g_clear_error(error);
+		if (commit_modest(index, batch, n, error))
+			return true;
+	}
+	clear_all(batch, n);
 	return false;
 }

@@ -15,6 +15,7 @@
 #include "base/attempt.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/reserve.h"
 #include "base/spool.h"
 #include "mailbox/account.h"
 #include "net/channel.h"
@@ -490,6 +491,17 @@ journal_failed(void *user_data)
 	g_idle_add(stop_after_failure, user_data);
 }
 
+/* Without it a full disk keeps mail from being removed; that is no reason not to serve. */
+static void
+open_reserve(const char *data)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!ph_reserve_open(data, &error))
+		ph_log(PH_LOG_WARNING, "reserve-failed", "no space is kept for a full disk",
+		       PH_LOG_FAILURE(error), PH_LOG_END);
+}
+
 static bool
 make_runtime(Worker *w, const PhConfig *config, GError **error)
 {
@@ -501,6 +513,7 @@ make_runtime(Worker *w, const PhConfig *config, GError **error)
 	};
 
 	ph_spool_set_directory(server->data);
+	open_reserve(server->data);
 	if (!ph_durability_open(config, journal_failed, w, &w->journal, error))
 		return false;
 	ph_accounts_configure(&(PhAccountsParams){

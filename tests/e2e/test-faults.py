@@ -114,6 +114,107 @@ def test_a_full_disk_is_temporary_and_loses_nothing():
         assert len(inbox(server)) in (len(found), len(found) - 5)
 
 
+def fill(folder):
+    """Takes every octet that is left; the file's path."""
+    path = os.path.join(folder, "filler")
+    with open(path, "wb", buffering=0) as stream:
+        for size in (65536, 4096, 512, 1):
+            try:
+                while stream.write(b"f" * size) == size:
+                    pass
+            except OSError:
+                pass
+    return path
+
+
+def test_mail_can_be_removed_on_a_full_disk():
+    """store.md: expunging and unflagging work when the disk is full, from a reserve."""
+    server = Server()
+    with SmallDisk(server, 40 << 20), server:
+        for number in range(40):
+            server.send(b"X-Number: %d\r\n\r\n" % number + b"x" * 3000 + b"\r\n")
+        imap = server.imap()
+        imap.select("INBOX")
+        assert imap.store("1:10", "+FLAGS", "(\\Flagged)")[0] == "OK"
+        filler = fill(server.values["data"])
+        assert append(server, b"x: y\r\n\r\n" + b"z" * 100000)[0] == "NO"
+        for number in range(1, 11):
+            assert imap.store(str(number), "-FLAGS", "(\\Flagged)")[0] == "OK", number
+        for number in range(30):
+            assert imap.store("1", "+FLAGS", "(\\Deleted)")[0] == "OK", number
+            assert imap.expunge() == ("OK", [b"1"]), number
+        assert try_to_send(server, b"x: y\r\n\r\n" + b"z" * 3000) in (451, 452)
+        assert len(server.events("disk-full")) == 1
+        os.unlink(filler)
+        wait_for(lambda: try_to_send(server, MESSAGE) == 250, 10, "the server to take mail again")
+        assert server.events("disk-has-room")
+        # A server that starts on a full disk can do it too.
+        filler = fill(server.values["data"])
+        server.stop()
+        server.start()
+        assert n_messages(server) == 11
+        imap = server.imap()
+        imap.select("INBOX")
+        assert imap.store("1", "+FLAGS", "(\\Deleted)")[0] == "OK"
+        assert imap.expunge() == ("OK", [b"1"])
+        imap.logout()
+
+
+class FailingDisk:
+    """An ext4 in a file that turns read-only at once, as after an error of the disk; no process has
+    to close anything for that, and there is no way back but mounting it anew."""
+
+    def __init__(self, server):
+        self.path = server.values["data"]
+        self.image = os.path.join(server.dir, "image")
+        if os.geteuid() != 0:
+            raise Skip("only root may mount")
+        with open(self.image, "wb") as stream:
+            stream.truncate(16 << 20)
+        for command in (["mkfs.ext4", "-q", "-F", "-O", "^has_journal", self.image],
+                        ["mount", "-o", "loop,errors=remount-ro", self.image, self.path]):
+            try:
+                subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+            except (OSError, subprocess.CalledProcessError):
+                raise Skip("cannot mount an ext4 in a file here") from None
+        os.chmod(self.path, 0o700)
+
+    def fail(self):
+        device = subprocess.run(["findmnt", "-n", "-o", "SOURCE", self.path], check=True,
+                                capture_output=True, text=True).stdout.strip()
+        with open("/sys/fs/ext4/%s/trigger_fs_error" % os.path.basename(device), "w",
+                  encoding="ascii") as stream:
+            stream.write("1")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        subprocess.run(["umount", "-l", self.path], check=False)
+
+
+def test_a_disk_that_turns_read_only_is_temporary():
+    server = Server()
+    with FailingDisk(server) as disk, server:
+        assert try_to_send(server, MESSAGE) == 250
+        busy = server.imap()
+        busy.select("INBOX")
+        worker = server.worker()
+        disk.fail()
+        for octets in (MESSAGE, b"x: y\r\n\r\n" + b"z" * 200000):
+            assert 400 <= try_to_send(server, octets) < 500
+            assert append(server, octets)[0] == "NO"
+        answer, text = busy.store("1", "+FLAGS", "(\\Flagged)")
+        assert answer == "NO", text
+        answer, parts = busy.fetch("1", "(BODY.PEEK[])")
+        assert answer == "OK" and parts[0][1].endswith(MESSAGE)
+        assert n_messages(server) == 1
+        assert try_to_send(server, MESSAGE, "ben@example.org") in (451, 452)
+        assert any("ead-only file system" in line or "readonly" in line for line in server.log)
+        assert server.worker() == worker
+        assert server.stop() == 0
+
+
 def database(server, user):
     return os.path.join(server.values["data"], "mail", "example.org", user)
 
