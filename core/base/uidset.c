@@ -156,6 +156,41 @@ ph_uid_set_add_set(PhUidSet *set, const PhUidSet *other)
 }
 
 void
+ph_uid_set_remove_set(PhUidSet *set, const PhUidSet *other)
+{
+	g_autofree PhUidRange *old = set->ranges;
+	size_t n = set->n;
+	size_t j = 0;
+
+	*set = (PhUidSet){ .ranges = NULL };
+	reserve(set, n + other->n);
+	for (size_t i = 0; i < n; i++) {
+		uint64_t first = old[i].first;
+
+		while (j < other->n && other->ranges[j].last < first)
+			j++;
+		for (; j < other->n && other->ranges[j].first <= old[i].last; j++) {
+			if (other->ranges[j].first > first)
+				set->ranges[set->n++] = (PhUidRange){ (uint32_t) first,
+					                              other->ranges[j].first - 1 };
+			first = (uint64_t) other->ranges[j].last + 1;
+			if (first > old[i].last)
+				break;
+		}
+		if (first <= old[i].last)
+			set->ranges[set->n++] = (PhUidRange){ (uint32_t) first, old[i].last };
+	}
+}
+
+uint32_t
+ph_uid_set_next(const PhUidSet *set, uint32_t uid)
+{
+	size_t at = uid < UINT32_MAX ? first_not_below(set, uid + 1) : set->n;
+
+	return at < set->n ? MAX(set->ranges[at].first, uid + 1) : 0;
+}
+
+void
 ph_uid_set_clear(PhUidSet *set)
 {
 	set->n = 0;

@@ -327,21 +327,15 @@ check_counts_of(PhKitAccount *a, const PhMailboxInfo *info)
 {
 	g_autoptr(PhKitReading) all =
 		ph_kit_read(a, &info->id, 0, NULL, PH_FIELD_FLAGS | PH_FIELD_OCTETS);
-	uint32_t unseen = 0;
-	uint32_t deleted = 0;
-	uint64_t octets = 0;
+	PhMailboxInfo scan = { .n_messages = 0 };
 
-	for (guint i = 0; i < all->records->len; i++) {
-		const PhRecord *record = &g_array_index(all->records, PhKitRecord, i).record;
-
-		unseen += (record->flags & PH_FLAG_SEEN) == 0;
-		deleted += (record->flags & PH_FLAG_DELETED) != 0;
-		octets += record->octets;
-	}
-	ph_kit_same("messages listed for a mailbox", info->n_messages, all->records->len);
-	ph_kit_same("unseen listed for a mailbox", info->n_unseen, unseen);
-	ph_kit_same("deleted listed for a mailbox", info->n_deleted, deleted);
-	ph_kit_same("octets listed for a mailbox", info->octets, octets);
+	for (guint i = 0; i < all->records->len; i++)
+		ph_mailbox_info_count(&scan, &g_array_index(all->records, PhKitRecord, i).record,
+		                      1);
+	ph_kit_same("messages listed for a mailbox", info->n_messages, scan.n_messages);
+	ph_kit_same("unseen listed for a mailbox", info->n_unseen, scan.n_unseen);
+	ph_kit_same("deleted listed for a mailbox", info->n_deleted, scan.n_deleted);
+	ph_kit_same("octets listed for a mailbox", info->octets, scan.octets);
 	KIT_CHECK(info->uidnext > all->last_uid, "uidnext is %u and uid %u is there", info->uidnext,
 	          all->last_uid);
 	KIT_CHECK(info->change <= all->result.complete_to,

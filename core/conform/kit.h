@@ -8,6 +8,7 @@
 #ifndef POSTHORN_CONFORM_KIT_H
 #define POSTHORN_CONFORM_KIT_H
 
+#include <posthorn/apply.h>
 #include <posthorn/content.h>
 #include <posthorn/error.h>
 #include <posthorn/slice.h>

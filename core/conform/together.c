@@ -101,9 +101,6 @@ follow(void *data)
 
 	while (!last) {
 		g_autoptr(PhKitReading) reading = NULL;
-		g_autoptr(PhUidSet) left = ph_uid_set_new();
-		size_t n = 0;
-		const PhUidRange *ranges = NULL;
 
 		last = atomic_load(&shared->done);
 		reading = ph_kit_read(shared->a, &shared->a->inbox, at, NULL, PH_FIELD_FLAGS);
@@ -114,13 +111,7 @@ follow(void *data)
 		for (guint i = 0; i < reading->records->len; i++)
 			ph_uid_set_add(known,
 			               g_array_index(reading->records, PhKitRecord, i).record.uid);
-		ranges = ph_uid_set_ranges(known, &n);
-		for (size_t i = 0; i < n; i++)
-			for (uint64_t uid = ranges[i].first; uid <= ranges[i].last; uid++)
-				if (!ph_uid_set_contains(reading->expunged, (uint32_t) uid))
-					ph_uid_set_add(left, (uint32_t) uid);
-		ph_uid_set_clear(known);
-		ph_uid_set_add_set(known, left);
+		ph_uid_set_remove_set(known, reading->expunged);
 		(void) atomic_fetch_add(&shared->n_reads, 1);
 	}
 	return ph_kit_set(known);

@@ -32,6 +32,10 @@ PH_PUBLIC PhUidSet *ph_uid_set_parse(PhSlice text, uint32_t star, size_t max_ran
 PH_PUBLIC void ph_uid_set_add(PhUidSet *set, uint32_t uid);
 PH_PUBLIC void ph_uid_set_add_range(PhUidSet *set, uint32_t first, uint32_t last);
 PH_PUBLIC void ph_uid_set_add_set(PhUidSet *set, const PhUidSet *other);
+
+/* ph_uid_set_remove_set: takes the members of @other out of @set. */
+PH_PUBLIC void ph_uid_set_remove_set(PhUidSet *set, const PhUidSet *other);
+
 PH_PUBLIC void ph_uid_set_clear(PhUidSet *set);
 PH_PUBLIC bool ph_uid_set_contains(const PhUidSet *set, uint32_t uid);
 PH_PUBLIC bool ph_uid_set_is_empty(const PhUidSet *set);
@@ -39,6 +43,11 @@ PH_PUBLIC bool ph_uid_set_is_empty(const PhUidSet *set);
 /* ph_uid_set_count: members. ph_uid_set_ranges: (borrowed) ascending, merged. */
 PH_PUBLIC uint64_t ph_uid_set_count(const PhUidSet *set);
 PH_PUBLIC const PhUidRange *ph_uid_set_ranges(const PhUidSet *set, size_t *n_out);
+
+/* ph_uid_set_next: the lowest member above @uid (0: the lowest of all); 0 when there is none:
+ *
+ *	for (uid = ph_uid_set_next(set, 0); uid != 0; uid = ph_uid_set_next(set, uid)) */
+PH_PUBLIC uint32_t ph_uid_set_next(const PhUidSet *set, uint32_t uid);
 
 /* ph_uid_set_append_text: "1:4,7" to @out; nothing for an empty set. */
 PH_PUBLIC void ph_uid_set_append_text(const PhUidSet *set, GString *out);

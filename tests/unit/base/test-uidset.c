@@ -151,6 +151,35 @@ test_hostile_order(void)
 	g_assert_cmpuint(ph_uid_set_count(set), ==, 200000);
 }
 
+static void
+test_remove_and_walk(void)
+{
+	static const char *const rows[][3] = {
+		{ "1:10", "3:4,7", "1:2,5:6,8:10" },
+		{ "1:10", "1:20", "" },
+		{ "5:6,9:12", "6:9,12:4294967295", "5,10:11" },
+		{ "4294967290:4294967295", "4294967295", "4294967290:4294967294" },
+		{ "1:3,5:7", "4,9", "1:3,5:7" },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		g_autoptr(PhUidSet) set = ph_uid_set_parse(ph_slice(rows[i][0]), 0, 9);
+		g_autoptr(PhUidSet) other = ph_uid_set_parse(ph_slice(rows[i][1]), 0, 9);
+		g_autofree char *text = NULL;
+		uint64_t n = 0;
+
+		ph_uid_set_remove_set(set, other);
+		text = text_of(set);
+		g_assert_cmpstr(text, ==, rows[i][2]);
+		for (uint32_t uid = ph_uid_set_next(set, 0); uid != 0;
+		     uid = ph_uid_set_next(set, uid)) {
+			g_assert_true(ph_uid_set_contains(set, uid));
+			n++;
+		}
+		g_assert_cmpuint(n, ==, ph_uid_set_count(set));
+	}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -160,5 +189,6 @@ main(int argc, char **argv)
 	g_test_add_func("/base/uidset/agrees-with-a-plain-array", test_model);
 	g_test_add_func("/base/uidset/sets-are-joined-and-copied", test_sets);
 	g_test_add_func("/base/uidset/hostile-order-is-linear", test_hostile_order);
+	g_test_add_func("/base/uidset/removes-and-walks", test_remove_and_walk);
 	return g_test_run();
 }

@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""test-outside.py: the example store, built from an installed tree alone, passes the kit
+
+Installs this build into a folder, copies the example there, builds it with pkg-config as a
+stranger would, and runs its own test.
+"""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+SOURCE = os.environ["POSTHORN_SOURCE_DIR"]
+BUILD = os.environ["POSTHORN_BUILD_DIR"]
+
+
+def run(words, **options):
+    """The output; the test fails with it when the program does."""
+    done = subprocess.run(words, capture_output=True, text=True, check=False, **options)
+    if done.returncode != 0:
+        raise AssertionError("%s\n%s%s" % (" ".join(words), done.stdout, done.stderr))
+    return done.stdout
+
+
+def stage(folder):
+    """Installs; the environment in which the installed tree is used."""
+    run(["meson", "install", "-C", BUILD, "--no-rebuild", "--quiet", "--destdir", folder])
+    for where, _, names in os.walk(folder):
+        if "posthorn.pc" in names:
+            break
+    else:
+        raise AssertionError("there is no posthorn.pc")
+    with open(os.path.join(where, "posthorn.pc"), encoding="utf-8") as stream:
+        text = stream.read()
+    prefix = text.split("prefix=", 1)[1].split("\n", 1)[0]
+    root = folder + prefix
+    with open(os.path.join(where, "posthorn.pc"), "w", encoding="utf-8") as stream:
+        stream.write(text.replace(prefix, root))
+    return dict(os.environ, PKG_CONFIG_PATH=where, LD_LIBRARY_PATH=os.path.dirname(where),
+                PATH=os.path.join(root, "bin") + ":" + os.environ["PATH"]), root
+
+
+def build_and_test(source, environment):
+    """Every test of the project passes; nothing of this tree's source is seen."""
+    build = source + "-build"
+    run(["meson", "setup", build, source, "--fatal-meson-warnings", "-Dwerror=true"],
+        env=environment)
+    run(["meson", "compile", "-C", build], env=environment)
+    run(["meson", "test", "-C", build, "--print-errorlogs"], env=environment)
+
+
+def test_example_store(folder, environment, _root):
+    source = os.path.join(folder, "store-memory")
+    shutil.copytree(os.path.join(SOURCE, "examples", "plugins", "store-memory"), source)
+    build_and_test(source, environment)
+    with open(os.path.join(source, "store-memory.c"), encoding="utf-8") as stream:
+        assert len(stream.readlines()) < 300, "the example has grown to 300 lines"
+
+
+def main():
+    folder = tempfile.mkdtemp(prefix="posthorn-outside-")
+    tests = [value for name, value in globals().items() if name.startswith("test_")]
+    status = 0
+    print("TAP version 13\n1..%d" % len(tests))
+    try:
+        environment, root = stage(folder)
+        for number, test in enumerate(tests, 1):
+            name = test.__name__[len("test_"):].replace("_", "-")
+            try:
+                test(folder, environment, root)
+                print("ok %d - %s" % (number, name))
+            except AssertionError as error:
+                status = 1
+                print("not ok %d - %s" % (number, name))
+                print("# " + str(error).replace("\n", "\n# "))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
