@@ -155,14 +155,12 @@ apply_expunge(Run *run)
 	return true;
 }
 
-/* @given: the uid over there, 0 for the next. */
+/* @record: a copy of what stands under @uid. @given: the uid over there, 0 for the next. */
 static bool
-transfer_one(Run *run, uint32_t uid, uint32_t given)
+write_there(Run *run, PhRecord *record, uint32_t uid, uint32_t given)
 {
 	PhOp *op = run->op;
 	bool is_move = op->kind == PH_OP_MOVE;
-	g_autoptr(PhRecord) record =
-		ph_record_copy(run->steps->record(run->account, run->mailbox, uid));
 
 	if ((!is_move && !has_room(run, record->octets)) || !admit(run, run->to, record->keywords)
 	    || (!is_move && !run->steps->blob(run->account, &record->blob, true, run->error))
@@ -177,6 +175,16 @@ transfer_one(Run *run, uint32_t uid, uint32_t given)
 	if (is_move)
 		erase(run, uid, true);
 	return true;
+}
+
+static bool
+transfer_one(Run *run, uint32_t uid, uint32_t given)
+{
+	PhRecord *copy = ph_apply_record_copy(run->steps->record(run->account, run->mailbox, uid));
+	bool good = write_there(run, copy, uid, given);
+
+	ph_apply_record_free(copy);
+	return good;
 }
 
 static bool

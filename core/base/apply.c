@@ -194,7 +194,7 @@ ph_mailbox_info_count(PhMailboxInfo *info, const PhRecord *record, int by)
 /* --- copies ------------------------------------------------------------------------------------- */
 
 PhRecord *
-ph_record_copy(const PhRecord *record)
+ph_apply_record_copy(const PhRecord *record)
 {
 	PhRecord *copy = g_memdup2(record, sizeof *record);
 
@@ -204,7 +204,7 @@ ph_record_copy(const PhRecord *record)
 }
 
 void
-ph_record_free(PhRecord *record)
+ph_apply_record_free(PhRecord *record)
 {
 	if (record == NULL)
 		return;

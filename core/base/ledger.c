@@ -137,7 +137,7 @@ write_record(void *data, PhApplyMailbox *in, const PhRecord *written)
 	uint64_t key[2] = { in->number, written->uid };
 
 	ph_tables_set(ledger->tables, RECORDS, PH_SLICE((const char *) key, sizeof key),
-	              ph_record_copy(written));
+	              ph_apply_record_copy(written));
 }
 
 static void
@@ -234,7 +234,7 @@ free_mailbox(void *data)
 static void
 free_record(void *data)
 {
-	ph_record_free(data);
+	ph_apply_record_free(data);
 }
 
 static void

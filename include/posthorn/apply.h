@@ -79,9 +79,9 @@ PH_PUBLIC void ph_applied_forget(PhApplied *applied, PhTime before);
 
 /* --- applying ---------------------------------------------------------------------------------- */
 
-/* ph_record_copy: with keywords and structure of its own. */
-PH_PUBLIC PhRecord *ph_record_copy(const PhRecord *record);
-PH_PUBLIC void ph_record_free(PhRecord *record);
+/* ph_apply_record_copy: with keywords and structure of its own. */
+PH_PUBLIC PhRecord *ph_apply_record_copy(const PhRecord *record);
+PH_PUBLIC void ph_apply_record_free(PhRecord *record);
 
 /* PhApplyMailbox: a mailbox as transactions change it. */
 typedef struct {
@@ -150,7 +150,6 @@ PH_PUBLIC void ph_apply_batch(const PhApplySteps *steps,
                               size_t n);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PhApplied, ph_applied_free)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(PhRecord, ph_record_free)
 
 G_END_DECLS
 
