@@ -90,6 +90,12 @@ run_sync(const PhArguments *arguments)
 }
 
 static int
+run_retain(const PhArguments *arguments)
+{
+	return run_each(arguments, "retain", 0);
+}
+
+static int
 run_convert(const PhArguments *arguments)
 {
 	const char *const *rest = ph_arguments_rest(arguments);
@@ -314,6 +320,18 @@ const PhCommand ph_command_store_stats = {
 	.min_rest = 1,
 	.max_rest = 2,
 	.run = run_stats,
+};
+
+const PhCommand ph_command_store_retain = {
+	.name = "store retain",
+	.synopsis = "SECTION [USER]",
+	.summary = "Remove what the store's retention no longer keeps, now",
+	.details = "The server does so by itself, every 'retention-interval'. One line for each "
+		   "mailbox that\nmessages were removed from.",
+	.options = each_options,
+	.min_rest = 1,
+	.max_rest = 2,
+	.run = run_retain,
 };
 
 const PhCommand ph_command_store_sync = {

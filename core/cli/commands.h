@@ -29,6 +29,7 @@ extern const PhCommand ph_command_store_repair;
 extern const PhCommand ph_command_store_compact;
 extern const PhCommand ph_command_store_stats;
 extern const PhCommand ph_command_store_sync;
+extern const PhCommand ph_command_store_retain;
 extern const PhCommand ph_command_store_convert;
 extern const PhCommand ph_command_store_export;
 extern const PhCommand ph_command_store_import;

@@ -25,6 +25,7 @@ const PhCommand *const ph_commands[] = {
 	&ph_command_store_compact,
 	&ph_command_store_stats,
 	&ph_command_store_sync,
+	&ph_command_store_retain,
 	&ph_command_store_convert,
 	&ph_command_store_export,
 	&ph_command_store_import,

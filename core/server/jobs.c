@@ -9,6 +9,7 @@
 #include <posthorn/log.h>
 #include <posthorn/slice.h>
 
+#include "base/clock.h"
 #include "base/lock.h"
 #include "server/json.h"
 #include "tools/job.h"
@@ -28,7 +29,9 @@ struct PhJobs {
 	PhLock lock; /* guards n_running */
 	PhSignal ended;
 	unsigned n_running;
-	gint is_stopping; /* atomic */
+	gint is_stopping;     /* atomic */
+	gint is_retaining;    /* atomic */
+	GHashTable *retained; /* store section -> when it was looked after last, us; main's own */
 };
 
 /* Running: one job. */
@@ -57,6 +60,7 @@ ph_jobs_new(void)
 
 	ph_lock_init(&jobs->lock);
 	ph_signal_init(&jobs->ended);
+	jobs->retained = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	return jobs;
 }
 
@@ -74,6 +78,7 @@ ph_jobs_free(PhJobs *jobs, PhDuration within)
 	ph_lock_drop(&jobs->lock);
 	if (!ended)
 		return false;
+	g_hash_table_unref(jobs->retained);
 	ph_signal_clear(&jobs->ended);
 	ph_lock_clear(&jobs->lock);
 	g_free(jobs);
@@ -173,6 +178,104 @@ admit(PhJobs *jobs)
 	jobs->n_running++;
 	return true;
 }
+
+/* --- retention ------------------------------------------------------------------------------------- */
+
+/* Retaining: what one round goes over. */
+typedef struct {
+	PhJobs *jobs;
+	PhGeneration *generation;
+	GPtrArray *names; /* of store sections */
+} Retaining;
+
+static void
+note_line(uint32_t channel, const char *text, void *user_data)
+{
+	if (channel == PH_JOB_ERROR)
+		ph_log(PH_LOG_WARNING, "retention-failed", text, PH_LOG_END);
+}
+
+static bool
+is_stopping(void *user_data)
+{
+	const Retaining *retaining = user_data;
+
+	return g_atomic_int_get(&retaining->jobs->is_stopping) != 0;
+}
+
+static void *
+retain(void *data)
+{
+	Retaining *retaining = data;
+	PhJobs *jobs = retaining->jobs;
+	const PhJobSink sink = { note_line, is_stopping, retaining };
+
+	for (guint i = 0; i < retaining->names->len; i++) {
+		const PhJobRequest request = {
+			.tool = "retain",
+			.section = retaining->names->pdata[i],
+			.flags = PH_JOB_ALL | PH_JOB_ONLINE,
+			.stream = -1,
+		};
+
+		(void) ph_job_run(ph_generation_config(retaining->generation), &request, &sink);
+	}
+	g_ptr_array_unref(retaining->names);
+	ph_generation_unref(retaining->generation);
+	g_free(retaining);
+	g_atomic_int_set(&jobs->is_retaining, 0);
+	PH_LOCKED(&jobs->lock);
+	jobs->n_running--;
+	ph_signal_all(&jobs->ended);
+	return NULL;
+}
+
+/* The stores whose turn it is. The first time is one interval after the start. */
+static GPtrArray *
+due_stores(PhJobs *jobs, PhGeneration *generation)
+{
+	PhSection *const *all = ph_config_sections(ph_generation_config(generation));
+	GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+	uint64_t now_us = ph_clock_us();
+
+	for (size_t i = 0; all[i] != NULL; i++) {
+		const PhPluginSettings *settings =
+			all[i]->kind == PH_KIND_STORE ? ph_section_plugin(all[i]) : NULL;
+		uint64_t *last = NULL;
+
+		if (settings == NULL || settings->retention == NULL)
+			continue;
+		last = g_hash_table_lookup(jobs->retained, all[i]->name);
+		if (last != NULL && now_us - *last < settings->retention_interval.us)
+			continue;
+		if (last != NULL)
+			g_ptr_array_add(names, g_strdup(all[i]->name));
+		(void) g_hash_table_replace(jobs->retained, g_strdup(all[i]->name),
+		                            g_memdup2(&now_us, sizeof now_us));
+	}
+	return names;
+}
+
+void
+ph_jobs_retain(PhJobs *jobs, PhGeneration *generation)
+{
+	Retaining *retaining = NULL;
+	GPtrArray *names = NULL;
+
+	if (g_atomic_int_get(&jobs->is_retaining))
+		return;
+	names = due_stores(jobs, generation);
+	if (names->len == 0 || !admit(jobs)) {
+		g_ptr_array_unref(names);
+		return;
+	}
+	g_atomic_int_set(&jobs->is_retaining, 1);
+	retaining = g_new0(Retaining, 1);
+	*retaining = (Retaining){ jobs, ph_generation_ref(generation), names };
+	g_thread_unref(g_thread_new("retention", retain, retaining));
+}
+
+/* --- tools ----------------------------------------------------------------------------------------- */
 
 void
 ph_jobs_start(PhJobs *jobs, PhGeneration *generation, PhSlice request, int fd, int stream)

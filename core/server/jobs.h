@@ -18,6 +18,10 @@ PhJobs *ph_jobs_new(void);
  * -1 when none came. Thread: main. Never blocks. */
 void ph_jobs_start(PhJobs *jobs, PhGeneration *generation, PhSlice request, int fd, int stream);
 
+/* ph_jobs_retain: looks after the retention of every store whose interval has passed, when that does
+ * not run already. Thread: main. Never blocks. */
+void ph_jobs_retain(PhJobs *jobs, PhGeneration *generation);
+
 /* ph_jobs_free: cancels what runs and waits for it, but not for ever: false when something did not
  * end. Thread: main. Blocks: up to @within. */
 bool ph_jobs_free(PhJobs *jobs, PhDuration within);

@@ -42,7 +42,8 @@
 
 enum {
 	EXIT_GOOD = 0,
-	EXIT_BAD = 1
+	EXIT_BAD = 1,
+	RETENTION_SECONDS = 60, /* how often it is asked whose turn it is */
 };
 
 #define STOP_DRAIN_US  UINT64_C(3000000)
@@ -574,12 +575,22 @@ load(Worker *w)
 	return EXIT_GOOD;
 }
 
+static gboolean
+look_after_stores(gpointer user_data)
+{
+	const Worker *w = user_data;
+
+	ph_jobs_retain(w->jobs, w->generation);
+	return G_SOURCE_CONTINUE;
+}
+
 static void
 serve(Worker *w)
 {
 	w->loop = g_main_loop_new(NULL, FALSE);
 	g_unix_fd_add(PH_SPAWN_CHANNEL_FD, G_IO_IN | G_IO_HUP, hear, w);
 	g_unix_signal_add(SIGTERM, stop_now, w);
+	g_timeout_add_seconds(RETENTION_SECONDS, look_after_stores, w);
 	tell("loaded", NULL);
 	g_main_loop_run(w->loop);
 }

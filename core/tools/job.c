@@ -29,6 +29,7 @@ static const Tool tools[] = {
 	{ .name = "compact", .run = ph_job_compact },
 	{ .name = "stats", .run = ph_job_stats },
 	{ .name = "sync", .run = ph_job_sync },
+	{ .name = "retain", .run = ph_job_retain },
 	{ .name = "convert", .run = ph_job_convert, .needs_to = true },
 	{ .name = "export", .run = ph_job_export, .needs_user = true },
 	{ .name = "import", .run = ph_job_import, .needs_user = true },

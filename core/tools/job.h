@@ -90,6 +90,10 @@ bool ph_job_compact(PhJob *job, GError **error);
 bool ph_job_sync(PhJob *job, GError **error);
 bool ph_job_stats(PhJob *job, GError **error);
 bool ph_job_convert(PhJob *job, GError **error);
+bool ph_job_retain(PhJob *job, GError **error);
+
+/* ph_retain_account: follows "Trash 30d" and the like for one account. */
+bool ph_retain_account(PhJob *job, PhAccount *account, const char *const *rules, GError **error);
 bool ph_job_export(PhJob *job, GError **error);
 bool ph_job_import(PhJob *job, GError **error);
 

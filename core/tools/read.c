@@ -143,6 +143,22 @@ ph_read_records(PhAccount *account,
 	return ask(account, mailbox, &query, error);
 }
 
+bool
+ph_read_dates(PhAccount *account,
+              const PhMailboxId *mailbox,
+              bool (*func)(const PhRecord *record, void *user_data),
+              void *user_data,
+              GError **error)
+{
+	const PhChangesQuery query = {
+		.fields = PH_FIELD_DATES,
+		.record = func,
+		.user_data = user_data,
+	};
+
+	return ask(account, mailbox, &query, error);
+}
+
 PhRecord *
 ph_record_dup(const PhRecord *record)
 {

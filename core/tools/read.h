@@ -35,6 +35,13 @@ bool ph_read_records(PhAccount *account,
                      void *user_data,
                      GError **error);
 
+/* ph_read_dates: the same with nothing but uid, change and dates. */
+bool ph_read_dates(PhAccount *account,
+                   const PhMailboxId *mailbox,
+                   bool (*func)(const PhRecord *record, void *user_data),
+                   void *user_data,
+                   GError **error);
+
 /* ph_record_dup: (owned) with a copy of everything; ph_record_free. */
 PhRecord *ph_record_dup(const PhRecord *record);
 void ph_record_free(PhRecord *record);

@@ -4,7 +4,9 @@
 import glob
 import json
 import os
+import time
 
+import lib
 from lib import Server, main
 
 MESSAGE = b"Subject: Hello %d\r\n\r\nHello.\r\n"
@@ -112,6 +114,28 @@ def test_a_damaged_account_is_found_and_the_others_are_looked_at_all_the_same():
         assert "anna@example.org" in done.stdout + done.stderr, done
         assert "2 accounts checked" in done.stdout, done
         assert os.path.exists(database)
+
+
+def test_retention_removes_what_its_rules_name_and_nothing_else():
+    rules = "[store mail]\nretention = Lists/* 3, Trash 1s\n"
+    with Server(lib.WHOLE.replace("[store mail]\n", rules)) as server:
+        client = server.imap()
+        for name in ("Lists/a", "Trash", "Other"):
+            client.create(name)
+            for number in range(5):
+                client.append(name, None, None, MESSAGE % number)
+        fill(server, 5)
+        time.sleep(1.1)
+        client.append("Trash", None, None, MESSAGE % 9)
+        client.select("Lists/a")
+        out = good(server.run("store", "retain", "mail"))
+        assert "'Lists/a': 2 messages removed" in out and "'Trash': 5 messages removed" in out, out
+        client.noop()
+        assert len(client.response("EXPUNGE")[1]) == 2
+        for name, count in (("Lists/a", b"3"), ("Trash", b"1"), ("Other", b"5"), ("INBOX", b"5")):
+            assert client.select(name)[1] == [count], name
+        assert [event["messages"] for event in server.events("retention")] == [2, 5]
+        client.logout()
 
 
 main(globals())
