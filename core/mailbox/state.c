@@ -4,6 +4,7 @@
  */
 #include "mailbox/state.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 enum {
@@ -23,6 +24,9 @@ struct PhState {
 	uint64_t change;
 	Page **pages;
 	uint32_t *starts; /* messages before each page */
+	/* The page that was asked for last: who goes from message to message finds it at once. Only
+	 * a guess, so that no order among threads matters. */
+	_Atomic uint32_t guess;
 };
 
 /* --- pages ----------------------------------------------------------------------------------------- */
@@ -200,37 +204,90 @@ ph_state_change(const PhState *state)
 	return state->change;
 }
 
-const PhMessage *
-ph_state_at(const PhState *state, uint32_t number)
+static uint32_t
+load_guess(const PhState *state)
 {
-	uint32_t low = 0;
+	return atomic_load_explicit(&state->guess, memory_order_relaxed);
+}
+
+static void
+store_guess(const PhState *state, uint32_t page)
+{
+	PhState *mutable_state = (PhState *) (uintptr_t) state;
+
+	atomic_store_explicit(&mutable_state->guess, page, memory_order_relaxed);
+}
+
+/* Does message @number stand in that page? */
+static bool
+holds_number(const PhState *state, uint32_t page, uint32_t number)
+{
+	return page < state->n_pages && state->starts[page] < number
+	       && number - state->starts[page] <= state->pages[page]->n;
+}
+
+static uint32_t
+page_of(const PhState *state, uint32_t number)
+{
+	uint32_t low = load_guess(state);
 	uint32_t high = state->n_pages;
 
-	g_assert(number >= 1 && number <= state->n_messages);
-	while (high - low > 1) {
+	if (holds_number(state, low, number))
+		return low;
+	if (holds_number(state, low + 1, number)) {
+		store_guess(state, low + 1);
+		return low + 1;
+	}
+	for (low = 0; high - low > 1;) {
 		uint32_t middle = low + (high - low) / 2;
 		if (state->starts[middle] < number)
 			low = middle;
 		else
 			high = middle;
 	}
-	return &state->pages[low]->messages[number - 1 - state->starts[low]];
+	store_guess(state, low);
+	return low;
+}
+
+const PhMessage *
+ph_state_at(const PhState *state, uint32_t number)
+{
+	g_assert(number >= 1 && number <= state->n_messages);
+
+	uint32_t page = page_of(state, number);
+	return &state->pages[page]->messages[number - 1 - state->starts[page]];
+}
+
+/* Is it the first page whose last uid is not below @uid? */
+static bool
+holds_uid(const PhState *state, uint32_t page, uint32_t uid)
+{
+	return page < state->n_pages && last_uid(state->pages[page]) >= uid
+	       && (page == 0 || last_uid(state->pages[page - 1]) < uid);
 }
 
 /* The first page whose last uid is not below @uid; n_pages when there is none. */
 static uint32_t
 find_page(const PhState *state, uint32_t uid)
 {
-	uint32_t low = 0;
+	uint32_t low = load_guess(state);
 	uint32_t high = state->n_pages;
 
-	while (low < high) {
+	if (holds_uid(state, low, uid))
+		return low;
+	if (holds_uid(state, low + 1, uid)) {
+		store_guess(state, low + 1);
+		return low + 1;
+	}
+	for (low = 0; low < high;) {
 		uint32_t middle = low + (high - low) / 2;
 		if (last_uid(state->pages[middle]) < uid)
 			low = middle + 1;
 		else
 			high = middle;
 	}
+	if (low < state->n_pages)
+		store_guess(state, low);
 	return low;
 }
 
@@ -244,6 +301,11 @@ ph_state_lower_bound(const PhState *state, uint32_t uid)
 	const Page *page = state->pages[index];
 	uint32_t low = 0;
 	uint32_t high = page->n;
+	uint32_t dense = uid - first_uid(page);
+
+	/* without gaps it stands as far from the first one as its uid is */
+	if (uid >= first_uid(page) && dense < page->n && page->messages[dense].uid == uid)
+		return state->starts[index] + dense + 1;
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
 		if (page->messages[middle].uid < uid)

@@ -71,13 +71,14 @@ apply(uint32_t mode, uint64_t bits, uint64_t operand)
 }
 
 /* Is what the message has become just what the client asked for, from what it knew? If others
- * changed it too meanwhile, it must be told. */
+ * changed it too meanwhile, it must be told. The steps of a large operation have changes of their
+ * own, of which the last is known. */
 static bool
 is_quiet(const PhView *view, const PhMessage *was, const PhMessage *message)
 {
 	for (guint i = 0; view->quiet != NULL && i < view->quiet->len; i++) {
 		const Quiet *quiet = &g_array_index(view->quiet, Quiet, i);
-		if (quiet->change == message->change
+		if (message->change <= quiet->change
 		    && ph_uid_set_contains(quiet->uids, message->uid))
 			return apply(quiet->mode, was->flags, quiet->flags) == message->flags
 			       && apply(quiet->mode, was->keywords, quiet->keywords)

@@ -335,6 +335,39 @@ test_quiet(void)
 	world_clear(&world);
 }
 
+/* The same for so many messages that the change is made in steps. */
+static void
+test_quiet_steps(void)
+{
+	World world;
+	Client *own = &world.clients[0];
+	g_autoptr(PhUidSet) all = ph_uid_set_new_range(1, UINT32_MAX);
+	g_autoptr(PhContent) content = ph_content_new_copy(ph_slice("x"));
+
+	world_init(&world);
+	for (int i = 0; i < 21; i++) {
+		g_autoptr(PhTransaction) fill = ph_transaction_new(world.account, NULL);
+
+		for (int j = 0; j < 500; j++)
+			(void) ph_transaction_append(fill, &world.inbox, content, NULL, NULL);
+		g_assert_true(ph_transaction_run(fill, NULL));
+	}
+	g_assert_true(ph_view_sync(own->view, true, &events, own, NULL));
+	{
+		g_autoptr(PhTransaction) silent = ph_transaction_new(world.account, NULL);
+		PhOp *op = ph_transaction_flags(silent, &world.inbox, all, PH_FLAGS_ADD,
+		                                PH_FLAG_SEEN, NULL);
+
+		own->n_flags_events = 0;
+		g_assert_true(ph_transaction_run(silent, NULL));
+		ph_view_quiet(own->view, op, silent->change);
+		g_assert_true(ph_view_sync(own->view, true, &events, own, NULL));
+		g_assert_cmpuint(own->n_flags_events, ==, 0);
+		g_assert_cmpuint(ph_view_flags(own->view, 10500), ==, PH_FLAG_SEEN);
+	}
+	world_clear(&world);
+}
+
 /* \Recent is told to the first session that sees a message, and not to one that only examines. */
 static void
 test_recent(void)
@@ -392,6 +425,7 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/mailbox/view/events-add-up-to-the-truth", test_model);
 	g_test_add_func("/mailbox/view/own-silent-changes-stay-quiet", test_quiet);
+	g_test_add_func("/mailbox/view/own-silent-changes-in-steps-stay-quiet", test_quiet_steps);
 	g_test_add_func("/mailbox/view/recent-belongs-to-the-first", test_recent);
 	g_test_add_func("/mailbox/view/a-removed-mailbox-is-gone", test_removed);
 	return g_test_run();

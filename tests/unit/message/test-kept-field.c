@@ -123,7 +123,7 @@ test_mail(void)
 	if (more != NULL)
 		check_folder(more);
 	g_test_message("%u with, %u without", n_with, n_without);
-	g_assert_cmpuint(n_without * 50, <, n_with);
+	g_assert_cmpuint(n_without * 10, <, n_with);
 }
 
 /* Headers of odd pieces: folds, bare LF and CR, no colon, leading blanks, NUL, ends anywhere. */
