@@ -301,10 +301,12 @@ class Server:
 
 
 def lives(pid):
-    """Is it there, and no zombie? A dying process still holds its sockets."""
+    """Is it there, and no zombie? A dying process still holds its sockets, as long as one of its
+    threads waits for the disk."""
     try:
         with open("/proc/%d/stat" % pid, encoding="utf-8") as stream:
-            return stream.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+            state = stream.read().rsplit(")", 1)[1].split()[0]
+        return state not in "ZX" or len(os.listdir("/proc/%d/task" % pid)) > 1
     except OSError:
         return False
 

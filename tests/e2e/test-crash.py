@@ -18,8 +18,10 @@ import socket
 import threading
 import time
 
-from lib import PASSWORD, Server, main
+from lib import PASSWORD, WHOLE, Server, main
 
+JOURNAL = WHOLE.replace("log = json\n", "log = json\ndurability = journal\njournal-size = 32M\n"
+                        "checkpoint-interval = 500ms\n")
 ROUNDS = int(os.environ.get("POSTHORN_CRASH_ROUNDS", "20"))
 SENDERS = 4
 APPENDERS = 2
@@ -115,8 +117,8 @@ def compare(found, ledger):
             assert len(copies) == 1, "%s is there %d times" % (name, len(copies))
 
 
-def rounds(count, kill):
-    server, ledger = Server(), Ledger()
+def rounds(count, kill, config=WHOLE):
+    server, ledger = Server(config), Ledger()
     with server:
         for _ in range(count):
             stop = threading.Event()
@@ -168,6 +170,14 @@ def test_a_killed_server_loses_nothing_it_acknowledged():
 
 def test_a_killed_worker_is_replaced_and_nothing_is_lost():
     rounds(2, kill_worker)
+
+
+def test_a_killed_server_with_a_journal_loses_nothing_it_acknowledged():
+    rounds(ROUNDS, kill_all, JOURNAL)
+
+
+def test_a_killed_worker_with_a_journal_is_replaced_and_nothing_is_lost():
+    rounds(2, kill_worker, JOURNAL)
 
 
 main(globals())

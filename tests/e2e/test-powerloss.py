@@ -1,0 +1,243 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""test-powerloss.py: the power goes at random moments; nothing that was acknowledged is lost
+
+The server runs with tests/powerloss loaded, which writes down every change to its files and every
+sync. It is killed, and then a data folder is made that holds what was synced, and of the rest
+perhaps something, torn at sectors. A server that starts on it must have every message and flag that
+it had acknowledged. With each sync that matters left out the same test must fail: that is tested
+too. POSTHORN_POWER_ROUNDS says how often (4).
+
+The promises of the store contract that this proves: [STORE-1] [STORE-2].
+"""
+import imaplib
+import os
+import random
+import re
+import shutil
+import smtplib
+import sys
+import threading
+import time
+
+from lib import BUILD, PASSWORD, SOURCE, WHOLE, Server, main
+
+sys.path.insert(0, os.path.join(SOURCE, "tests", "powerloss"))
+from rebuild import rebuild  # noqa: E402
+
+ROUNDS = int(os.environ.get("POSTHORN_POWER_ROUNDS", "4"))
+SURVIVAL = (0, 0.5, 0.9, 0.1)
+JOURNAL = WHOLE.replace("log = json\n", "log = json\ndurability = journal\n"
+                        "journal-size = 32M\ncheckpoint-interval = 300ms\n")
+GONE = (OSError, EOFError, smtplib.SMTPException, imaplib.IMAP4.abort, imaplib.IMAP4.error)
+USERS = ["anna@example.org", "ben@example.org"]
+
+
+class Ledger:
+    """What the server acknowledged."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.count = 0
+        self.there = {}   # name -> (user, octets)
+        self.flagged = set()
+        self.gone = set()
+        self.large = 0.05  # share of messages that are too large for the journal
+        self.pause = 0
+
+    def new(self):
+        with self.lock:
+            self.count += 1
+            return "m%d" % self.count
+
+
+def message(name, large):
+    body = (name + " ") * (20000 if large else random.randrange(1, 300))
+    return ("X-Ledger: %s\r\n\r\n%s\r\nend\r\n" % (name, body)).encode()
+
+
+def deliver(server, ledger, stop):
+    while not stop.is_set():
+        try:
+            client = server.smtp()
+            for _ in range(random.randrange(1, 20)):
+                name, user = ledger.new(), random.choice(USERS)
+                octets = message(name, random.random() < ledger.large)
+                client.sendmail("carla@example.net", [user], octets)
+                ledger.there[name] = (user, octets)
+                time.sleep(ledger.pause)
+            client.close()
+        except GONE:
+            time.sleep(0.01)
+
+
+def work(server, ledger, stop):
+    """Appends, flags, and expunges some of what it appended."""
+    user = USERS[0]
+    while not stop.is_set():
+        try:
+            client = server.imap(user)
+            client.select("INBOX")
+            for _ in range(random.randrange(1, 20)):
+                name = ledger.new()
+                octets = message(name, False)
+                answer = client.append("INBOX", None, None, octets)
+                if answer[0] != "OK":
+                    continue
+                ledger.there[name] = (user, octets)
+                uid = re.search(rb"APPENDUID \d+ (\d+)", answer[1][0]).group(1)
+                if client.uid("STORE", uid, "+FLAGS", "(\\Flagged)")[0] == "OK":
+                    ledger.flagged.add(name)
+                if random.random() < 0.2:
+                    del ledger.there[name]
+                    client.uid("STORE", uid, "+FLAGS", "(\\Deleted)")
+                    if client.expunge()[0] == "OK":
+                        ledger.gone.add(name)
+            client.logout()
+        except GONE:
+            time.sleep(0.01)
+
+
+def found(server):
+    names = {}
+    for user in USERS:
+        client = server.imap(user)
+        count = int(client.select("INBOX", readonly=True)[1][0])
+        uids = []
+        for part in client.fetch("1:*", "(UID FLAGS BODY.PEEK[])")[1] if count else []:
+            if isinstance(part, tuple):
+                name = re.search(rb"^X-Ledger: (\S+)\r$", part[1], re.MULTILINE).group(1)
+                names[name.decode()] = (user, part[1], part[0])
+                uids.append(int(re.search(rb"UID (\d+)", part[0]).group(1)))
+        assert uids == sorted(set(uids)), "uids do not ascend"
+        client.logout()
+    return names
+
+
+def missing(server, ledger):
+    """What was acknowledged and is not so, in words."""
+    names, wrong = found(server), []
+    for name, (user, octets) in ledger.there.items():
+        if name not in names:
+            wrong.append("%s was acknowledged and is lost" % name)
+        elif names[name][0] != user or not names[name][1].endswith(octets):
+            wrong.append("%s is not what was sent" % name)
+        elif name in ledger.flagged and b"\\Flagged" not in names[name][2]:
+            wrong.append("%s lost its flag" % name)
+    wrong += ["%s was expunged and is back" % name for name in ledger.gone if name in names]
+    return wrong
+
+
+class PowerCut:
+    """A server whose power is cut again and again."""
+
+    def __init__(self, config, ignore=""):
+        self.ignore = ignore
+        self.server = Server(config)
+        self.data = self.server.values["data"]
+        self.base = os.path.join(self.server.dir, "base")
+        self.trace = os.path.join(self.server.dir, "trace")
+        self.ledger = Ledger()
+
+    def run(self, seconds):
+        shutil.rmtree(self.base, ignore_errors=True)
+        shutil.copytree(self.data, self.base, ignore=lambda folder, names: [
+            name for name in names if name.endswith(".sock")])
+        open(self.trace, "wb").close()
+        self.server.environment = {
+            "LD_PRELOAD": os.path.join(BUILD, "tests", "powerloss", "libpowerloss.so"),
+            "POWERLOSS_ROOT": self.data, "POWERLOSS_TRACE": self.trace,
+            "POWERLOSS_IGNORE": self.ignore}
+        self.server.start()
+        self.server.environment = {}
+        stop = threading.Event()
+        threads = [threading.Thread(target=deliver, args=(self.server, self.ledger, stop))
+                   for _ in range(4)]
+        threads.append(threading.Thread(target=work, args=(self.server, self.ledger, stop)))
+        for thread in threads:
+            thread.start()
+        time.sleep(seconds)
+        self.server.kill()
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+    def cut(self, survival, seed):
+        after = os.path.join(self.server.dir, "after")
+        rebuild(self.trace, self.base, self.data, after, survival, random.Random(seed))
+        shutil.rmtree(self.data)
+        os.rename(after, self.data)
+
+    def look(self):
+        """Starts the server on what was left. Returns: what is missing."""
+        self.server.start()
+        wrong = missing(self.server, self.ledger)
+        self.server.stop()
+        return wrong
+
+
+def survive(config):
+    seed = random.randrange(1 << 30)
+    random.seed(seed)
+    print("# seed %d" % seed)
+    power = PowerCut(config)
+    try:
+        for i in range(ROUNDS):
+            power.run(random.uniform(0.3, 2))
+            power.cut(SURVIVAL[i % len(SURVIVAL)], seed + i)
+            wrong = power.look()
+            print("# %d acknowledged, %d expunged" % (
+                len(power.ledger.there), len(power.ledger.gone)))
+            assert not wrong, "round %d: %s" % (i, "; ".join(wrong[:5]))
+        assert len(power.ledger.there) > 10 * ROUNDS
+    except BaseException:
+        for line in power.server.log[-20:]:
+            print("# server: " + line)
+        raise
+    finally:
+        if power.server.process is not None:
+            power.server.kill()
+        shutil.rmtree(power.server.dir, ignore_errors=True)
+
+
+def must_lose(config, ignore):
+    """With this sync left out the test above must find that something is lost."""
+    power = PowerCut(config, ignore)
+    # a store syncs all it has when it takes a large message, and when its log has grown long
+    power.ledger.large, power.ledger.pause = 0, 0.02
+    try:
+        power.run(1.5)
+        power.cut(0, 1)
+        try:
+            wrong = power.look()
+        except AssertionError as error:
+            wrong = [str(error)]
+        print("# without '%s': %d wrong" % (ignore, len(wrong)))
+        assert wrong, "without '%s' nothing was lost" % ignore
+    finally:
+        if power.server.process is not None:
+            power.server.kill()
+        shutil.rmtree(power.server.dir, ignore_errors=True)
+
+
+def test_nothing_acknowledged_is_lost_when_stores_sync():
+    survive(WHOLE)
+
+
+def test_nothing_acknowledged_is_lost_with_a_journal():
+    survive(JOURNAL)
+
+
+def test_it_would_be_noticed_if_a_store_left_out_its_sync():
+    must_lose(WHOLE, "file:-wal")
+
+
+def test_it_would_be_noticed_if_the_journal_left_out_its_sync():
+    must_lose(JOURNAL.replace("300ms", "1h"), "file:segment-")
+
+
+def test_it_would_be_noticed_if_a_checkpoint_left_out_its_sync():
+    must_lose(JOURNAL, "system:")
+
+
+main(globals())
