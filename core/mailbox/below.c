@@ -27,6 +27,20 @@ ph_below_close(PhBelow *below)
 	below->account = NULL;
 }
 
+bool
+ph_below_is_exact(PhSection *section, GError **error)
+{
+	const PhStore *below = ph_section_table(section);
+
+	if ((below->abilities & PH_STORE_MENDS_LINES) == 0)
+		return true;
+	ph_error_set(error, PH_ERROR_UNSUPPORTED,
+	             "[store %s] may change line ends, and what this store keeps would not survive "
+	             "it; name another one below",
+	             ph_section_name(section));
+	return false;
+}
+
 void
 ph_below_narrow(PhSection *section, PhStore *table)
 {

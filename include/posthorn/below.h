@@ -51,6 +51,10 @@ PH_PUBLIC void ph_below_close(PhBelow *below);
  * optional members that it lacks go. Thread: load. */
 PH_PUBLIC void ph_below_narrow(PhSection *section, PhStore *table);
 
+/* ph_below_is_exact: for wrappers that change octets. @section: the store below. Returns: false with
+ * a sentence when that may change line ends, which such octets do not survive. Thread: load. */
+PH_PUBLIC bool ph_below_is_exact(PhSection *section, GError **error);
+
 /* The members of a store's table, forwarded as they are. @account: begins with a PhBelow. The
  * optional ones may be called only when the store below has them. */
 PH_PUBLIC void ph_below_close_account(void *account);

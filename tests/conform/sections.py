@@ -21,19 +21,30 @@ path = {{data}}/mbox/{{domain}}/{{user}}
 COMPRESS = """
 [store compress]
 plugin = compress
-store = {below}
+below = {below}
 """
 ENCRYPT = """
 [store encrypt]
 plugin = encrypt
-store = {below}
-key = file:{dir}/key
+below = {below}
+keys = {dir}/key
 """
 MIRROR = """
 [store mirror]
 plugin = mirror
 first = {below}
-second = sqlite
+second = second
+"""
+SECOND = """
+[store second]
+plugin = sqlite
+path = {{data}}/second/{{domain}}/{{user}}.sqlite
+"""
+FAULT = """
+[store fault]
+plugin = fault
+below = {below}
+probability = 0
 """
 
 # Name -> (section to try, text).
@@ -43,4 +54,8 @@ STACKS = {
     "mbox": ("mbox", MBOX),
     "compress": ("compress", SQLITE + COMPRESS.replace("{below}", "sqlite")),
     "encrypt": ("encrypt", SQLITE + ENCRYPT.replace("{below}", "sqlite")),
+    "compress-encrypt": ("compress", SQLITE + ENCRYPT.replace("{below}", "sqlite")
+                         + COMPRESS.replace("{below}", "encrypt")),
+    "mirror": ("mirror", SQLITE + SECOND + MIRROR.replace("{below}", "sqlite")),
+    "fault": ("fault", SQLITE + FAULT.replace("{below}", "sqlite")),
 }

@@ -45,8 +45,11 @@ static bool
 create(PhSection *section, const void *data, void **instance_out, GError **error)
 {
 	const Settings *settings = data;
-	Instance *instance = g_new0(Instance, 1);
+	Instance *instance = NULL;
 
+	if (!ph_below_is_exact(settings->below, error))
+		return false;
+	instance = g_new0(Instance, 1);
 	instance->section = settings->below;
 	instance->level = (int) settings->level;
 	*instance_out = instance;
@@ -145,6 +148,7 @@ static const PhStore store = {
 	.verify = verify,
 	.compact = ph_below_compact,
 	.narrow = narrow,
+	.defer = ph_below_defer,
 };
 
 static const PhOffer offers[] = { PH_OFFER_STORE("compress", &store), PH_OFFERS_END };

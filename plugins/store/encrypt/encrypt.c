@@ -48,7 +48,8 @@ create(PhSection *section, const void *data, void **instance_out, GError **error
 	MasterKeys masters = { 0 };
 	Instance *instance = NULL;
 
-	if (!master_keys_read(settings->keys, &masters, error))
+	if (!ph_below_is_exact(settings->below, error)
+	    || !master_keys_read(settings->keys, &masters, error))
 		return false;
 	instance = g_new0(Instance, 1);
 	instance->section = settings->below;
@@ -385,9 +386,11 @@ narrow(void *data, PhStore *table)
 
 	ph_below_narrow(instance->section, table);
 	table->verify = verify; /* there is always something to check */
+	table->abilities |= PH_STORE_HIDES_OCTETS;
 }
 
-/* No `share`: one account cannot read another's octets. */
+/* No `share`: one account cannot read another's octets. No `defer`: the journal would hold structures
+ * as they are. */
 static const PhStore store = {
 	.size = sizeof store,
 	.create = create,

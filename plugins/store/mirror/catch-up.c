@@ -403,11 +403,12 @@ catch_up(Account *account, uint64_t time_us, GError **error)
 		if (until != 0 && g_get_monotonic_time() > until)
 			break;
 	}
-	if (!more && account->is_behind)
+	if (!more && account->is_told)
 		ph_log_section(account->instance->section, PH_LOG_NOTICE, "mirror-in-step",
 		               "the second store holds everything",
 		               PH_LOG_TEXT("account", ph_identity_address(account->identity)),
 		               PH_LOG_NUMBER("copied", account->instance->n_copied), PH_LOG_END);
 	account->is_behind = more;
+	account->is_told = account->is_told && more;
 	return true;
 }

@@ -133,11 +133,12 @@ void
 fall_behind(Account *account, const char *doing, const GError *why)
 {
 	account->retry_at = (uint64_t) g_get_monotonic_time() + account->instance->retry_us;
-	if (!account->is_behind)
+	if (!account->is_told)
 		ph_log_section(account->instance->section, PH_LOG_WARNING, "mirror-behind",
 		               "the second store could not follow the first",
 		               PH_LOG_TEXT("account", ph_identity_address(account->identity)),
 		               PH_LOG_TEXT("doing", doing), PH_LOG_FAILURE(why), PH_LOG_END);
+	account->is_told = true;
 	account->is_behind = true;
 }
 
@@ -299,12 +300,17 @@ follow(Account *account, PhTransaction *const *batch, size_t n, GError **error)
 		if (repeat_batch(account, batch, n, &why))
 			return true;
 		account->instance->n_missed += n;
-		fall_behind(account, "commit", why);
-		/* what it lacks is found by comparing; at once, if it must have it */
-		account->retry_at = 0;
+		account->is_behind = true;
 	}
 	forget_uploads(account, batch, n);
-	return bring_on(account, account->instance->catch_up_us, error);
+	/* what it lacks is found by comparing; an id that comes again lacks nothing */
+	if (bring_on(account, account->instance->catch_up_us, error))
+		return true;
+	if (why != NULL && !account->is_told) {
+		fall_behind(account, "commit", why);
+		account->retry_at = 0;
+	}
+	return false;
 }
 
 static bool

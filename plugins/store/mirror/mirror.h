@@ -67,6 +67,7 @@ typedef struct {
 	Instance *instance;
 	PhIdentity *identity;
 	_Atomic bool is_behind;
+	bool is_told;      /* the log says that it is behind */
 	bool has_flag;     /* KEY_UNDER_WAY is there */
 	bool has_worked;   /* in this slice */
 	bool looks_at_all; /* verify repairs: notes and numbers do not count */
