@@ -147,6 +147,14 @@ make_dot(const File *file, const char *name)
 	return failed;
 }
 
+/* Where there is no right or no room to make a lock, dotlock-try goes without. */
+static bool
+may_be_missed(int failed)
+{
+	return failed == EACCES || failed == EPERM || failed == EROFS || failed == ENOSPC
+	       || failed == EDQUOT;
+}
+
 static bool
 take_dot(File *file, bool must, Patience *patience, GError **error)
 {
@@ -163,7 +171,7 @@ take_dot(File *file, bool must, Patience *patience, GError **error)
 		}
 	}
 	file->has_dot = failed == 0;
-	if (failed == 0 || (!must && (failed == EACCES || failed == EPERM || failed == EROFS)))
+	if (failed == 0 || (!must && may_be_missed(failed)))
 		return true;
 	ph_error_set(error, PH_ERROR_TEMPORARY, "cannot make '%s': %s", name, g_strerror(failed));
 	return false;

@@ -49,6 +49,7 @@ typedef struct {
 	uint32_t last_uid;
 	unsigned n_seen;
 	bool last_is_fresh;
+	bool is_altered; /* the index got something to know */
 	bool must_write;
 } Sync;
 
@@ -272,9 +273,11 @@ take_known(Sync *sync, const Message *message, const Place *place, GError **erro
 	ph_uid_set_add(sync->seen, place->uid);
 	sync->last_uid = place->uid;
 	sync->last_is_fresh = false;
-	if (memcmp(&now, place, sizeof now) != 0
-	    && !place_put(sync->connection, sync->box->no, &now, error))
-		return false;
+	if (memcmp(&now, place, sizeof now) != 0) {
+		sync->is_altered = true;
+		if (!place_put(sync->connection, sync->box->no, &now, error))
+			return false;
+	}
 	if (!is_live(sync, place->uid, &live, error))
 		return false;
 	sync->must_write = sync->must_write || !live;
@@ -312,6 +315,7 @@ take_fresh(Sync *sync, const Message *message)
 	sync->must_write = sync->must_write || !believed;
 	sync->next = MAX(sync->next, fresh->op.given_uid) + 1;
 	sync->last_is_fresh = true;
+	sync->is_altered = true;
 	g_ptr_array_add(sync->fresh, fresh);
 }
 
@@ -414,6 +418,7 @@ forget_lost(Sync *sync, GError **error)
 
 	if (!good || uids->len == 0)
 		return good;
+	sync->is_altered = true;
 	if (!begin(sync, error))
 		return false;
 	for (guint i = 0; good && i < uids->len; i++)
@@ -501,6 +506,18 @@ note_look(Sync *sync)
 		box->base = sync->scan.base;
 }
 
+/* The row of the box. When only that is new, it need not succeed: on a full disk the file is read
+ * again next time. */
+static bool
+save_box(Sync *sync, GError **error)
+{
+	bool must = sync->is_altered || sync->changes->len > 0;
+	GError **why = must ? error : NULL;
+	bool good = begin(sync, why) && place_save_box(sync->connection, sync->box, why);
+
+	return (end(sync, good, why) && good) || !must;
+}
+
 static bool
 finish(Sync *sync, GError **error)
 {
@@ -528,8 +545,7 @@ finish(Sync *sync, GError **error)
 			return false;
 	}
 	sync->box->last_uid = sync->last_uid;
-	return run_list(sync, sync->changes, error) && begin(sync, error)
-	       && place_save_box(sync->connection, sync->box, error) && end(sync, true, error);
+	return run_list(sync, sync->changes, error) && save_box(sync, error);
 }
 
 /* --- from where ----------------------------------------------------------------------------------- */
