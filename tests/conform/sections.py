@@ -16,7 +16,9 @@ path = {{data}}/maildir/{{domain}}/{{user}}
 MBOX = """
 [store mbox]
 plugin = mbox
-path = {{data}}/mbox/{{domain}}/{{user}}
+inbox = {{data}}/mbox/{{domain}}/{{user}}/inbox
+folders = {{data}}/mbox/{{domain}}/{{user}}/folders
+index = {{data}}/mbox/{{domain}}/{{user}}/index.sqlite
 """
 COMPRESS = """
 [store compress]

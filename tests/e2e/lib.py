@@ -56,6 +56,23 @@ STORE = """
 plugin = sqlite
 path = {{data}}/mail/{{domain}}/{{user}}
 """
+# Other stores for the same tests, by the name of their plugin.
+STORES = {
+    "sqlite": STORE,
+    "maildir": """
+[store mail]
+plugin = maildir
+path = {{data}}/mail/{{domain}}/{{user}}
+""",
+    "mbox": """
+[store mail]
+plugin = mbox
+inbox = {{data}}/mail/{{domain}}/{{user}}/inbox
+folders = {{data}}/mail/{{domain}}/{{user}}/folders
+index = {{data}}/mail/{{domain}}/{{user}}/index.sqlite
+write-delay = 0s
+""",
+}
 ROUTE = """
 [route local]
 domains = example.org
