@@ -549,4 +549,22 @@ def test_much_that_moves_is_written_anew():
         assert os.listdir(server.home).count("inbox.lock") == 0
 
 
+def test_who_opened_a_file_that_was_replaced_loses_nothing():
+    with MboxServer("in-place = 0\n") as server:
+        for name in (b"one", b"two", b"three"):
+            server.send(b"Subject: " + name + b"\r\n\r\nx\r\n")
+        imap = server.imap()
+        assert len(names(imap)) == 3
+        with open(server.path(), "r+b") as stream:
+            imap.store("1", "+FLAGS", "(\\Deleted)")
+            imap.expunge()
+            fcntl.lockf(stream, fcntl.LOCK_EX)
+            stream.seek(0, os.SEEK_END)
+            stream.write(message(b"late"))
+            stream.flush()
+            assert os.fstat(stream.fileno()).st_nlink == 0
+        assert names(imap) == [b"two", b"three", b"late"]
+        assert server.octets().count(b"Subject: late\n") == 1
+
+
 main(globals())

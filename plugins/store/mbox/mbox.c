@@ -129,6 +129,7 @@ account_free(void *data)
 	g_hash_table_destroy(account->dirty);
 	g_hash_table_destroy(account->told);
 	g_hash_table_destroy(account->uploads);
+	g_ptr_array_unref(account->former);
 	(void) pthread_mutex_destroy(&account->lock);
 	(void) pthread_mutex_destroy(&account->writer);
 	if (account->lock_fd >= 0)
@@ -155,6 +156,7 @@ account_new(const Instance *instance, const PhIdentity *identity)
 	account->told = g_hash_table_new_full(ph_str_hash, g_str_equal, g_free, NULL);
 	account->uploads = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
 	                                         (GDestroyNotify) ph_content_unref);
+	account->former = g_ptr_array_new_with_free_func(former_free);
 	(void) pthread_mutex_init(&account->lock, NULL);
 	(void) pthread_mutex_init(&account->writer, NULL);
 	return account;
@@ -209,8 +211,10 @@ close_account(void *data)
 	Account *account = data;
 
 	(void) pthread_mutex_lock(&account->writer);
-	if (g_hash_table_size(account->dirty) > 0 && file_lock_account(account, NULL)) {
+	if ((g_hash_table_size(account->dirty) > 0 || account->former->len > 0)
+	    && file_lock_account(account, NULL)) {
 		rewrite_due(account, true);
+		former_close(account, true);
 		file_unlock_account(account);
 	}
 	(void) pthread_mutex_unlock(&account->writer);
@@ -290,6 +294,7 @@ refresh(void *data, const PhMailboxId *mailbox, GError **error)
 		good = mailbox != NULL ? refresh_box(account, mailbox, error)
 		                       : list_sync(account, error);
 		rewrite_due(account, false);
+		former_close(account, false);
 		file_unlock_account(account);
 	}
 	(void) pthread_mutex_unlock(&account->writer);

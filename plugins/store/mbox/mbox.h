@@ -90,11 +90,11 @@ struct Account {
 	char *folders;
 	char *path; /* of the index */
 	pthread_mutex_t writer;
-	int lock_fd;       /* of the file beside the index */
-	GHashTable *plan;  /* PhOp -> Planned; belongs to the running commit */
-	GHashTable *dirty; /* PhMailboxId -> PhTime; guarded by writer */
-	GHashTable *told;  /* names of files that were reported as damaged; guarded by writer */
-	bool was_listed;
+	int lock_fd;          /* of the file beside the index */
+	GHashTable *plan;     /* PhOp -> Planned; belongs to the running commit */
+	GHashTable *dirty;    /* PhMailboxId -> PhTime; guarded by writer */
+	GHashTable *told;     /* names of files that were reported as damaged; guarded by writer */
+	GPtrArray *former;    /* of Former; guarded by writer */
 	pthread_mutex_t lock; /* guards what follows */
 	GHashTable *uploads;  /* number -> PhContent */
 	uint64_t next_upload;
@@ -205,6 +205,16 @@ bool rewrite_box(Account *account, Box *box, File *file, GError **error);
 void rewrite_mark(Account *account, const PhMailboxId *id);
 /* rewrite_due: those that have waited; @all: everything. */
 void rewrite_due(Account *account, bool all);
+
+/* former.c */
+typedef struct Former Former;
+void former_free(void *former);
+/* former_add: a file that another one has replaced. @fd: (owned) */
+void former_add(Account *account, const PhMailboxId *id, int fd, uint64_t size);
+/* former_take_over: what was appended to it since is appended to the mailbox. */
+bool former_take_over(Account *account, const Box *box, File *file, GError **error);
+/* former_close: those that were kept long enough, or all, after a last look. */
+void former_close(Account *account, bool all);
 
 /* journal.c */
 typedef struct Journal Journal;

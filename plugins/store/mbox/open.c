@@ -9,6 +9,7 @@ prepare(Account *account, Box *box, File *file, GError **error)
 {
 	return journal_recover(account, box, file, error)
 	       && intent_recover(account, box, file, error)
+	       && former_take_over(account, box, file, error)
 	       && sync_box(account, box, file, SYNC_USUAL, error);
 }
 

@@ -443,7 +443,8 @@ write_anew(Rewrite *rewrite, bool *done_out, GError **error)
 	if (*done_out) {
 		good = fill_new(rewrite, fd, error) && ph_durable_rename(&move, error);
 		if (good) {
-			(void) close(file->fd);
+			former_add(rewrite->account, &rewrite->box->id, file->fd,
+			           (uint64_t) file->status.st_size);
 			file->fd = fd;
 			return fstat(file->fd, &file->status) == 0;
 		}
