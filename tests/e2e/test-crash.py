@@ -23,13 +23,8 @@ from lib import PASSWORD, Server, main
 
 STORE = os.environ.get("POSTHORN_CRASH_STORE", "sqlite")
 WHOLE = lib.WHOLE.replace(lib.STORE, lib.STORES[STORE])
-JOURNAL = WHOLE.replace("log = json
-", "log = json
-durability = journal
-journal-size = 32M
-"
-                        "checkpoint-interval = 500ms
-")
+JOURNAL = WHOLE.replace("log = json\n", "log = json\ndurability = journal\njournal-size = 32M\n"
+                        "checkpoint-interval = 500ms\n")
 ROUNDS = int(os.environ.get("POSTHORN_CRASH_ROUNDS", "20"))
 SENDERS = 4
 APPENDERS = 2
