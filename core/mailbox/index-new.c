@@ -8,6 +8,7 @@
  */
 #include <posthorn/durable.h>
 
+#include "base/clock.h"
 #include "mailbox/index.h"
 
 #include <errno.h>
@@ -133,5 +134,48 @@ ph_index_make(PhIndex *index, GError **error)
 	}
 	good = make_in(fd, name, picture, error);
 	(void) close(fd);
+	return good;
+}
+
+/* --- a damaged one ------------------------------------------------------------------------------ */
+
+static bool
+move_aside(int folder, const char *name, const char *to, GError **error)
+{
+	PhRename move = { .from_folder_fd = folder,
+		          .to_folder_fd = folder,
+		          .from = name,
+		          .to = to };
+
+	if (faccessat(folder, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT)
+		return true;
+	return ph_durable_rename(&move, error);
+}
+
+/* The log goes first: a new database must never find an old one's. */
+bool
+ph_index_set_aside(const char *path, char **aside_out, GError **error)
+{
+	static const char *const endings[] = { "-wal", "-shm", "" };
+	g_autofree char *folder = g_path_get_dirname(path);
+	g_autofree char *name = g_path_get_basename(path);
+	g_autofree char *aside =
+		g_strdup_printf("%s.damaged-%" G_GINT64_FORMAT, name, ph_clock_wall_us());
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool good = true;
+
+	if (fd < 0) {
+		ph_error_set_errno(error, errno, "cannot open '%s'", folder);
+		return false;
+	}
+	for (size_t i = 0; good && i < G_N_ELEMENTS(endings); i++) {
+		g_autofree char *from = g_strconcat(name, endings[i], NULL);
+		g_autofree char *to = g_strconcat(aside, endings[i], NULL);
+
+		good = move_aside(fd, from, to, error);
+	}
+	(void) close(fd);
+	if (good && aside_out != NULL)
+		*aside_out = g_build_filename(folder, aside, NULL);
 	return good;
 }

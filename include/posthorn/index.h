@@ -148,13 +148,20 @@ PH_PUBLIC void ph_index_tend_soon(PhIndex *index, uint64_t delay_us);
 PH_PUBLIC bool ph_index_defer(PhIndex *index, int *fd_out, GError **error);
 PH_PUBLIC bool ph_index_sync(PhIndex *index, GError **error);
 
-/* ph_index_check: SQLite's own check of the database, and that counters agree with messages;
- * @repair corrects the counters. One line for each finding. */
+/* ph_index_check: SQLite's own check of the database; that pages, records, counters and owners of
+ * records agree. @repair corrects counters and owners, and takes out messages that have lost their
+ * record. One line for each finding. */
 PH_PUBLIC bool ph_index_check(PhIndex *index,
                               bool repair,
                               PhListLineFunc report,
                               void *user_data,
                               GError **error);
+
+/* ph_index_set_aside: gives the files of a damaged index another name. Then the store opens an empty
+ * one at @path and adopts what mail lies beside it (see the head of this file; with given uids and
+ * uidvalidity where it still knows them): so an index is rebuilt. Nobody has it open.
+ * @aside_out: (out, owned, nullable) the database's new path. Blocks: yes. */
+PH_PUBLIC bool ph_index_set_aside(const char *path, char **aside_out, GError **error);
 
 /* ph_index_begin_read: a connection for reading; give it back soon. Blocks: yes. */
 PH_PUBLIC PhIndexConnection *ph_index_begin_read(PhIndex *index, GError **error);

@@ -170,6 +170,7 @@ changes_of_second(const PhBelow *second,
 {
 	PhChangesQuery asked = *query;
 
+	asked.states = NULL;
 	asked.record = hide_blob;
 	asked.expunged = pass_expunged;
 	asked.user_data = (void *) (uintptr_t) query;
@@ -188,6 +189,7 @@ read_changes(void *data,
 	const PhBelow *second = NULL;
 	g_autoptr(GError) why = NULL;
 
+	asked.states = NULL; /* all are to be counted */
 	asked.record = count_record;
 	asked.expunged = count_expunged;
 	asked.user_data = &counted;

@@ -5,8 +5,17 @@
 #include "index-fixture.h"
 
 #include <signal.h>
+#include <sqlite3.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+static void
+count_line(const char *line, void *user_data)
+{
+	unsigned *n = user_data;
+
+	(*n)++;
+}
 
 /* A damaged file is told and left as it is. */
 static void
@@ -24,6 +33,71 @@ test_corrupt(Fixture *f, const void *data)
 	g_assert_error(error, PH_ERROR, PH_ERROR_CORRUPT);
 	g_assert_true(g_file_get_contents(f->path, &octets, &length, NULL));
 	g_assert_cmpmem(octets, length, junk, 20000);
+}
+
+/* A damaged one makes room, and nothing of it is lost or seen. */
+static void
+test_set_aside(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *aside = NULL;
+	g_autofree char *octets = NULL;
+	size_t length = 0;
+	g_autofree char *wal = g_strconcat(f->path, "-wal", NULL);
+
+	(void) append(f, 0, 1);
+	g_clear_pointer(&f->index, ph_index_unref);
+	g_assert_true(g_file_set_contents(f->path, "not a database", -1, NULL));
+	g_assert_true(g_file_set_contents(wal, "not a log", -1, NULL));
+	g_assert_true(ph_index_set_aside(f->path, &aside, &error));
+	g_assert_no_error(error);
+	g_assert_true(g_file_get_contents(aside, &octets, &length, NULL));
+	g_assert_cmpmem(octets, length, "not a database", 14);
+	g_assert_false(g_file_test(wal, G_FILE_TEST_EXISTS));
+	f->index = open_index(f, 0);
+	create(f, "INBOX", &f->inbox);
+	g_assert_cmpuint(append(f, 0, 1), ==, 1);
+	(void) g_unlink(aside);
+	g_clear_pointer(&wal, g_free);
+	wal = g_strconcat(aside, "-wal", NULL);
+	g_assert_cmpint(g_unlink(wal), ==, 0);
+}
+
+/* Whatever a repair finds: afterwards nothing is found. */
+static void
+test_repair(Fixture *f, const void *data)
+{
+	static const char *const damages[] = {
+		"UPDATE mailbox SET messages = 7, octets = 1",
+		"DELETE FROM record WHERE no BETWEEN 3 AND 4",
+		"DELETE FROM record_owned",
+		"INSERT INTO record_owned VALUES (200, 250, 3)",
+		"INSERT INTO record_dropped VALUES (5, 1, 2)",
+		"UPDATE mailbox SET uidnext = 2",
+	};
+	PhMailboxId other;
+
+	create(f, "other", &other);
+	for (size_t i = 0; i < G_N_ELEMENTS(damages); i++) {
+		g_auto(Tx) copy = { 0 };
+		g_autoptr(PhUidSet) uids = ph_uid_set_new_range(1, 300);
+		sqlite3 *db = NULL;
+		unsigned n_found = 0;
+
+		for (uint32_t j = 0; j < (i == 0 ? 300 : 0); j++)
+			(void) append(f, j % 3, 10);
+		tx_init(&copy, f, PH_OP_COPY);
+		copy.op.uids = uids;
+		copy.op.to = other;
+		g_assert_true(run(f->index, &copy));
+		g_assert_true(ph_index_check(f->index, false, fail_line, NULL, NULL));
+		g_assert_cmpint(sqlite3_open(f->path, &db), ==, SQLITE_OK);
+		g_assert_cmpint(sqlite3_exec(db, damages[i], NULL, NULL, NULL), ==, SQLITE_OK);
+		(void) sqlite3_close(db);
+		g_assert_true(ph_index_check(f->index, true, count_line, &n_found, NULL));
+		g_assert_cmpuint(n_found, >, 0);
+		g_assert_true(ph_index_check(f->index, false, fail_line, NULL, NULL));
+	}
 }
 
 /* [STORE-1] [STORE-2] A writer is killed at random moments; what it had told is there, what it had
@@ -172,6 +246,8 @@ main(int argc, char **argv)
 		void (*func)(Fixture *f, const void *data);
 	} tests[] = {
 		{ "a-damaged-file-is-left-alone", test_corrupt },
+		{ "a-damaged-one-is-set-aside", test_set_aside },
+		{ "a-repair-leaves-nothing-to-find", test_repair },
 		{ "a-killed-writer-keeps-its-word", test_crash },
 		{ "what-was-undone-is-not-written-later", test_undone },
 	};
