@@ -26,7 +26,7 @@ HOMES = [
     (r"fsync|fdatasync|rename|renameat|renameat2", "core/base/durable.c",
      r"core/base/durable[\w-]*\.c"),
     (r"sqlite3_\w+", "core/mailbox/index*.c and stores on SQLite",
-     r"core/mailbox/index[\w-]*\.[ch]|plugins/(store|directory)/(sqlite|mbox)/.*"),
+     r"core/mailbox/index[\w-]*\.[ch]|plugins/(store|directory)/(sqlite|mbox|maildir)/.*"),
     (r"g_thread_new|g_thread_try_new|pthread_create|g_thread_pool_new",
      "core/net, core/journal, core/mailbox, core/conform and core/server/jobs.c",
      r"core/(net|journal|mailbox|conform)/.*|core/server/jobs\.c"),

@@ -1,0 +1,29 @@
+/* watch.h: hints that a file or folder was changed, for stores whose mail others may write
+ *
+ * One descriptor and one thread of the process serve all. Hints may come late, together, or not at
+ * all (the system's limits): who uses them looks by itself now and then, too.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef POSTHORN_WATCH_H
+#define POSTHORN_WATCH_H
+
+#include <posthorn/types.h>
+
+G_BEGIN_DECLS
+
+typedef struct PhWatch PhWatch;
+
+/* ph_watch_new: @func(user_data) is called, on a thread of its own, when names in the folder or
+ * octets of the file change. It must not block, nor make or free a watch. Thread: any.
+ * Returns: (owned) NULL when it cannot be watched, or when 8,192 are. */
+PH_PUBLIC PhWatch *ph_watch_new(const char *path, void (*func)(void *user_data), void *user_data);
+
+/* ph_watch_free: waits for a call under way; there is none afterwards. Thread: any. */
+PH_PUBLIC void ph_watch_free(PhWatch *watch);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PhWatch, ph_watch_free)
+
+G_END_DECLS
+
+#endif

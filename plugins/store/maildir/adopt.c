@@ -1,0 +1,141 @@
+/* adopt.c: messages that other programs put into a folder
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <posthorn/secret.h>
+
+#include "scan.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	OPS = 500,
+};
+
+GPtrArray *
+scan_keywords(const Folder *folder, Letters letters)
+{
+	GPtrArray *names = g_ptr_array_new();
+
+	for (int i = 0; i < KEYWORD_LETTERS; i++)
+		if ((letters & LETTERS_KEYWORD << i) != 0 && folder->keywords[i] != NULL)
+			g_ptr_array_add(names, (void *) (uintptr_t) folder->keywords[i]);
+	g_ptr_array_add(names, NULL);
+	return names;
+}
+
+static gint
+compare_found(gconstpointer a, gconstpointer b)
+{
+	const Found *first = a;
+	const Found *second = b;
+
+	if (first->uid != second->uid)
+		return first->uid < second->uid ? -1 : 1;
+	return strcmp(first->name, second->name);
+}
+
+/* What a file holds: dates and sizes, from its name where that can be believed. */
+static bool
+measure(Scan *scan, const Found *found, File *file, PhTime *date_out)
+{
+	Account *account = scan->account;
+	g_autofree char *path =
+		scan_part(scan->folder, (found->letters & LETTERS_NEW) != 0 ? IN_NEW : IN_CUR);
+	g_autofree char *where = g_strconcat(path, "/", found->name, NULL);
+	uint64_t size = 0;
+	uint64_t octets = 0;
+	struct stat info;
+	bool good = false;
+	int fd = openat(account->root_fd, where, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0) {
+		Letters letters = 0;
+		bool odd = false;
+		PhSlice base = file_name_split(found->name, &letters, &odd);
+		g_autofree char *proper = folder_where(account, scan->folder, found->letters, base);
+
+		fd = openat(account->root_fd, proper,
+		            O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	}
+	if (fd < 0)
+		return false;
+	if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode)) {
+		file->size = (uint64_t) info.st_size;
+		*date_out = info.st_mtim.tv_sec * INT64_C(1000000) + info.st_mtim.tv_nsec / 1000;
+		file_sizes(file->base, &size, &octets);
+		file->octets = octets;
+		file->is_plain = octets == size;
+		good = (size == file->size && octets >= size)
+		       || content_measure(fd, &file->octets, &file->is_plain, NULL);
+	}
+	(void) close(fd);
+	return good;
+}
+
+static bool
+adopt(Scan *scan, const Found *found, Adopted *adopted, GPtrArray *keywords)
+{
+	File file = { .is_upload = true, .is_adopted = true };
+	Letters letters = 0;
+	bool odd = false;
+	PhSlice base = file_name_split(found->name, &letters, &odd);
+	PhTime date = 0;
+	GPtrArray *names = NULL;
+
+	memcpy(file.base, base.data, base.length);
+	if (!measure(scan, found, &file, &date)
+	    || !file_pack(&file, scan->connection, &adopted->op.blob, NULL))
+		return false;
+	names = scan_keywords(scan->folder, found->letters);
+	g_ptr_array_add(keywords, names);
+	adopted->letters = found->letters;
+	adopted->op.kind = PH_OP_APPEND;
+	adopted->op.mailbox = scan->folder->id;
+	adopted->op.flags = letters_to_flags(found->letters);
+	adopted->op.keywords = (const char *const *) names->pdata;
+	adopted->op.octets = file.octets;
+	adopted->op.internal_date = date;
+	adopted->op.save_date = g_get_real_time();
+	adopted->op.has_given = found->uid >= scan->uidnext && found->uid != 0;
+	adopted->op.given_uid = found->uid;
+	ph_secret_random(adopted->op.message_id, sizeof adopted->op.message_id);
+	return true;
+}
+
+static bool
+adopt_some(Scan *scan, guint first, guint n, GError **error)
+{
+	g_autofree Adopted *adopted = g_new0(Adopted, n);
+	g_autofree PhOp **ops = g_new0(PhOp *, n);
+	g_autoptr(GPtrArray) keywords =
+		g_ptr_array_new_with_free_func((GDestroyNotify) g_ptr_array_unref);
+	uint32_t n_ops = 0;
+	PhIndexConnection *connection = ph_index_begin_write(scan->account->index, error);
+
+	if (connection == NULL)
+		return false;
+	scan->connection = connection; /* long names are kept in it */
+	for (guint i = first; i < first + n; i++) {
+		if (!adopt(scan, &g_array_index(scan->fresh, Found, i), &adopted[n_ops], keywords))
+			continue;
+		ops[n_ops] = &adopted[n_ops].op;
+		n_ops++;
+	}
+	scan->connection = NULL;
+	if (!ph_index_end_write(scan->account->index, connection, true, error))
+		return false;
+	return n_ops == 0 || commit_ops(scan->account, ops, n_ops, error);
+}
+
+bool
+scan_adopt(Scan *scan, GError **error)
+{
+	g_array_sort(scan->fresh, compare_found);
+	for (guint i = 0; i < scan->fresh->len; i += OPS)
+		if (!adopt_some(scan, i, MIN((guint) OPS, scan->fresh->len - i), error))
+			return false;
+	return true;
+}

@@ -1,0 +1,533 @@
+/* deliver.c: octets on their way in: files in tmp, the commit that names them, where they go then
+ *
+ * What a commit notes (files that arrive, files of no message any more) is written once, when the
+ * batch settles, in its own transaction. Files are moved out of tmp when it is committed; the note of
+ * those is replaced by the next commit's, whose sync of tmp has made the moves durable.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "tidy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	ROOM = 64 * 1024,
+};
+
+void
+deliver_unique(char *base, size_t size)
+{
+	static gint counter = 0;
+	int64_t now_us = g_get_real_time();
+	char host[64] = "localhost";
+
+	(void) gethostname(host, sizeof host - 1);
+	host[strcspn(host, ":/,.")] = '\0';
+	(void) g_snprintf(base, (gulong) size, "%" PRId64 ".M%06dP%dQ%x.%.7s",
+	                  now_us / G_USEC_PER_SEC, (int) (now_us % G_USEC_PER_SEC), (int) getpid(),
+	                  (unsigned) g_atomic_int_add(&counter, 1), host);
+}
+
+/* --- writing a file --------------------------------------------------------------------------- */
+
+/* Writing: octets on their way to a file; CR before LF is left out when that can be undone. */
+typedef struct {
+	int fd;
+	bool strip;
+	bool refused; /* a line end that would not come back as it was */
+	char last[2]; /* before this piece */
+	uint64_t size;
+	char *room;
+	size_t filled;
+} Writing;
+
+static bool
+flush(Writing *writing, GError **error)
+{
+	bool good = ph_durable_write(writing->fd, PH_SLICE(writing->room, writing->filled), error);
+
+	writing->size += writing->filled;
+	writing->filled = 0;
+	return good;
+}
+
+static bool
+put(Writing *writing, const char *octets, size_t length, GError **error)
+{
+	while (length > 0) {
+		size_t n = MIN(length, ROOM - writing->filled);
+
+		memcpy(writing->room + writing->filled, octets, n);
+		writing->filled += n;
+		octets += n;
+		length -= n;
+		if (writing->filled == ROOM && !flush(writing, error))
+			return false;
+	}
+	return true;
+}
+
+/* The line up to its LF, whose CR is left out. False with @refused when it has none, or two. */
+static bool
+put_line(Writing *writing, const char *line, size_t length, GError **error)
+{
+	char before = length >= 2 ? line[length - 2] : writing->last[1];
+	char before_that = length >= 3 ? line[length - 3]
+	                               : (length == 2 ? writing->last[1] : writing->last[0]);
+
+	if (before != '\r' || before_that == '\r') {
+		writing->refused = true;
+		ph_error_set(error, PH_ERROR_INVALID, "line ends are mixed");
+		return false;
+	}
+	if (length >= 2)
+		return put(writing, line, length - 2, error) && put(writing, "\n", 1, error);
+	/* the CR was the last octet of the piece before and still waits */
+	return put(writing, "\n", 1, error);
+}
+
+static bool
+take_stripped(Writing *writing, PhSlice piece, GError **error)
+{
+	const char *at = piece.data;
+	const char *end = at + piece.length;
+	bool waits = writing->last[1] == '\r';
+
+	/* a CR at the end of a piece is kept back until it is known what follows */
+	if (waits && piece.length > 0 && *at != '\n' && !put(writing, "\r", 1, error))
+		return false;
+	while (at < end) {
+		const char *lf = memchr(at, '\n', (size_t) (end - at));
+		size_t length = (size_t) ((lf != NULL ? lf + 1 : end) - at);
+
+		if (lf != NULL && !put_line(writing, at, length, error))
+			return false;
+		if (lf == NULL
+		    && !put(writing, at, length - (at[length - 1] == '\r' ? 1 : 0), error))
+			return false;
+		writing->last[0] = length >= 2 ? at[length - 2] : writing->last[1];
+		writing->last[1] = at[length - 1];
+		at += length;
+	}
+	return true;
+}
+
+static bool
+take_piece(PhSlice piece, void *user_data, GError **error)
+{
+	Writing *writing = user_data;
+
+	return writing->strip ? take_stripped(writing, piece, error)
+	                      : put(writing, piece.data, piece.length, error);
+}
+
+static bool
+write_octets(Writing *writing, PhContent *content, GError **error)
+{
+	bool good =
+		ph_content_each(content, 0, ph_content_length(content), take_piece, writing, error);
+
+	if (good && writing->strip && writing->last[1] == '\r')
+		good = put(writing, "\r", 1, error);
+	return good && flush(writing, error);
+}
+
+/* As lines of the Unix kind when they come back as they are, else as it stands. */
+static bool
+write_file(Account *account, int fd, PhContent *content, File *file, GError **error)
+{
+	g_autofree char *room = g_malloc(ROOM);
+	Writing writing = {
+		.fd = fd,
+		.strip = account->settings.line_ends == LINES_LF,
+		.room = room,
+	};
+	g_autoptr(GError) why = NULL;
+	bool good = write_octets(&writing, content, &why);
+
+	if (!good && writing.refused) {
+		g_clear_error(&why);
+		writing = (Writing){ .fd = fd, .room = room };
+		good = lseek(fd, 0, SEEK_SET) == 0 && ftruncate(fd, 0) == 0
+		       && write_octets(&writing, content, &why);
+	}
+	if (good && !account->deferred)
+		good = ph_durable_sync(fd, &why);
+	if (!good)
+		g_propagate_error(error, why != NULL ? g_steal_pointer(&why) : NULL);
+	file->size = writing.size;
+	file->octets = ph_content_length(content);
+	file->is_plain = file->size == file->octets;
+	return good;
+}
+
+static char *
+tmp_path(const char *base)
+{
+	return g_strconcat("tmp/", base, NULL);
+}
+
+static bool
+sync_tmp(Account *account, GError **error)
+{
+	int fd = -1;
+	bool good = false;
+
+	if (account->deferred)
+		return true;
+	fd = openat(account->root_fd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0) {
+		ph_error_set_errno(error, errno, "cannot open 'tmp'");
+		return false;
+	}
+	good = ph_durable_sync_folder(fd, error);
+	(void) close(fd);
+	return good;
+}
+
+bool
+deliver_upload(void *data, PhContent *content, bool durable, PhBlobId *blob_out, GError **error)
+{
+	Account *account = data;
+	File file = { .is_upload = true };
+	g_autofree char *path = NULL;
+	bool good = false;
+	int fd = -1;
+
+	if (account->settings.largest.octets != 0
+	    && ph_content_length(content) > account->settings.largest.octets) {
+		ph_error_set(error, PH_ERROR_TOO_LARGE, "a message of %" PRIu64 " octets",
+		             ph_content_length(content));
+		return false;
+	}
+	deliver_unique(file.base, sizeof file.base);
+	path = tmp_path(file.base);
+	fd = openat(account->root_fd, path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+	            0600);
+	if (fd < 0) {
+		ph_error_set_errno(error, errno, "cannot create '%s'", path);
+		return false;
+	}
+	good = write_file(account, fd, content, &file, error)
+	       && (!durable || sync_tmp(account, error)) && file_pack(&file, NULL, blob_out, error);
+	(void) close(fd);
+	if (!good)
+		(void) unlinkat(account->root_fd, path, 0);
+	return good;
+}
+
+void
+deliver_abandon(void *data, const PhBlobId *blob)
+{
+	Account *account = data;
+	File file;
+
+	if (file_unpack(blob, NULL, &file) && file.is_upload && !file.is_adopted) {
+		g_autofree char *path = tmp_path(file.base);
+
+		(void) unlinkat(account->root_fd, path, 0);
+	}
+}
+
+/* --- hooks ---------------------------------------------------------------------------------------- */
+
+static void
+arrival_clear(Arrival *arrival)
+{
+	g_clear_pointer(&arrival->from, g_free);
+	g_clear_pointer(&arrival->base, g_free);
+}
+
+static void
+cut_arrivals(Account *account, guint n)
+{
+	for (guint i = n; i < account->arrivals->len; i++)
+		arrival_clear(&g_array_index(account->arrivals, Arrival, i));
+	g_array_set_size(account->arrivals, n);
+}
+
+/* Letters of the flags and keywords of a new message: without any it goes to new. */
+static Letters
+arriving_letters(Account *account, Folder *folder, const PhOp *op)
+{
+	Letters letters = letters_from_flags(op->flags);
+
+	for (size_t i = 0; op->keywords[i] != NULL; i++) {
+		int letter = keyword_letter(account, folder, op->keywords[i], true);
+
+		if (letter >= 0)
+			letters |= LETTERS_KEYWORD << letter;
+	}
+	if (letters == 0 && op->flags == 0 && op->keywords[0] == NULL)
+		letters = LETTERS_NEW;
+	return letters | LETTERS_PRESENT;
+}
+
+static bool
+add(void *user_data,
+    PhIndexConnection *connection,
+    const PhOp *op,
+    PhBlobId *blob_out,
+    GError **error)
+{
+	Account *account = user_data;
+	Folder *folder = folder_find(account, &op->mailbox);
+	Arrival arrival = { .uid = op->uid };
+	File file;
+
+	if (!file_unpack(blob_out, connection, &file) || !file.is_upload) {
+		ph_error_set(error, PH_ERROR_INVALID, "the octets to append were not uploaded");
+		return false;
+	}
+	if (folder == NULL) { /* made in this very batch: the file waits in tmp */
+		account->waits_in_tmp = true;
+		file.is_upload = false;
+		return file_pack(&file, connection, blob_out, error);
+	}
+	arrival.folder = folder->no;
+	arrival.letters = file.is_adopted ? ((const Adopted *) (const void *) op)->letters
+	                                  : arriving_letters(account, folder, op);
+	if (!file.is_adopted) {
+		size_t length = strlen(file.base);
+
+		arrival.from = g_strdup(file.base);
+		(void) g_snprintf(file.base + length, sizeof file.base - length,
+		                  ",S=%" PRIu64 ",W=%" PRIu64, file.size, file.octets);
+	}
+	arrival.base = g_strdup(file.base);
+	file.is_upload = file.is_adopted = false;
+	file.home = folder->no;
+	(void) g_array_append_val(account->arrivals, arrival);
+	return file_pack(&file, connection, blob_out, error);
+}
+
+static bool
+copy(void *user_data, PhIndexConnection *connection, PhBlobId *blob_out, GError **error)
+{
+	Account *account = user_data;
+
+	account->next_copy = account->next_copy + 1 != 0 ? account->next_copy + 1 : 1;
+	file_set_copy(blob_out, account->next_copy);
+	return true;
+}
+
+static bool
+drop(void *user_data, PhIndexConnection *connection, const PhBlobId *blob, GError **error)
+{
+	Account *account = user_data;
+
+	g_byte_array_append(account->drops, &blob->length, 1);
+	g_byte_array_append(account->drops, blob->octets, blob->length);
+	return true;
+}
+
+static void
+begin(void *user_data)
+{
+	Account *account = user_data;
+
+	account->mark_arrivals = account->arrivals->len;
+	account->mark_drops = account->drops->len;
+}
+
+static void
+undo(void *user_data)
+{
+	Account *account = user_data;
+
+	cut_arrivals(account, account->mark_arrivals);
+	g_byte_array_set_size(account->drops, account->mark_drops);
+}
+
+static bool
+settle_drops(Account *account, PhIndexConnection *connection, GError **error)
+{
+	sqlite3_stmt *row = NULL;
+
+	if (account->drops->len == 0)
+		return true;
+	row = sql(connection, SQL_DROP_ADD, g_get_real_time(), error);
+	if (row == NULL)
+		return false;
+	(void) sqlite3_bind_blob64(row, 2, account->drops->data, account->drops->len,
+	                           SQLITE_STATIC);
+	return sql_done(connection, row, "note removed messages", error);
+}
+
+/* folder, letters, name in tmp, base name; for each file that leaves tmp after the commit */
+static GByteArray *
+pack_arrivals(Account *account)
+{
+	GByteArray *packed = g_byte_array_new();
+
+	for (guint i = 0; i < account->arrivals->len; i++) {
+		const Arrival *arrival = &g_array_index(account->arrivals, Arrival, i);
+
+		if (arrival->from == NULL)
+			continue;
+		g_byte_array_append(packed, (const guint8 *) &arrival->folder,
+		                    sizeof arrival->folder);
+		g_byte_array_append(packed, (const guint8 *) &arrival->letters,
+		                    sizeof arrival->letters);
+		g_byte_array_append(packed, (const guint8 *) arrival->from,
+		                    (guint) strlen(arrival->from) + 1);
+		g_byte_array_append(packed, (const guint8 *) arrival->base,
+		                    (guint) strlen(arrival->base) + 1);
+	}
+	return packed;
+}
+
+static bool
+settle_arrivals(Account *account, PhIndexConnection *connection, GError **error)
+{
+	g_autoptr(GByteArray) packed = pack_arrivals(account);
+	States states = { .connection = connection, .account = account };
+	sqlite3_stmt *row = NULL;
+
+	for (guint i = 0; i < account->arrivals->len; i++) {
+		const Arrival *arrival = &g_array_index(account->arrivals, Arrival, i);
+
+		if (!states_set(&states, arrival->folder, arrival->uid, arrival->letters, error))
+			return false;
+	}
+	for (guint i = 0; i < account->notes->len; i++) {
+		const Note *note = &g_array_index(account->notes, Note, i);
+
+		if (!states_load(&states, note->folder, note->uid, error)
+		    || (states.states[note->uid % CHUNK] == note->from
+		        && !states_set(&states, note->folder, note->uid, note->to, error)))
+			return false;
+	}
+	if (!states_flush(&states, error))
+		return false;
+	if (packed->len == 0 && !account->waits_in_tmp)
+		return true;
+	if (!sync_tmp(account, error))
+		return false;
+	row = sql(connection, SQL_ARRIVING_PUT, (int64_t) account->instance_id, error);
+	if (row == NULL)
+		return false;
+	(void) sqlite3_bind_blob64(row, 2, packed->data, packed->len, SQLITE_STATIC);
+	return sql_done(connection, row, "note files that arrive", error);
+}
+
+static bool
+settle(void *user_data, PhIndexConnection *connection, GError **error)
+{
+	return settle_drops(user_data, connection, error)
+	       && settle_arrivals(user_data, connection, error);
+}
+
+/* A file leaves tmp. One that is not there any more has done so already. */
+static void
+arrive(Account *account, const Arrival *arrival)
+{
+	Folder *folder = folder_at(account, arrival->folder);
+	g_autofree char *from = tmp_path(arrival->from);
+	g_autofree char *to = NULL;
+
+	if (folder == NULL)
+		return;
+	to = folder_where(account, folder, arrival->letters, ph_slice(arrival->base));
+	(void) ph_durable_move(&(PhRename){ account->root_fd, account->root_fd, from, to, true },
+	                       NULL);
+}
+
+/* What we change ourselves is known: the folder need not be read again for it. */
+static void
+arrive_all(Account *account)
+{
+	guint i = 0;
+
+	while (i < account->arrivals->len) {
+		const Arrival *first = &g_array_index(account->arrivals, Arrival, i);
+		Folder *folder = folder_at(account, first->folder);
+		Touch touch;
+
+		touch_begin(&touch, account, folder);
+		for (; i < account->arrivals->len; i++) {
+			const Arrival *arrival = &g_array_index(account->arrivals, Arrival, i);
+
+			if (arrival->folder != first->folder)
+				break;
+			if (arrival->from != NULL)
+				arrive(account, arrival);
+		}
+		touch_end(&touch);
+	}
+}
+
+static void
+finished(void *user_data, bool committed)
+{
+	Account *account = user_data;
+	bool work = committed && (account->drops->len > 0 || account->arrivals->len > 0);
+
+	if (committed)
+		arrive_all(account);
+	cut_arrivals(account, 0);
+	g_byte_array_set_size(account->drops, 0);
+	account->waits_in_tmp = false;
+	if (work)
+		tidy_soon(account);
+}
+
+const PhIndexHooks maildir_hooks = {
+	.size = sizeof maildir_hooks,
+	.schema = tables_schema,
+	.add = add,
+	.copy = copy,
+	.drop = drop,
+	.finished = finished,
+	.tend = tidy,
+	.begin = begin,
+	.undo = undo,
+	.settle = settle,
+};
+
+/* --- after a crash -------------------------------------------------------------------------------- */
+
+static void
+resume_packed(Account *account, const char *at, const char *end)
+{
+	while (end - at > (ptrdiff_t) (sizeof(uint32_t) + sizeof(Letters))) {
+		Arrival arrival = { .uid = 0 };
+
+		memcpy(&arrival.folder, at, sizeof arrival.folder);
+		at += sizeof arrival.folder;
+		memcpy(&arrival.letters, at, sizeof arrival.letters);
+		at += sizeof arrival.letters;
+		if (memchr(at, '\0', (size_t) (end - at)) == NULL)
+			return;
+		arrival.from = (char *) (uintptr_t) at;
+		at += strlen(at) + 1;
+		if (at >= end || memchr(at, '\0', (size_t) (end - at)) == NULL)
+			return;
+		arrival.base = (char *) (uintptr_t) at;
+		at += strlen(at) + 1;
+		arrive(account, &arrival);
+	}
+}
+
+bool
+deliver_resume(Account *account, GError **error)
+{
+	PhIndexConnection *connection = ph_index_begin_read(account->index, error);
+	sqlite3_stmt *row = NULL;
+
+	if (connection == NULL)
+		return false;
+	row = sql_once(connection, "SELECT files FROM arriving", error);
+	while (row != NULL && sqlite3_step(row) == SQLITE_ROW) {
+		const char *files = sqlite3_column_blob(row, 0);
+
+		resume_packed(account, files, files + sqlite3_column_bytes(row, 0));
+	}
+	(void) sqlite3_finalize(row);
+	ph_index_end_read(account->index, connection);
+	return row != NULL;
+}

@@ -1,0 +1,281 @@
+/* maildir.h: the inside of the maildir store
+ *
+ * Octets are files in maildirs, one a message; everything else is PhIndex's, in a database in a
+ * folder of its own beside them. The index is the truth; what the names of the files say follows
+ * in the background (tidy.c), and what other programs do to them is folded in (scan.c).
+ *
+ * Order of a delivery: the file is written and synced in the root's tmp, tmp is synced, the index
+ * commits, then the file is renamed to where it belongs. A crash before the commit leaves a file in
+ * tmp that nothing names; one after it leaves a message whose file is still in tmp, and a note in
+ * the same transaction says so. So whatever lies in new and cur and is not in the index was put
+ * there by another program.
+ *
+ * Locks: Account.lock guards what stands behind it; the running commit's notes belong to whoever
+ * holds the index's write transaction. Refreshes of several processes exclude each other by a lock
+ * on a file.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef STORE_MAILDIR_H
+#define STORE_MAILDIR_H
+
+#include <posthorn/content.h>
+#include <posthorn/durable.h>
+#include <posthorn/error.h>
+#include <posthorn/index.h>
+#include <posthorn/slice.h>
+#include <posthorn/watch.h>
+
+#include "file-name.h"
+
+#include <pthread.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+
+enum {
+	CHUNK = 256,        /* messages of one row of states */
+	SMALL = 256 * 1024, /* larger files are not read in one go */
+};
+
+enum {
+	LAYOUT_MAILDIRPP,
+	LAYOUT_HIERARCHICAL,
+};
+
+enum {
+	NAMES_UTF7,
+	NAMES_UTF8,
+};
+
+enum {
+	LINES_LF,
+	LINES_CRLF,
+};
+
+typedef struct {
+	const char *path;
+	const char *index; /* (nullable) */
+	uint32_t layout;
+	uint32_t names;
+	uint32_t line_ends;
+	PhDuration grace;
+	PhSize largest;
+} Settings;
+
+/* --- accounts ------------------------------------------------------------------------------------ */
+
+typedef struct {
+	uint32_t no;
+	PhMailboxId id;
+	char *path;      /* (owned) below the root; "" for INBOX */
+	char *name;      /* (owned) as it was when the folder got its path */
+	uint64_t synced; /* names of files follow the index up to this change */
+	bool is_gone;    /* the mailbox was removed, the folder lies in the trash */
+	bool is_adopted; /* what was there before us was taken over */
+	/* what was seen of new and cur: */
+	int64_t seen[2];   /* time of last change, ns; 0: never looked */
+	int64_t looked[2]; /* when, ns of the wall clock */
+	int64_t saved[2];  /* `seen` as the row has it */
+	int64_t cost_ns;   /* of the last reading */
+	bool assumed[2];   /* changed by ourselves since: another program may have, too */
+	const char *keywords[KEYWORD_LETTERS]; /* (interned) of the letters */
+	int64_t keywords_seen;
+} Folder;
+
+enum {
+	IN_NEW,
+	IN_CUR,
+};
+
+/* Arrival: a file of the running commit. */
+typedef struct {
+	uint32_t folder;
+	uint32_t uid;
+	Letters letters;
+	char *from; /* (owned, nullable) name in tmp */
+	char *base; /* (owned) */
+} Arrival;
+
+typedef struct {
+	gint n_refs;       /* besides the index's */
+	Settings settings; /* strings are the instance's */
+	char *root;        /* (owned) path */
+	char *place;       /* (owned) path of our own folder */
+	int root_fd;
+	int place_fd;
+	int lock_fd;
+	PhIndex *index;
+	bool deferred; /* nothing is synced until `sync` */
+	uint64_t instance_id;
+
+	pthread_mutex_t lock; /* guards until the blank line */
+	GHashTable *folders;  /* PhMailboxId -> Folder */
+	GPtrArray *numbered;  /* of Folder (owned); place is its number */
+	uint32_t cached_folder;
+	uint32_t cached_chunk;
+	Letters cached[CHUNK];
+	GPtrArray *watches; /* (nullable) of PhWatch */
+
+	/* of the running commit */
+	GArray *arrivals;
+	GByteArray *drops;
+	guint mark_arrivals;
+	guint mark_drops;
+	uint32_t next_copy;
+	GArray *notes; /* of Note */
+	bool waits_in_tmp;
+
+	/* of the housekeeping, which has the write transaction, too */
+	uint32_t plan_folder;
+	GArray *plans; /* of Plan */
+	uint32_t cycle_folder;
+	uint32_t cycle_uid; /* looked at up to it */
+	uint64_t cycle_change;
+	int64_t drop_row;
+	size_t drop_offset;
+	bool tmp_cleaned;
+} Account;
+
+/* Note: what a scan saw, to be kept with the commit of what it means. */
+typedef struct {
+	uint32_t folder;
+	uint32_t uid;
+	Letters from;
+	Letters to;
+} Note;
+
+/* Adopted: an APPEND of a file that another program put there. */
+typedef struct {
+	PhOp op;
+	Letters letters;
+} Adopted;
+
+/* sql: a statement of one of the 16 slots with its first parameter bound. sql_done: steps and resets
+ * it. */
+enum {
+	SQL_FOLDER_ADD,
+	SQL_FOLDER_SET,
+	SQL_FOLDER_SEEN,
+	SQL_FOLDER_SYNCED,
+	SQL_STATE_GET,
+	SQL_STATE_PUT,
+	SQL_ARRIVING_PUT,
+	SQL_DROP_ADD,
+	SQL_DROP_NEXT,
+	SQL_DROP_DONE,
+	SQL_DROP_REMOVE,
+	SQL_PLACE_PUT,
+	SQL_PLACE_GET,
+	SQL_PLACE_REMOVE,
+	SQL_NAME_ADD,
+	SQL_NAME_GET,
+};
+
+extern const char tables_schema[];
+sqlite3_stmt *sql(PhIndexConnection *connection, uint32_t which, int64_t first, GError **error);
+bool sql_done(PhIndexConnection *connection, sqlite3_stmt *row, const char *doing, GError **error);
+/* sql_once: a statement that is seldom needed: sqlite3_finalize it. */
+sqlite3_stmt *sql_once(PhIndexConnection *connection, const char *text, GError **error);
+
+/* --- folders (folders.c, folder-name.c, folder-list.c) ------------------------------------------- */
+
+/* folder_path: where a mailbox of this name lies, below the root. NULL: it cannot be (@error). */
+char *folder_path(const Settings *settings, const char *name, GError **error);
+/* folder_name: what a folder that was found is called: NULL: it is none of ours. */
+char *folder_name(const Settings *settings, const char *path);
+
+/* The folder of a mailbox, or of a number; (borrowed): it lives as long as the account. */
+Folder *folder_find(Account *account, const PhMailboxId *id);
+Folder *folder_at(Account *account, uint32_t no);
+/* folder_where: "path/cur/name". Returns: (owned). */
+char *folder_where(Account *account, const Folder *folder, Letters letters, PhSlice base);
+
+bool folders_load(Account *account, GError **error);
+/* folders_follow: makes, renames and removes folders as the index has mailboxes. @paths: (nullable)
+ * name -> path of those that are there already. */
+bool folders_follow(Account *account, GHashTable *paths, GError **error);
+/* folders_look: takes over the folders that other programs made, forgets those they removed. */
+bool folders_look(Account *account, GError **error);
+/* folders_check: may these operations be done? */
+bool folders_check(Account *account, const PhTransaction *transaction, GError **error);
+bool folders_is_structural(const PhTransaction *transaction);
+
+/* commit_ops: one transaction of the store's own. */
+bool commit_ops(Account *account, PhOp *const *ops, uint32_t n, GError **error);
+
+/* --- states (state.c): the letters of each message's file --------------------------------------- */
+
+bool state_get(PhIndexConnection *connection, uint32_t folder, uint32_t chunk, Letters *states);
+bool state_put(PhIndexConnection *connection,
+               uint32_t folder,
+               uint32_t chunk,
+               const Letters *states,
+               GError **error);
+
+/* state_set: in the running transaction; flush when done. */
+typedef struct {
+	PhIndexConnection *connection;
+	Account *account;
+	uint32_t folder; /* 0: nothing loaded */
+	uint32_t chunk;
+	bool dirty;
+	Letters states[CHUNK];
+} States;
+
+bool states_load(States *states, uint32_t folder, uint32_t uid, GError **error);
+bool states_set(States *states, uint32_t folder, uint32_t uid, Letters letters, GError **error);
+bool states_flush(States *states, GError **error);
+
+/* --- octets (deliver.c, content.c) --------------------------------------------------------------- */
+
+extern const PhIndexHooks maildir_hooks;
+bool deliver_upload(void *account,
+                    PhContent *content,
+                    bool durable,
+                    PhBlobId *blob_out,
+                    GError **error);
+void deliver_abandon(void *account, const PhBlobId *blob);
+/* deliver_resume: finishes what was under way when a process stopped. */
+bool deliver_resume(Account *account, GError **error);
+/* deliver_unique: a name that no file has. @base: NAME_ROOM + 60 octets. */
+void deliver_unique(char *base, size_t size);
+
+bool content_open(void *account,
+                  const PhMailboxId *mailbox,
+                  uint32_t uid,
+                  const PhBlobId *blob,
+                  PhContent **content_out,
+                  GError **error);
+/* content_measure: octets on the wire of a file with any line ends. */
+bool content_measure(int fd, uint64_t *octets_out, bool *is_plain_out, GError **error);
+
+/* --- what others do (scan.c, takeover.c) --------------------------------------------------------- */
+
+bool scan_refresh(void *account, const PhMailboxId *mailbox, GError **error);
+
+/* takeover_header: uidvalidity and next uid of a folder's dovecot-uidlist; false: there is none. */
+bool takeover_header(Account *account,
+                     const char *path,
+                     uint32_t *uidvalidity_out,
+                     uint32_t *uidnext_out);
+bool takeover_subscriptions(Account *account, GError **error);
+/* takeover_keywords: reads dovecot-keywords when it changed. */
+void takeover_keywords(Account *account, Folder *folder);
+/* keyword_letter: of a keyword; with @make one is assigned. -1: there is none. */
+int keyword_letter(Account *account, Folder *folder, const char *keyword, bool make);
+
+/* Touch: a bracket around what we change in a folder: when nobody else changed it since we looked, it
+ * need not be read again. */
+typedef struct {
+	Account *account;
+	Folder *folder; /* (nullable) */
+	bool known[2];
+} Touch;
+
+void touch_begin(Touch *touch, Account *account, Folder *folder);
+void touch_end(Touch *touch);
+
+/* stat_ns: of a folder; 0: it cannot be read. */
+int64_t stat_ns(int root_fd, const char *path);
+
+#endif

@@ -1,0 +1,69 @@
+/* tidy.h: what runs in the background, and where files are
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef STORE_MAILDIR_TIDY_H
+#define STORE_MAILDIR_TIDY_H
+
+#include "maildir.h"
+
+bool tidy(void *account, PhIndexConnection *connection, PhTime now);
+void tidy_soon(Account *account);
+/* find_file: the path of a message's file, wherever it is: (owned) or NULL. */
+char *find_file(Account *account,
+                PhIndexConnection *connection,
+                const Folder *folder,
+                const PhBlobId *blob,
+                Letters guess);
+char *trash_path(const Account *account, const PhBlobId *blob);
+
+/* Listing: the names of one folder, read when the first guess fails. */
+typedef struct {
+	Account *account;
+	uint32_t folder;
+	GHashTable *names; /* base -> path, owned */
+} Listing;
+
+Listing *listing_new(Account *account);
+void listing_free(Listing *listing);
+
+/* Placed: a file that is not in its home. */
+typedef struct {
+	PhBlobId blob;
+	uint32_t folder;
+} Placed;
+
+/* find_own: the file of this very message. find_source: one with the same octets, to link.
+ * Returns: path (owned) or NULL. */
+char *find_own(Listing *listing,
+               PhIndexConnection *connection,
+               const PhBlobId *blob,
+               Letters guess);
+char *find_source(Listing *listing,
+                  PhIndexConnection *connection,
+                  const PhBlobId *blob,
+                  Letters guess);
+
+/* tidy_places: until every message has its file in its folder and removed ones have none. */
+bool tidy_places(Account *account, GError **error);
+/* tidy_resume: finishes renames that were under way when a process stopped. */
+bool tidy_resume(Account *account, GError **error);
+
+/* trash_step: Returns: there is more to do. */
+bool trash_step(Account *account, PhIndexConnection *connection, PhTime now);
+
+/* Plan: a file that gets another name in the next step. */
+typedef struct {
+	uint32_t uid;
+	Letters from;
+	Letters to;
+	char base[BASE_MAX + 1];
+} Plan;
+
+bool tidy_verify(void *account,
+                 bool repair,
+                 PhListLineFunc report,
+                 void *user_data,
+                 GError **error);
+
+#endif

@@ -1,0 +1,188 @@
+/* trash.c: files of removed messages, until their grace time has passed; forgotten files in tmp
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "tidy.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	STEP = 256,
+};
+
+static const int64_t tmp_us = INT64_C(36) * 3600 * 1000000;
+
+/* Row: of removed messages. */
+typedef struct {
+	int64_t id;
+	bool removed;
+	GBytes *blobs;
+} Row;
+
+static bool
+next_row(Account *account, PhIndexConnection *connection, PhTime now, Row *row_out)
+{
+	sqlite3_stmt *row = sql(connection, SQL_DROP_NEXT, 0, NULL);
+	bool found = false;
+
+	if (row == NULL)
+		return false;
+	(void) sqlite3_bind_int64(row, 2, now - (int64_t) account->settings.grace.us);
+	found = sqlite3_step(row) == SQLITE_ROW;
+	if (found) {
+		row_out->id = sqlite3_column_int64(row, 0);
+		row_out->removed = sqlite3_column_int64(row, 1) != 0;
+		row_out->blobs = g_bytes_new(sqlite3_column_blob(row, 2),
+		                             (gsize) sqlite3_column_bytes(row, 2));
+	}
+	(void) sqlite3_reset(row);
+	return found;
+}
+
+static bool
+next_blob(const char *octets, size_t size, size_t *offset, PhBlobId *blob)
+{
+	uint8_t length = 0;
+
+	if (*offset >= size)
+		return false;
+	length = (uint8_t) octets[*offset];
+	if (length > sizeof blob->octets || size - *offset - 1 < length)
+		return false;
+	blob->length = length;
+	memcpy(blob->octets, octets + *offset + 1, length);
+	*offset += length + 1U;
+	return true;
+}
+
+static void
+forget_place(PhIndexConnection *connection, const PhBlobId *blob)
+{
+	sqlite3_stmt *row = sql(connection, SQL_PLACE_REMOVE, 0, NULL);
+
+	if (row == NULL)
+		return;
+	(void) sqlite3_bind_blob(row, 2, blob->octets, blob->length, SQLITE_STATIC);
+	(void) sql_done(connection, row, "forget a place", NULL);
+}
+
+static void
+throw_away(Account *account, PhIndexConnection *connection, Listing *listing, const PhBlobId *blob)
+{
+	g_autofree char *from = find_own(listing, connection, blob, LETTERS_SEEN | LETTERS_TRASHED);
+	g_autofree char *to = trash_path(account, blob);
+
+	if (from != NULL)
+		(void) ph_durable_move(
+			&(PhRename){ account->root_fd, account->root_fd, from, to, false }, NULL);
+	forget_place(connection, blob);
+}
+
+static bool
+finish_row(PhIndexConnection *connection, uint32_t which, int64_t id)
+{
+	sqlite3_stmt *row = sql(connection, which, id, NULL);
+
+	return row != NULL && sql_done(connection, row, "tidy removed messages", NULL);
+}
+
+/* The folders that files leave, bracketed. */
+static Folder *
+home_of(Account *account, PhIndexConnection *connection, const PhBlobId *blob)
+{
+	File file;
+
+	return file_unpack(blob, connection, &file) ? folder_at(account, file.home) : NULL;
+}
+
+static bool
+remove_step(Account *account, PhIndexConnection *connection, const Row *row)
+{
+	gsize size = 0;
+	const char *octets = g_bytes_get_data(row->blobs, &size);
+	size_t offset = account->drop_row == row->id ? account->drop_offset : 0;
+	Listing *listing = listing_new(account);
+	PhBlobId blob = { 0 };
+	Folder *folder = NULL;
+	Touch touch = { .account = account };
+	unsigned n = 0;
+
+	for (; n < STEP && next_blob(octets, size, &offset, &blob); n++) {
+		Folder *home = home_of(account, connection, &blob);
+
+		if (home != folder) {
+			touch_end(&touch);
+			touch_begin(&touch, account, home);
+			folder = home;
+		}
+		throw_away(account, connection, listing, &blob);
+	}
+	touch_end(&touch);
+	listing_free(listing);
+	account->drop_row = row->id;
+	account->drop_offset = offset;
+	return n == STEP || finish_row(connection, SQL_DROP_DONE, row->id);
+}
+
+static bool
+purge(Account *account, PhIndexConnection *connection, const Row *row)
+{
+	gsize size = 0;
+	const char *octets = g_bytes_get_data(row->blobs, &size);
+	size_t offset = 0;
+	PhBlobId blob = { 0 };
+
+	while (next_blob(octets, size, &offset, &blob)) {
+		g_autofree char *path = trash_path(account, &blob);
+
+		(void) unlinkat(account->root_fd, path, 0);
+	}
+	return finish_row(connection, SQL_DROP_REMOVE, row->id);
+}
+
+/* --- tmp ------------------------------------------------------------------------------------------- */
+
+/* Files that nobody finished for 36 hours, as the maildir page says. */
+static void
+clean_tmp(Account *account, PhTime now)
+{
+	int fd = openat(account->root_fd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	const struct dirent *entry = NULL;
+
+	if (dir == NULL && fd >= 0)
+		(void) close(fd);
+	while (dir != NULL && (entry = readdir(dir)) != NULL) {
+		struct stat info;
+
+		if (entry->d_name[0] == '.'
+		    || fstatat(fd, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) < 0
+		    || !S_ISREG(info.st_mode))
+			continue;
+		if (MAX(info.st_mtim.tv_sec, info.st_ctim.tv_sec) * INT64_C(1000000) < now - tmp_us)
+			(void) unlinkat(fd, entry->d_name, 0);
+	}
+	if (dir != NULL)
+		(void) closedir(dir);
+}
+
+bool
+trash_step(Account *account, PhIndexConnection *connection, PhTime now)
+{
+	Row row = { .blobs = NULL };
+	bool good = false;
+
+	if (!next_row(account, connection, now, &row)) {
+		if (!account->tmp_cleaned)
+			clean_tmp(account, now);
+		account->tmp_cleaned = true;
+		return false;
+	}
+	good = row.removed ? purge(account, connection, &row)
+	                   : remove_step(account, connection, &row);
+	g_bytes_unref(row.blobs);
+	return good;
+}

@@ -1,0 +1,301 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""test-maildir.py: the maildir store beside other programs
+
+What Posthorn writes is a maildir that others read; what others do (deliver, rename, delete, make
+folders) is seen by clients, at once by one in IDLE. Nothing is lost when the index is, and two
+servers may share a maildir.
+"""
+import imaplib
+import mailbox
+import os
+import re
+import time
+
+import lib
+from lib import PASSWORD, Server, main, wait_for
+
+STORE = """
+[store mail]
+plugin = maildir
+path = {{data}}/mail/{{user}}
+"""
+CONFIG = lib.SERVER + lib.PEOPLE + STORE + lib.ROUTE + lib.SMTP + lib.IMAP + lib.POP3
+TEXT = b"From: carla@example.net\r\nSubject: %s\r\n\r\nline one\r\nline two\r\n"
+
+
+def imap(server, user="anna@example.org"):
+    client = imaplib.IMAP4("127.0.0.1", server.ports["imap"], timeout=20)
+    client.login(user, PASSWORD)
+    return client
+
+
+def root(server, user="anna"):
+    return os.path.join(server.dir, "data", "mail", user)
+
+
+def names(folder):
+    return sorted(os.listdir(folder))
+
+
+def drop(folder, name, octets=b"From: x@example.net\nSubject: dropped\n\nbody\n", part="new"):
+    """A delivery agent: tmp, then new."""
+    tmp = os.path.join(folder, "tmp", name)
+    with open(tmp, "wb") as stream:
+        stream.write(octets)
+    os.rename(tmp, os.path.join(folder, part, name))
+
+
+def flags_of(client, which="1:*"):
+    found = {}
+    for line in client.uid("FETCH", which, "(FLAGS)")[1]:
+        if line is None:
+            continue
+        match = re.search(rb"UID (\d+)", line)
+        if not match:
+            continue  # news that came with it
+        found[int(match.group(1))] = set(imaplib.ParseFlags(line)) - {b"\\Recent"}
+    return found
+
+
+def test_delivers_into_new_by_the_book():
+    with Server(CONFIG) as server:
+        smtp = server.smtp()
+        smtp.sendmail("carla@example.net", ["anna@example.org"], TEXT % b"one")
+        there = names(root(server) + "/new")
+        assert len(there) == 1 and ":" not in there[0] and ",S=" in there[0], there
+        assert names(root(server) + "/tmp") == []
+        with open(os.path.join(root(server), "new", there[0]), "rb") as stream:
+            octets = stream.read()
+        assert b"\r" not in octets and octets.endswith(b"line two\n"), octets
+        client = imap(server)
+        client.select("INBOX")
+        served = client.fetch("1", "(BODY.PEEK[] RFC822.SIZE)")[1][0]
+        assert served[1].endswith(b"line one\r\nline two\r\n")
+        assert b"RFC822.SIZE %d" % len(served[1]) in served[0], served[0]
+        assert b",W=%d" % len(served[1]) in there[0].encode()
+
+
+def test_flags_go_to_names():
+    with Server(CONFIG) as server:
+        client = imap(server)
+        client.append("INBOX", "(\\Seen)", None, TEXT % b"one")
+        client.append("INBOX", None, None, TEXT % b"two")
+        assert [name.split(":")[1] for name in names(root(server) + "/cur")] == ["2,S"]
+        client.select("INBOX")
+        client.store("1:2", "+FLAGS", "(\\Flagged Junk)")
+        wait_for(lambda: [name.split(":")[1] for name in names(root(server) + "/cur")]
+                 in (["2,FSa", "2,Fa"], ["2,Fa", "2,FSa"]), 5, "names to follow")
+        with open(root(server) + "/dovecot-keywords", encoding="ascii") as stream:
+            assert stream.read() == "0 Junk\n"
+        client.store("2", "+FLAGS", "(\\Deleted)")
+        client.expunge()
+        wait_for(lambda: len(names(root(server) + "/cur")) == 1, 5, "the file to go")
+
+
+def test_foreign_delivery_is_seen_in_idle():
+    with Server(CONFIG) as server:
+        client = imap(server)
+        client.select("INBOX")
+        client.send(b"a1 IDLE\r\n")
+        assert client.readline().startswith(b"+")
+        began = time.monotonic()
+        drop(root(server), "1.foreign")
+        client.sock.settimeout(10)
+        line = client.readline()
+        assert line == b"* 1 EXISTS\r\n", line
+        assert time.monotonic() - began < 2, "it took %f s" % (time.monotonic() - began)
+
+
+def test_foreign_changes():
+    with Server(CONFIG) as server:
+        client = imap(server)
+        folder = root(server)
+        for number in range(4):
+            drop(folder, "%d.foreign" % number)
+        client.select("INBOX")
+        wait_for(lambda: client.noop() and names(folder + "/new") == [], 5, "new to empty")
+        assert names(folder + "/cur") == ["%d.foreign:2," % n for n in range(4)]
+        os.rename(folder + "/cur/1.foreign:2,", folder + "/cur/1.foreign:2,FS")
+        os.remove(folder + "/cur/3.foreign:2,")
+        wait_for(lambda: client.noop() and flags_of(client) == {
+            1: set(), 2: {b"\\Seen", b"\\Flagged"}, 3: set()}, 5, "changes")
+        # a flag of ours and one of theirs on the same message: both stay
+        client.uid("STORE", "3", "+FLAGS.SILENT", "(\\Answered)")
+        wait_for(lambda: "2.foreign:2,R" in names(folder + "/cur"), 5, "the name")
+        os.rename(folder + "/cur/2.foreign:2,R", folder + "/cur/2.foreign:2,RS")
+        wait_for(lambda: client.noop() and flags_of(client)[3] == {b"\\Seen", b"\\Answered"}, 5,
+                 "both flags")
+        os.rename(folder + "/cur/2.foreign:2,RS", folder + "/cur/2.foreign:2,S")
+        wait_for(lambda: client.noop() and flags_of(client)[3] == {b"\\Seen"}, 5, "one flag less")
+        assert client.status("INBOX", "(MESSAGES UIDNEXT)")[1][0].endswith(
+            b"(MESSAGES 3 UIDNEXT 5)")
+
+
+def test_copy_and_move():
+    with Server(CONFIG) as server:
+        client = imap(server)
+        folder = root(server)
+        client.create("Work/Old")
+        client.create("Gr&APw-n.dot")
+        assert os.path.isdir(folder + "/.Work.Old/cur")
+        assert os.path.isdir(folder + "/.Gr&APw-n\\2edot/cur")
+        assert os.path.exists(folder + "/.Work.Old/maildirfolder")
+        for number in range(3):
+            client.append("INBOX", "(\\Seen)", None, TEXT % b"%d" % number)
+        client.select("INBOX")
+        client.copy("1:3", "Work/Old")
+        client.uid("MOVE", "2", "Gr&APw-n.dot")
+        client.select("Work/Old")
+        assert [part[1] for part in client.fetch("1:3", "(BODY.PEEK[])")[1] if len(part) > 1] == [
+            TEXT % b"%d" % number for number in range(3)]
+        wait_for(lambda: len(names(folder + "/.Work.Old/cur")) == 3, 5, "the copies")
+        wait_for(lambda: len(names(folder + "/.Gr&APw-n\\2edot/cur")) == 1, 5, "the moved one")
+        wait_for(lambda: len(names(folder + "/cur")) == 2, 5, "the source to be without it")
+        client.select("Gr&APw-n.dot")
+        assert client.fetch("1", "(BODY.PEEK[])")[1][0][1] == TEXT % b"1"
+        client.select("INBOX")
+        client.store("1:*", "+FLAGS.SILENT", "(\\Deleted)")
+        client.expunge()
+        client.select("Work/Old")
+        time.sleep(1)
+        assert [part[1] for part in client.fetch("1:3", "(BODY.PEEK[])")[1] if len(part) > 1] == [
+            TEXT % b"%d" % number for number in range(3)]
+        client.copy("1:3", "INBOX")
+        assert client.status("INBOX", "(MESSAGES)")[1][0].endswith(b"(MESSAGES 3)")
+        client.rename("Work", "Play")
+        assert os.path.isdir(folder + "/.Play.Old/cur") and not os.path.exists(
+            folder + "/.Work.Old")
+        client.select("Play/Old")
+        assert client.fetch("3", "(BODY.PEEK[])")[1][0][1] == TEXT % b"2"
+        client.select("INBOX")
+        client.delete("Play/Old")
+        assert not os.path.exists(folder + "/.Play.Old")
+        assert client.fetch("3", "(BODY.PEEK[])")[1][0][1] == TEXT % b"2"
+        wait_for(lambda: len(names(folder + "/cur")) == 3, 5, "the copies back")
+
+
+def test_foreign_folders():
+    with Server(CONFIG) as server:
+        client = imap(server)
+        folder = root(server)
+        for part in ("cur", "new", "tmp"):
+            os.makedirs(folder + "/.By.Hand/" + part)
+        drop(folder + "/.By.Hand", "1.foreign")
+        time.sleep(0.15)
+        assert any(b"By/Hand" in line for line in client.list()[1])
+        assert client.select("By/Hand")[1] == [b"1"]
+        client.close()
+        box = mailbox.Maildir(folder)
+        assert "By.Hand" in box.list_folders()
+        for part in ("cur", "new"):
+            for name in names(folder + "/.By.Hand/" + part):
+                os.remove(folder + "/.By.Hand/" + part + "/" + name)
+        for part in ("cur", "new", "tmp"):
+            os.rmdir(folder + "/.By.Hand/" + part)
+        for name in names(folder + "/.By.Hand"):
+            os.remove(folder + "/.By.Hand/" + name)
+        os.rmdir(folder + "/.By.Hand")
+        time.sleep(0.15)
+        assert not any(b"By/Hand" in line for line in client.list()[1])
+
+
+def test_odd_names_do_no_harm():
+    with Server(CONFIG) as server:
+        client = imap(server)
+        folder = root(server)
+        odd = ["with space", "new\nline", "x" * 255, "no-info", "twice:2,SSF", "order:2,SF",
+               "other:1,S", ",", "a:b:2,S", "\udcff\udcfe.raw"]
+        for name in odd:
+            with open(os.path.join(os.fsencode(folder), b"cur", os.fsencode(name)), "wb") as stream:
+                stream.write(b"Subject: odd\n\nx\n")
+        os.mkdir(folder + "/cur/folder:2,S")
+        os.symlink("/etc/passwd", folder + "/cur/link:2,S")
+        os.mkfifo(folder + "/new/fifo")
+        with open(folder + "/cur/.hidden", "wb") as stream:
+            stream.write(b"x\n")
+        with open(folder + "/cur/same:2,S", "wb") as stream:
+            stream.write(b"Subject: same\n\n1\n")
+        with open(folder + "/cur/same:2,F", "wb") as stream:
+            stream.write(b"Subject: same\n\n2\n")
+        count = int(client.select("INBOX")[1][0])
+        wait_for(lambda: client.noop() and int(client.select("INBOX")[1][0]) == len(odd) + 2, 5,
+                 "all messages (%d)" % count)
+        for part in client.fetch("1:*", "(BODY.PEEK[])")[1]:
+            assert part == b")" or part[1].startswith(b"Subject: "), part
+        time.sleep(2)
+        client.noop()
+        assert int(client.select("INBOX")[1][0]) == len(odd) + 2
+
+
+def test_line_ends():
+    kinds = {
+        "lf": b"A: b\n\nx\ny\n", "crlf": b"A: b\r\n\r\nx\r\ny\r\n", "mixed": b"A: b\n\r\nx\r\ny\n",
+        "bare-cr": b"A: b\n\nx\ry\r\r\nz", "nul": b"A: b\n\n\0\n", "empty": b"", "none": b"x",
+        "large": b"A: b\n\n" + b"line of text\n" * 200000,
+        "large-crlf": b"A: b\r\n\r\n" + b"line of text\r\n" * 200000,
+        "edge": b"\n" * 65536 + b"x" * 65535 + b"\r\n" * 70000,
+    }
+    with Server(CONFIG) as server:
+        client = imap(server)
+        for name in sorted(kinds):
+            drop(root(server), name, kinds[name])
+        client.select("INBOX")
+        for number, name in enumerate(sorted(kinds)):
+            wanted = re.sub(rb"(?<!\r)\n", b"\r\n", kinds[name])
+            got = client.fetch(str(number + 1), "(RFC822.SIZE BODY.PEEK[])")[1][0]
+            assert got[1] == wanted, (name, len(got[1]), len(wanted))
+            assert b"RFC822.SIZE %d " % len(wanted) in got[0], (name, got[0])
+            part = client.fetch(str(number + 1), "(BODY.PEEK[]<%d.100>)" % (len(wanted) // 2))[1][0]
+            if wanted:
+                assert part[1] == wanted[len(wanted) // 2:][:100], name
+        # what we write ourselves comes back octet by octet
+        for odd in (b"A: b\r\n\r\nx\ny\r\n", b"A: b\r\n\r\nx\r\r\n", b"A: b\r\n\r\n\r", b"\r\n",
+                    b"A: b\r\n\r\n" + b"x" * 65526 + b"\r\n" + b"y" * 70000 + b"\r"):
+            client.append("INBOX", None, None, odd)
+            client.noop()
+            count = client.select("INBOX")[1][0].decode()
+            sent = imaplib.MapCRLF.sub(imaplib.CRLF, odd)
+            got = client.fetch(count, "(BODY.PEEK[])")[1][0][1]
+            assert got == sent, (got[-40:], sent[-40:])
+
+
+def test_restart_keeps_everything():
+    with Server(CONFIG) as server:
+        client = imap(server)
+        client.create("Box")
+        for number in range(5):
+            client.append("INBOX", "(\\Seen Key)", None, TEXT % b"%d" % number)
+        client.select("INBOX")
+        client.copy("1:3", "Box")
+        before = (client.status("Box", "(UIDVALIDITY UIDNEXT MESSAGES)"), flags_of(client))
+        server.stop()
+        server.start()
+        client = imap(server)
+        client.select("INBOX")
+        assert before == (client.status("Box", "(UIDVALIDITY UIDNEXT MESSAGES)"), flags_of(client))
+
+
+def test_hierarchical_layout():
+    config = CONFIG.replace("plugin = maildir", "plugin = maildir\nlayout = hierarchical\n"
+                            "names = utf-8\nline-ends = crlf")
+    with Server(config) as server:
+        client = imap(server)
+        client.create("A/B.c")
+        client.create("A")
+        client.create("cur")
+        client.append("A/B.c", None, None, TEXT % b"one")
+        assert os.path.isdir(root(server) + "/A/B.c/cur") and os.path.isdir(root(server) + "/A/cur")
+        client.rename("A", "Z")
+        assert os.path.isdir(root(server) + "/Z/B.c/cur")
+        client.select("Z/B.c")
+        assert client.fetch("1", "(BODY.PEEK[])")[1][0][1] == TEXT % b"one"
+        client.select("INBOX")
+        client.delete("Z")
+        assert os.path.isdir(root(server) + "/Z/B.c/cur")
+        assert not os.path.exists(root(server) + "/Z/cur")
+        client.select("Z/B.c")
+        assert client.fetch("1", "(BODY.PEEK[])")[1][0][1] == TEXT % b"one"
+
+
+main(globals())

@@ -1,0 +1,55 @@
+/* test-watch.c: hints come, to all who asked, and none after the end
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <posthorn/watch.h>
+
+#include <glib/gstdio.h>
+
+static void
+count(void *user_data)
+{
+	g_atomic_int_inc((gint *) user_data);
+}
+
+static void
+wait_until_more(gint *counter, gint than)
+{
+	for (int i = 0; i < 500 && g_atomic_int_get(counter) <= than; i++)
+		g_usleep(10000);
+	g_assert_cmpint(g_atomic_int_get(counter), >, than);
+}
+
+static void
+test_hints(void)
+{
+	g_autofree char *folder = g_dir_make_tmp("posthorn-watch-XXXXXX", NULL);
+	g_autofree char *file = g_build_filename(folder, "x", NULL);
+	gint counts[2] = { 0, 0 };
+	gint before = 0;
+	PhWatch *first = ph_watch_new(folder, count, &counts[0]);
+	PhWatch *second = ph_watch_new(folder, count, &counts[1]);
+
+	g_assert_nonnull(first);
+	g_assert_nonnull(second);
+	g_assert_true(g_file_set_contents(file, "1", 1, NULL));
+	wait_until_more(&counts[0], 0);
+	wait_until_more(&counts[1], 0);
+	ph_watch_free(first);
+	before = g_atomic_int_get(&counts[0]);
+	g_usleep(50000);
+	(void) g_unlink(file);
+	wait_until_more(&counts[1], g_atomic_int_get(&counts[1]) > 0 ? 1 : 0);
+	g_assert_cmpint(g_atomic_int_get(&counts[0]), ==, before);
+	ph_watch_free(second);
+	(void) g_rmdir(folder);
+	g_assert_null(ph_watch_new(folder, count, &counts[0]));
+}
+
+int
+main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/mailbox/watch/hints-come-until-the-end", test_hints);
+	return g_test_run();
+}
