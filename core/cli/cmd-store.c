@@ -10,6 +10,7 @@
 
 #include "cli/commands.h"
 #include "cli/store-run.h"
+#include "tools/foreign.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -190,10 +191,37 @@ import_archive(const PhArguments *arguments, const char *path)
 	return status;
 }
 
+/* What is no archive becomes one in a file without a name. */
+static int
+import_foreign(const PhArguments *arguments, const char *path)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *name = NULL;
+	int fd = g_file_open_tmp("posthorn-import-XXXXXX", &name, NULL);
+	int status = 0;
+
+	if (fd < 0) {
+		ph_error_set_errno(&error, errno, "cannot make a temporary file");
+		return fail(error);
+	}
+	(void) unlink(name);
+	if (!ph_foreign_read(path, ph_arguments_get(arguments, "mailbox"), fd, &error)
+	    || lseek(fd, 0, SEEK_SET) != 0) {
+		close(fd);
+		return fail(error);
+	}
+	status = run_with_stream(arguments, "import", fd);
+	close(fd);
+	return status;
+}
+
 static int
 run_import(const PhArguments *arguments)
 {
-	return import_archive(arguments, ph_arguments_rest(arguments)[2]);
+	const char *path = ph_arguments_rest(arguments)[2];
+
+	return ph_foreign_is(path) ? import_foreign(arguments, path)
+	                           : import_archive(arguments, path);
 }
 
 #define ALL_OPTION                                                                 \
@@ -249,6 +277,12 @@ static const PhCommandOption stream_options[] = {
 	PH_COMMAND_END,
 };
 
+static const PhCommandOption import_options[] = {
+	PH_COMMAND_CONFIG,
+	{ "mailbox", 'm', "NAME", "what the mailbox of an mbox file is called; INBOX otherwise" },
+	PH_COMMAND_END,
+};
+
 const PhCommand ph_command_store_export = {
 	.name = "store export",
 	.synopsis = "SECTION USER FILE",
@@ -269,7 +303,7 @@ const PhCommand ph_command_store_import = {
 	.details = "Into an account without messages everything is restored as it was, with uids. "
 		   "Into another\none it is added; what is there already is left alone. When it is "
 		   "stopped or killed, run it\nagain: it goes on. - is standard input.",
-	.options = stream_options,
+	.options = import_options,
 	.min_rest = 3,
 	.max_rest = 3,
 	.run = run_import,

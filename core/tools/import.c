@@ -280,8 +280,8 @@ add_message(const PhRecord *record, PhContent *content, void *user_data, GError 
 		return false;
 	if (import->uidnext == UINT32_MAX || kept.uid < import->uidnext)
 		kept.uid = 0;
-	else
-		import->uidnext = kept.uid + 1;
+	if (import->uidnext < UINT32_MAX - 1)
+		import->uidnext = (kept.uid != 0 ? kept.uid : import->uidnext) + 1;
 	if (kept.save_date == 0)
 		kept.save_date = ph_clock_wall_us();
 	if (ph_transaction_add_record(batch(import), &import->target, &kept, content, 0, error)
