@@ -10,6 +10,7 @@
 #include <posthorn/address.h>
 #include <posthorn/error.h>
 #include <posthorn/mailbox.h>
+#include <posthorn/message.h>
 #include <posthorn/slice.h>
 #include <posthorn/transport.h>
 
@@ -25,6 +26,7 @@ typedef struct {
 	size_t index;
 	PhAccount *account;
 	PhTransaction *transaction;
+	const PhStructure *structure; /* (nullable) until it is begun */
 } Job;
 
 static bool
@@ -140,7 +142,7 @@ static bool
 start(Job *job, PhSection *store, PhContent *content, GError **error)
 {
 	const PhIdentity *identity = ph_delivery_identity(job->delivery, job->index);
-	PhAppendOptions options = { .size = sizeof options };
+	PhAppendOptions options = { .size = sizeof options, .structure = job->structure };
 	PhMailboxId inbox;
 
 	if (store == NULL || identity == NULL) {
@@ -158,12 +160,32 @@ start(Job *job, PhSection *store, PhContent *content, GError **error)
 	return ph_transaction_append(job->transaction, &inbox, content, &options, error) != NULL;
 }
 
+static bool
+feed(PhSlice piece, void *user_data, GError **error)
+{
+	ph_structure_scanner_feed(user_data, piece);
+	return true;
+}
+
+/* For several recipients the message is parsed once. NULL: each append does it, and tells what is
+ * wrong. */
+static PhStructure *
+scan(PhContent *content)
+{
+	g_autoptr(PhScanner) scanner = ph_structure_scanner_new();
+
+	if (!ph_content_each(content, 0, ph_content_length(content), feed, scanner, NULL))
+		return NULL;
+	return ph_structure_scanner_finish(scanner);
+}
+
 static void
 begin(void *instance, PhDelivery *delivery)
 {
 	PhSection *store = ph_delivery_store(delivery);
 	size_t n = ph_delivery_n_recipients(delivery);
 	g_autoptr(PhContent) content = make_content(ph_delivery_mail(delivery));
+	g_autoptr(PhStructure) structure = n > 1 ? scan(content) : NULL;
 
 	/* The delivery may be gone with its last result, so nothing is asked of it after that. */
 	for (size_t i = 0; i < n; i++) {
@@ -172,6 +194,7 @@ begin(void *instance, PhDelivery *delivery)
 
 		job->delivery = delivery;
 		job->index = i;
+		job->structure = structure;
 		if (start(job, store, content, &error))
 			ph_transaction_submit(job->transaction, ph_wake_new_func(committed, job));
 		else
