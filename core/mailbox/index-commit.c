@@ -525,28 +525,33 @@ commit_modest(PhIndex *index, PhTransaction *const *batch, size_t n, GError **er
 	return good;
 }
 
-static void
-clear_all(PhTransaction *const *batch, size_t n)
+static bool
+commit_with_room(PhIndex *index, PhTransaction *const *batch, size_t n, GError **error)
 {
-	for (size_t i = 0; i < n; i++)
-		clear_results(batch[i]);
+	(void) ph_index_take_sync_failure();
+	if (evaluate(index, batch, n, false, NULL))
+		return true;
+	/* The system may have dropped what it could not write and say nothing the second time. */
+	if (ph_index_take_sync_failure()) {
+		ph_error_set(error, PH_ERROR_TEMPORARY, "the log of '%s' could not be synced",
+		             index->path);
+		return false;
+	}
+	if (evaluate(index, batch, n, true, error))
+		return true;
+	if (!ph_reserve_spend())
+		return false;
+	g_clear_error(error);
+	return commit_modest(index, batch, n, error);
 }
 
 bool
 ph_index_commit(PhIndex *index, PhTransaction *const *batch, size_t n, GError **error)
 {
-	if (!ph_reserve_may_grow(NULL)) {
-		if (commit_modest(index, batch, n, error))
-			return true;
-	} else if (evaluate(index, batch, n, false, NULL)) {
-		return true;
-	} else if (evaluate(index, batch, n, true, error)) {
-		return true;
-	} else if (ph_reserve_spend()) {
-		g_clear_error(error);
-		if (commit_modest(index, batch, n, error))
-			return true;
-	}
-	clear_all(batch, n);
-	return false;
+	bool good = ph_reserve_may_grow(NULL) ? commit_with_room(index, batch, n, error)
+	                                      : commit_modest(index, batch, n, error);
+
+	for (size_t i = 0; i < n && !good; i++)
+		clear_results(batch[i]);
+	return good;
 }

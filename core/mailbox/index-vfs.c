@@ -38,6 +38,7 @@ typedef struct {
 } Log;
 
 static sqlite3_vfs *below;
+static _Thread_local bool sync_failed;
 
 static Log *
 as_log(sqlite3_file *file)
@@ -171,6 +172,7 @@ log_sync(sqlite3_file *file, int flags)
 	if (status != SQLITE_OK || (wal->holds_syncs && !wal->has_new_head))
 		return status;
 	status = wal->real->pMethods->xSync(wal->real, flags);
+	sync_failed = sync_failed || status != SQLITE_OK;
 	wal->has_new_head = wal->has_new_head && status != SQLITE_OK;
 	return status;
 }
@@ -288,6 +290,15 @@ ph_index_sync_log(sqlite3 *db)
 	Log *wal = log_of(db);
 
 	return wal != NULL ? wal->real->pMethods->xSync(wal->real, SQLITE_SYNC_NORMAL) : SQLITE_OK;
+}
+
+bool
+ph_index_take_sync_failure(void)
+{
+	bool failed = sync_failed;
+
+	sync_failed = false;
+	return failed;
 }
 
 const char *

@@ -215,6 +215,10 @@ const char *ph_index_vfs(void);
  * was undone: a commit has synced. */
 void ph_index_forget_unsynced(sqlite3 *db);
 
+/* ph_index_take_sync_failure: did the last sync of a log on this thread fail? Asking forgets it. What
+ * was written stays unsynced until it is written again: a sync is never tried twice. */
+bool ph_index_take_sync_failure(void);
+
 /* ph_index_hold_syncs: while @hold, the log's content is written but not synced; a sync that keeps the
  * log readable is done all the same. ph_index_sync_log: now; an SQLite status. */
 void ph_index_hold_syncs(sqlite3 *db, bool hold);
