@@ -76,25 +76,40 @@ picture_of(PhIndex *index, GError **error)
 }
 
 static bool
-write_file(int folder, const char *name, GBytes *picture, GError **error)
+write_picture(int fd, GBytes *picture, GError **error)
 {
 	gsize length = 0;
 	const char *octets = g_bytes_get_data(picture, &length);
-	int fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-	                FILE_MODE);
-	bool good = false;
 
-	if (fd < 0) {
-		ph_error_set_errno(error, errno, "cannot make '%s'", name);
-		return false;
-	}
-	good = ph_durable_write(fd, PH_SLICE(octets, length), error) && ph_durable_sync(fd, error);
+	return ph_durable_write(fd, PH_SLICE(octets, length), error) && ph_durable_sync(fd, error);
+}
+
+/* Gives a file without a name the one it is for. Another's file of that name is as good. */
+static bool
+give_name(int folder, int fd, const char *name, GError **error)
+{
+	char path[64];
+
+	(void) g_snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	if (linkat(AT_FDCWD, path, folder, name, AT_SYMLINK_FOLLOW) == 0 || errno == EEXIST)
+		return ph_durable_sync_folder(folder, error);
+	ph_error_set_errno(error, errno, "cannot name a file");
+	return false;
+}
+
+/* A file that has no name before it is whole: a crash leaves nothing behind. */
+static bool
+make_unnamed(int folder, int fd, const char *name, GBytes *picture, GError **error)
+{
+	bool good = write_picture(fd, picture, error) && give_name(folder, fd, name, error);
+
 	(void) close(fd);
 	return good;
 }
 
+/* For file systems where each file has a name. */
 static bool
-make_in(int folder, const char *name, GBytes *picture, GError **error)
+make_beside(int folder, const char *name, GBytes *picture, GError **error)
 {
 	g_autofree char *beside = g_strdup_printf("%s.%08x.new", name, g_random_int());
 	g_autoptr(GError) why = NULL;
@@ -105,15 +120,36 @@ make_in(int folder, const char *name, GBytes *picture, GError **error)
 		.to = name,
 		.keep_existing = true,
 	};
-	bool good = write_file(folder, beside, picture, &why) && ph_durable_rename(&move, &why);
+	int fd = openat(folder, beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+	                FILE_MODE);
+	bool good = false;
 
-	if (good)
+	if (fd < 0) {
+		ph_error_set_errno(error, errno, "cannot make '%s'", beside);
+		return false;
+	}
+	good = write_picture(fd, picture, &why);
+	(void) close(fd);
+	if (good && ph_durable_rename(&move, &why))
 		return true;
 	(void) unlinkat(folder, beside, 0);
 	if (g_error_matches(why, PH_ERROR, PH_ERROR_EXISTS))
 		return true;
-	ph_error_set(error, PH_ERROR_TEMPORARY, "cannot make '%s': %s", name, why->message);
+	g_propagate_error(error, g_steal_pointer(&why));
 	return false;
+}
+
+static bool
+make_in(int folder, const char *name, GBytes *picture, GError **error)
+{
+	g_autoptr(GError) why = NULL;
+	int fd = openat(folder, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, FILE_MODE);
+	bool good = fd >= 0 ? make_unnamed(folder, fd, name, picture, &why)
+	                    : make_beside(folder, name, picture, &why);
+
+	if (!good)
+		ph_error_set(error, PH_ERROR_TEMPORARY, "cannot make '%s': %s", name, why->message);
+	return good;
 }
 
 bool
