@@ -2,7 +2,7 @@
  *
  * Who reads message after message is given the next ones from one read of the database: begin,
  * locks and searching are paid once for all of them. What was read ahead is at most AHEAD_OCTETS
- * for each of two such readers of an account and goes with its handle. Octets of a number never
+ * for each of two such readers of an account and AHEAD_ALL in all, and goes with its handle. Octets of a number never
  * change, so what was read ahead is never wrong.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -12,15 +12,19 @@
 #include "sqlite.h"
 
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <string.h>
 
 enum {
 	SQL_READ = 13,
 	SQL_READ_PIECE = 14,
 	SQL_READ_AHEAD = 15,
-	ORDERLY = 3,               /* so many in order, and more are read ahead */
-	AHEAD_OCTETS = 128 * 1024, /* for one reader */
+	ORDERLY = 3,                  /* so many in order, and more are read ahead */
+	AHEAD_OCTETS = 128 * 1024,    /* for one reader */
+	AHEAD_ALL = 16 * 1024 * 1024, /* for all of the process; then nobody reads ahead */
 };
+
+static _Atomic int64_t octets_ahead;
 
 static const char read_text[] = "SELECT length, octets FROM blob WHERE id = ?1";
 static const char piece_text[] = "SELECT octets FROM piece WHERE key = ?1";
@@ -169,11 +173,26 @@ read_ahead(Account *account, PhIndexConnection *connection, uint64_t number, PhC
 	(void) sqlite3_reset(row);
 }
 
+/* Takes a content out of what was read ahead. Returns: (owned, nullable). */
+static PhContent *
+take(PhContent **place)
+{
+	PhContent *content = g_steal_pointer(place);
+
+	if (content != NULL)
+		(void) atomic_fetch_sub(&octets_ahead, (int64_t) ph_content_length(content));
+	return content;
+}
+
 static void
 forget(Reader *reader)
 {
-	for (size_t i = 0; i < AHEAD; i++)
-		g_clear_pointer(&reader->ahead[i], ph_content_unref);
+	for (size_t i = 0; i < AHEAD; i++) {
+		PhContent *content = take(&reader->ahead[i]);
+
+		if (content != NULL)
+			ph_content_unref(content);
+	}
 }
 
 void
@@ -215,8 +234,11 @@ take_ahead(Account *account, uint64_t number, Reader **reader_out)
 	reader->last_read = number;
 	reader->read_at = ++account->n_reads;
 	if (number >= reader->ahead_first && number - reader->ahead_first < AHEAD)
-		content = g_steal_pointer(&reader->ahead[number - reader->ahead_first]);
-	*reader_out = content == NULL && reader->in_order >= ORDERLY ? reader : NULL;
+		content = take(&reader->ahead[number - reader->ahead_first]);
+	*reader_out = NULL;
+	if (content == NULL && reader->in_order >= ORDERLY
+	    && atomic_load(&octets_ahead) < AHEAD_ALL)
+		*reader_out = reader;
 	if (reader->in_order == 0 && content == NULL)
 		forget(reader);
 	(void) pthread_mutex_unlock(&account->lock);
@@ -229,6 +251,10 @@ put_ahead(Account *account, Reader *reader, uint64_t first, PhContent **ahead)
 	(void) pthread_mutex_lock(&account->lock);
 	forget(reader);
 	memcpy(reader->ahead, ahead, sizeof reader->ahead);
+	for (size_t i = 0; i < AHEAD; i++)
+		if (ahead[i] != NULL)
+			(void) atomic_fetch_add(&octets_ahead,
+			                        (int64_t) ph_content_length(ahead[i]));
 	reader->ahead_first = first;
 	(void) pthread_mutex_unlock(&account->lock);
 }
