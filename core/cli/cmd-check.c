@@ -53,16 +53,40 @@ print_text(PhMistakes *mistakes)
 		        n_warnings == 1 ? "warning" : "warnings");
 }
 
+/* What no check can know: whether systemd will pass the sockets that the config takes from it. */
+static void
+note_sockets(const PhConfig *config, const char *path, GString *notes)
+{
+	PhSection *const *all = ph_config_all_sections(config);
+
+	for (size_t i = 0; all[i] != NULL; i++) {
+		const PhListenerSettings *settings =
+			ph_section_is_listener(all[i]) ? ph_section_listener(all[i]) : NULL;
+
+		for (size_t j = 0; settings != NULL && settings->address[j] != NULL; j++)
+			if (g_str_has_prefix(settings->address[j], "systemd:"))
+				g_string_append_printf(
+					notes,
+					"%s:%u: note: '%s' is a socket that only systemd can pass; "
+					"'serve' fails where it does not, which cannot be seen "
+					"here\n",
+					path, ph_section_key_line(all[i], "address"),
+					settings->address[j]);
+	}
+}
+
 /* Everything that `serve` does before it opens a socket, and back. */
 static void
-check(const char *path, PhMistakes *mistakes)
+check(const char *path, PhMistakes *mistakes, GString *notes)
 {
 	static const PhRuntime runtime = { .reactor = NULL };
 	g_autoptr(PhRegistry) registry = ph_registry_new();
 	g_autoptr(PhConfig) config = ph_config_load(path, ph_registry_source(registry), mistakes);
 
-	if (config != NULL)
-		ph_generation_unref(ph_generation_new(&runtime, config, NULL, mistakes));
+	if (config == NULL)
+		return;
+	note_sockets(config, path, notes);
+	ph_generation_unref(ph_generation_new(&runtime, config, NULL, mistakes));
 }
 
 static int
@@ -112,16 +136,19 @@ run(const PhArguments *arguments)
 {
 	const char *path = ph_arguments_config(arguments);
 	g_autoptr(PhMistakes) mistakes = ph_mistakes_new(path);
+	g_autoptr(GString) notes = g_string_new(NULL);
 	bool as_json = ph_arguments_has(arguments, "json");
 	int status = PH_EXIT_FAILED;
 
 	if (check_as_user(path, as_json, &status))
 		return status;
-	check(path, mistakes);
+	check(path, mistakes, notes);
 	if (as_json)
 		print_json(mistakes);
 	else
 		print_text(mistakes);
+	if (!as_json)
+		printf("%s", notes->str);
 	return ph_mistakes_n_errors(mistakes) == 0 ? PH_EXIT_OK : PH_EXIT_FAILED;
 }
 
