@@ -179,8 +179,8 @@ def memory(pid):
         return int(re.search(r"Pss_Anon: +(\d+) kB", stream.read()).group(1)) << 10
 
 
-def run_mutt(one, folder, keys):
-    """mutt on a terminal of its own; ends by itself or is ended."""
+def run_mutt(program, one, folder, keys):
+    """mutt or neomutt on a terminal of its own; ends by itself or is ended."""
     rc = os.path.join(one.dir, "muttrc")
     address = "imap://127.0.0.1:%d/" % one.ports["imap"]
     with open(rc, "w", encoding="utf-8") as stream:
@@ -191,7 +191,7 @@ def run_mutt(one, folder, keys):
     pid, terminal = pty.fork()
     if pid == 0:
         os.environ.update(TERM="xterm", HOME=one.dir, LC_ALL="C.UTF-8")
-        os.execvp("mutt", ["mutt", "-n", "-F", rc, "-f", address + folder, "-e", "push %s" % keys])
+        os.execvp(program, [program, "-n", "-F", rc, "-f", address + folder, "-e", "push %s" % keys])
     screen = b""
     end = time.monotonic() + 20
     while time.monotonic() < end:
@@ -207,14 +207,14 @@ def run_mutt(one, folder, keys):
     return screen
 
 
-def test_mutt_reads_copies_and_deletes():
-    need("mutt")
+def read_copy_and_delete(program):
+    need(program)
     with server() as one:
         client = one.imap()
         for name in (b"first", b"second"):
             good(client.append("INBOX", None, None, message(name)))
         good(client.create("Kept"))
-        screen = run_mutt(one, "INBOX", "'<first-entry><display-message><exit><copy-message>=Kept<enter>"
+        screen = run_mutt(program, one, "INBOX", "'<first-entry><display-message><exit><copy-message>=Kept<enter>"
                           "<delete-message><sync-mailbox><quit>'")
         assert b"second" in screen, screen
         good(client.select("Kept"))
@@ -222,6 +222,14 @@ def test_mutt_reads_copies_and_deletes():
         good(client.select("INBOX"))
         left = good(client.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (Subject)])"))
         assert len([part for part in left if isinstance(part, tuple)]) == 1, (left, screen)
+
+
+def test_mutt_reads_copies_and_deletes():
+    read_copy_and_delete("mutt")
+
+
+def test_neomutt_reads_copies_and_deletes():
+    read_copy_and_delete("neomutt")
 
 
 def test_curl_lists_and_fetches():
