@@ -40,8 +40,8 @@ typedef struct {
 } Reader;
 
 typedef struct {
+	PhIndex *index;       /* first; who has a reference to the index may use the account */
 	bool is_deferred;     /* commits wait for no sync; set right after opening */
-	PhIndex *index;       /* who has a reference to the index may use the account */
 	Settings settings;    /* a copy: the index outlives the instance while octets are read */
 	pthread_mutex_t lock; /* guards until the blank line */
 	GHashTable *uploads;  /* number -> PhContent: waiting for the commit that names them */
