@@ -76,6 +76,11 @@ void ph_journal_unreserve(PhJournal *journal, uint64_t octets);
  * it cannot hold the batch: then the store must be synced instead. */
 bool ph_journal_enter(PhJournal *journal, const PhJournalBatch *batch, uint64_t *position_out);
 
+/* ph_journal_expect: one more, or one fewer, account is at work whose changes will be entered soon. The
+ * sync that could begin now waits for them, a few milliseconds at most: who would have to wait for
+ * the next one is served by this. */
+void ph_journal_expect(PhJournal *journal, int change);
+
 /* ph_journal_size_of: about what a transaction takes. */
 uint64_t ph_journal_size_of(const PhTransaction *transaction);
 

@@ -13,6 +13,8 @@
 #include "journal/record.h"
 #include "journal/segment.h"
 
+#include <stdatomic.h>
+
 enum {
 	PH_JOURNAL_SLOTS = 16, /* segments at most */
 	PH_JOURNAL_RECENT = 64,
@@ -63,6 +65,7 @@ struct PhJournal {
 	uint64_t n_batches;
 	uint64_t n_checkpoints;
 	bool checkpoint_wanted;
+	bool is_idle; /* the writer waits for work */
 	bool is_stopping;
 	bool is_started;
 	bool is_closed_off; /* failed */
@@ -72,7 +75,8 @@ struct PhJournal {
 	GHashTable *pending; /* key -> PhJournalPending */
 	GPtrArray *pending_order;
 
-	PhLock checkpointing; /* one at a time; taken before `lock` */
+	atomic_int n_expected; /* accounts at work */
+	PhLock checkpointing;  /* one at a time; taken before `lock` */
 	/* The writer's. */
 	GByteArray *writing;
 	PhSegment *segment; /* being filled */

@@ -12,6 +12,7 @@
 #include <posthorn/log.h>
 #include <posthorn/slice.h>
 
+#include "base/clock.h"
 #include "base/horizon.h"
 #include "journal/private.h"
 
@@ -19,6 +20,8 @@ enum {
 	OP_OCTETS = 256,
 	RECORD_OCTETS = 512,
 	BUFFER_KEPT = 4 * 1024 * 1024,
+	LINGER_US = 4000,
+	LINGER_OCTETS = 1024 * 1024,
 };
 
 /* --- room ----------------------------------------------------------------------------------------- */
@@ -178,7 +181,8 @@ ph_journal_enter(PhJournal *journal, const PhJournalBatch *batch, uint64_t *posi
 		if (batch->transactions[i]->done)
 			good = enter_transaction(journal, batch, batch->transactions[i]);
 	*position_out = journal->end;
-	ph_signal_one(&journal->work);
+	if (journal->is_idle)
+		ph_signal_one(&journal->work);
 	return good;
 }
 
@@ -305,6 +309,33 @@ write_batch(PhJournal *journal, uint64_t position)
 	return true;
 }
 
+void
+ph_journal_expect(PhJournal *journal, int change)
+{
+	if (atomic_fetch_add(&journal->n_expected, change) + change != 0)
+		return;
+	PH_LOCKED(&journal->lock);
+	if (journal->filling->len > 0)
+		ph_signal_one(&journal->work);
+}
+
+/* With the lock held: until something is there, and then while more is about to come. */
+static void
+wait_for_work(PhJournal *journal)
+{
+	uint64_t deadline_us = 0;
+
+	journal->is_idle = true;
+	while (journal->filling->len == 0 && !journal->is_stopping)
+		ph_signal_wait(&journal->work, &journal->lock);
+	journal->is_idle = false;
+	deadline_us = ph_clock_us() + LINGER_US;
+	while (atomic_load(&journal->n_expected) > 0 && !journal->is_stopping
+	       && journal->filling->len < LINGER_OCTETS)
+		if (!ph_signal_wait_until(&journal->work, &journal->lock, deadline_us))
+			return;
+}
+
 /* Waits for work and takes all of it. Returns: false at the end. */
 static bool
 take_batch(PhJournal *journal, uint64_t *position_out)
@@ -317,8 +348,7 @@ take_batch(PhJournal *journal, uint64_t *position_out)
 	}
 	(void) g_byte_array_set_size(journal->writing, 0);
 	PH_LOCKED(&journal->lock);
-	while (journal->filling->len == 0 && !journal->is_stopping)
-		ph_signal_wait(&journal->work, &journal->lock);
+	wait_for_work(journal);
 	taken = journal->filling;
 	journal->filling = journal->writing;
 	journal->writing = taken;

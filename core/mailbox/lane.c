@@ -431,14 +431,19 @@ work_for_ever(void *data)
 		work(account);
 		last_us = ph_clock_us() - started_us;
 		again = goes_on(account) ? account : NULL;
-		if (again == NULL)
-			ph_account_unref(account);
+		if (again != NULL)
+			continue;
+		if (account->journal != NULL)
+			ph_journal_expect(account->journal, -1);
+		ph_account_unref(account);
 	}
 }
 
 static void
 schedule(PhAccount *account)
 {
+	if (account->journal != NULL)
+		ph_journal_expect(account->journal, 1);
 	PH_LOCKED(&pool.lock);
 	if (!pool.ready) {
 		ph_signal_init(&pool.work);
