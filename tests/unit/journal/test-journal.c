@@ -7,7 +7,7 @@
 #include "base/horizon.h"
 #include "base/lock.h"
 #include "journal/journal.h"
-#include "journal/segment.h"
+#include "journal/private.h"
 #include "sample.h"
 
 #include <fcntl.h>
@@ -59,6 +59,14 @@ copy_folder(const char *from, const char *to)
 	}
 }
 
+static gint n_failed;
+
+static void
+failed(void *user_data)
+{
+	g_atomic_int_inc(&n_failed);
+}
+
 static PhJournal *
 open_journal(const char *folder, GError **error)
 {
@@ -66,6 +74,7 @@ open_journal(const char *folder, GError **error)
 		.folder = folder,
 		.size = SIZE,
 		.checkpoint_us = 3600U * G_USEC_PER_SEC,
+		.failed = failed,
 	};
 
 	return ph_journal_open(&params, error);
@@ -353,6 +362,72 @@ test_room(void)
 	remove_folder(copy);
 }
 
+/* Every write through this descriptor fails from now on. */
+static void
+break_fd(int fd)
+{
+	int full = open("/dev/full", O_RDWR | O_CLOEXEC);
+
+	g_assert_cmpint(full, >=, 0);
+	g_assert_cmpint(dup2(full, fd), ==, fd);
+	(void) close(full);
+}
+
+/* What could not be written goes to another segment and is acknowledged from there. */
+static void
+test_bad_segment(void)
+{
+	g_autofree char *folder = new_folder();
+	g_autofree char *copy = new_folder();
+	g_autofree char *seen = NULL;
+	PhJournal *journal = open_journal(folder, NULL);
+
+	g_assert_true(ph_journal_start(journal, NULL));
+	(void) enter(journal, "anna", 1);
+	break_fd(((PhSegment *) journal->segments->pdata[0])->fd);
+	(void) enter(journal, "anna", 2);
+	(void) enter(journal, "anna", 3);
+	g_assert_cmpuint(journal->segments->len, ==, 2);
+	g_assert_cmpint(g_atomic_int_get(&n_failed), ==, 0);
+	copy_folder(folder, copy);
+	ph_journal_close(journal, false);
+	journal = open_journal(copy, NULL);
+	seen = replayed(journal, "anna@a.example");
+	g_assert_cmpstr(seen, ==, "1 2 3 ");
+	ph_journal_close(journal, false);
+	remove_folder(folder);
+	remove_folder(copy);
+}
+
+/* When there is no other either nothing is acknowledged, nothing accepted, and the server told. */
+static void
+test_failure(void)
+{
+	g_autofree char *folder = new_folder();
+	g_autofree char *copy = new_folder();
+	g_autofree char *seen = NULL;
+	g_autoptr(GError) error = NULL;
+	PhJournal *journal = open_journal(folder, NULL);
+
+	g_assert_true(ph_journal_start(journal, NULL));
+	(void) enter(journal, "anna", 1);
+	break_fd(((PhSegment *) journal->segments->pdata[0])->fd);
+	break_fd(journal->folder_fd);
+	g_assert_false(wait_for(enter_only(journal, "anna", 2)));
+	g_assert_false(ph_journal_reserve(journal, 1, UINT64_MAX / 2, &error));
+	g_assert_error(error, PH_ERROR, PH_ERROR_TEMPORARY);
+	while (g_atomic_int_get(&n_failed) == 0)
+		g_usleep(1000);
+	copy_folder(folder, copy);
+	ph_journal_close(journal, false);
+	journal = open_journal(copy, NULL);
+	seen = replayed(journal, "anna@a.example");
+	g_assert_cmpstr(seen, ==, "1 ");
+	ph_journal_close(journal, false);
+	remove_folder(folder);
+	remove_folder(copy);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -361,5 +436,7 @@ main(int argc, char **argv)
 	g_test_add_func("/journal/journal/torn-tail-is-no-record", test_torn_tail);
 	g_test_add_func("/journal/journal/hole-stops-the-start", test_hole);
 	g_test_add_func("/journal/journal/room-comes-back", test_room);
+	g_test_add_func("/journal/journal/bad-segment-is-left", test_bad_segment);
+	g_test_add_func("/journal/journal/failure-acknowledges-nothing", test_failure);
 	return g_test_run();
 }
