@@ -231,6 +231,31 @@ ph_journal_open(const PhJournalParams *params, GError **error)
 }
 
 bool
+ph_journal_lets_pass(const char *folder, GError **error)
+{
+	const PhJournalParams params = { .folder = folder };
+	PhJournal *journal = NULL;
+	bool clean = false;
+	bool good = true;
+
+	if (!ph_journal_exists(folder))
+		return true;
+	journal = journal_new(&params);
+	good = open_folder(journal, error) && take_lock(journal, 0, error)
+	       && take_state(journal, &clean, error);
+	if (good && !clean) {
+		ph_error_set(
+			error, PH_ERROR_TEMPORARY,
+			"the journal in '%s' holds mail that is not in the store yet; start the "
+			"server: it puts it there",
+			folder);
+		good = false;
+	}
+	journal_free(journal);
+	return good;
+}
+
+bool
 ph_journal_start(PhJournal *journal, GError **error)
 {
 	if (!ph_journal_write_state(journal, journal->checkpoint, false, error))

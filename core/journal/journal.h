@@ -42,6 +42,10 @@ typedef struct {
 /* ph_journal_exists: is there one in the folder, from this time or an earlier one? */
 bool ph_journal_exists(const char *folder);
 
+/* ph_journal_lets_pass: may a process that does not replay it work on the mail: is there no journal, or
+ * one that nobody uses and that was closed cleanly? Errors: TEMPORARY. */
+bool ph_journal_lets_pass(const char *folder, GError **error);
+
 /* ph_journal_open: takes the lock and reads what is there; the horizon begins behind it. Errors:
  * TEMPORARY (another process has it), CORRUPT (records are missing between others). */
 PhJournal *ph_journal_open(const PhJournalParams *params, GError **error);

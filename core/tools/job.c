@@ -5,6 +5,8 @@
 #include "tools/job.h"
 
 #include "base/clock.h"
+#include "journal/journal.h"
+#include "journal/journal.h"
 
 #include <string.h>
 
@@ -93,6 +95,16 @@ find_store(PhConfig *config, const char *name, GError **error)
 	return section != NULL && section->instance != NULL ? section : NULL;
 }
 
+/* Without the server nobody replays what a journal still has for the store. */
+static bool
+is_journal_idle(const PhJob *job, GError **error)
+{
+	g_autofree char *folder =
+		g_build_filename(ph_config_server(job->config)->data, "journal", NULL);
+
+	return (job->request->flags & PH_JOB_ONLINE) != 0 || ph_journal_lets_pass(folder, error);
+}
+
 static bool
 prepare(PhJob *job, const Tool *tool, GError **error)
 {
@@ -112,7 +124,7 @@ prepare(PhJob *job, const Tool *tool, GError **error)
 		ph_error_set(error, PH_ERROR_INVALID, "a user must be named");
 		return false;
 	}
-	return true;
+	return is_journal_idle(job, error);
 }
 
 int

@@ -207,7 +207,10 @@ test_replay(void)
 	/* one process at a time */
 	g_assert_null(open_journal(folder, &error));
 	g_assert_error(error, PH_ERROR, PH_ERROR_TEMPORARY);
+	g_assert_false(ph_journal_lets_pass(folder, NULL));
 	ph_journal_close(journal, false);
+	g_assert_true(ph_journal_lets_pass(folder, NULL));
+	g_assert_false(ph_journal_lets_pass(copy, NULL));
 
 	after = open_journal(copy, NULL);
 	g_assert_true(ph_journal_has_pending(after));
