@@ -135,8 +135,8 @@ changes_fields(void)
 			ph_kit_same("octets", y->record.octets, ph_kit_small().length);
 		if (field == PH_FIELD_BLOB)
 			KIT_CHECK(x->record.blob.length == y->record.blob.length
-			                  && memcmp(&x->record.blob, &y->record.blob,
-			                            sizeof x->record.blob)
+			                  && memcmp(x->record.blob.octets, y->record.blob.octets,
+			                            x->record.blob.length)
 			                             == 0,
 			          "the blob alone is another one");
 		if (field == PH_FIELD_IDS)
