@@ -6,6 +6,7 @@
 
 #include <posthorn/content.h>
 #include <posthorn/slice.h>
+#include <posthorn/watch.h>
 
 #include <unistd.h>
 
@@ -130,6 +131,7 @@ account_free(void *data)
 	g_hash_table_destroy(account->told);
 	g_hash_table_destroy(account->uploads);
 	g_ptr_array_unref(account->former);
+	g_ptr_array_unref(account->watches);
 	(void) pthread_mutex_destroy(&account->lock);
 	(void) pthread_mutex_destroy(&account->writer);
 	if (account->lock_fd >= 0)
@@ -156,6 +158,7 @@ account_new(const Instance *instance, const PhIdentity *identity)
 	account->told = g_hash_table_new_full(ph_str_hash, g_str_equal, g_free, NULL);
 	account->uploads = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
 	                                         (GDestroyNotify) ph_content_unref);
+	account->watches = g_ptr_array_new_with_free_func((GDestroyNotify) ph_watch_free);
 	account->former = g_ptr_array_new_with_free_func(former_free);
 	(void) pthread_mutex_init(&account->lock, NULL);
 	(void) pthread_mutex_init(&account->writer, NULL);
@@ -210,6 +213,7 @@ close_account(void *data)
 {
 	Account *account = data;
 
+	watch_end(account);
 	(void) pthread_mutex_lock(&account->writer);
 	if ((g_hash_table_size(account->dirty) > 0 || account->former->len > 0)
 	    && file_lock_account(account, NULL)) {
@@ -275,8 +279,11 @@ refresh_box(Account *account, const PhMailboxId *mailbox, GError **error)
 {
 	Box box;
 	File file;
-	bool good = open_box(account, mailbox, FILE_WRITE, &box, &file, error);
+	bool good = false;
 
+	if (account->former->len == 0 && open_is_same(account, mailbox))
+		return true;
+	good = open_box(account, mailbox, FILE_WRITE, &box, &file, error);
 	if (good)
 		file_close(&file);
 	return good;
@@ -317,6 +324,7 @@ static const PhStore store = {
 	.commit = commit_batch,
 	.forget = forget,
 	.refresh = refresh,
+	.watch = watch_account,
 	.verify = verify_account,
 	.compact = verify_compact,
 };

@@ -95,6 +95,7 @@ struct Account {
 	GHashTable *dirty;    /* PhMailboxId -> PhTime; guarded by writer */
 	GHashTable *told;     /* names of files that were reported as damaged; guarded by writer */
 	GPtrArray *former;    /* of Former; guarded by writer */
+	GPtrArray *watches;   /* of PhWatch */
 	pthread_mutex_t lock; /* guards what follows */
 	GHashTable *uploads;  /* number -> PhContent */
 	uint64_t next_upload;
@@ -191,6 +192,8 @@ void intent_write(const Account *account, const Intent *intents, size_t n);
 bool intent_recover(const Account *account, const Box *box, File *file, GError **error);
 
 /* open.c */
+/* open_is_same: does the file look as it did? */
+bool open_is_same(Account *account, const PhMailboxId *id);
 /* open_box: the mailbox with its file, locked and in step with the index. */
 bool open_box(Account *account,
               const PhMailboxId *id,
@@ -215,6 +218,11 @@ void former_add(Account *account, const PhMailboxId *id, int fd, uint64_t size);
 bool former_take_over(Account *account, const Box *box, File *file, GError **error);
 /* former_close: those that were kept long enough, or all, after a last look. */
 void former_close(Account *account, bool all);
+
+/* watch.c */
+bool watch_account(void *account, void (*func)(void *user_data), void *user_data, GError **error);
+/* watch_end: waits for a call under way. */
+void watch_end(Account *account);
 
 /* journal.c */
 typedef struct Journal Journal;

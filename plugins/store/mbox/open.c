@@ -4,6 +4,8 @@
  */
 #include "mbox.h"
 
+#include <fcntl.h>
+
 static bool
 prepare(Account *account, Box *box, File *file, GError **error)
 {
@@ -11,6 +13,27 @@ prepare(Account *account, Box *box, File *file, GError **error)
 	       && intent_recover(account, box, file, error)
 	       && former_take_over(account, box, file, error)
 	       && sync_box(account, box, file, SYNC_USUAL, error);
+}
+
+/* Without any lock: a lock file would be one more change to be looked at. */
+bool
+open_is_same(Account *account, const PhMailboxId *id)
+{
+	Box box;
+	Look look;
+	Where where = { .folder_fd = -1 };
+	struct stat status;
+	bool same = false;
+
+	if (!place_load_box(account, id, &box, NULL) || box.no == 0
+	    || !g_str_equal(box.path, box.name) || !layout_find(account, box.name, &where, NULL))
+		return false;
+	if (fstatat(where.folder_fd, where.base, &status, AT_SYMLINK_NOFOLLOW) == 0) {
+		look = file_look(&status);
+		same = file_same_look(&look, &box.look);
+	}
+	layout_clear(&where);
+	return same;
 }
 
 bool
