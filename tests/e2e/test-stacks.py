@@ -201,6 +201,68 @@ only-while = {dir}/switch
         assert inbox(server)[1].endswith(large)
 
 
+# ---- Mirrors -----------------------------------------------------------------------------------------
+
+MIRROR = DISK + """
+[store new]
+plugin = sqlite
+path = {{data}}/new/{{domain}}/{{user}}
+[store far]
+plugin = fault
+below = new
+at = open, upload, commit
+error = temporary
+only-while = {dir}/switch
+[store mail]
+plugin = mirror
+first = disk
+second = far
+retry = 100ms
+compare = content
+"""
+
+
+def work(server, name):
+    """Some of everything that a client does."""
+    client = server.imap()
+    client.create(name)
+    for number in range(5):
+        assert client.append(name, r"(\Flagged)", None, b"X: %d\r\n\r\nx\r\n" % number)[0] == "OK"
+    client.select(name)
+    client.store("1:2", "+FLAGS", r"(\Seen $Later)")
+    client.copy("3:4", "INBOX")
+    client.store("5", "+FLAGS", r"(\Deleted)")
+    client.expunge()
+    client.rename(name, name + "-renamed")
+    client.logout()
+
+
+def test_a_second_store_is_the_same_after_it_was_away():
+    with Server(config=config(MIRROR)) as server:
+        switch = os.path.join(server.dir, "switch")
+        work(server, "before")
+        with open(switch, "w", encoding="ascii"):
+            pass
+        work(server, "meanwhile")
+        assert server.events("mirror-behind")
+        os.remove(switch)
+        time.sleep(0.2)
+        work(server, "after")
+        wait_for(lambda: append(server, MESSAGE)[0] == "OK" and server.events("mirror-in-step"),
+                 20, "the second to catch up")
+        done = server.run("store", "check", "mail")
+        assert done.returncode == 0 and "differs" not in done.stdout + done.stderr, done
+        assert not server.events("mirror-differs")
+        first = inbox(server)
+        server.stop()
+        # the second alone, as after a change of backends
+        server.write_config(server.text.replace("store = mail", "store = new"))
+        server.start()
+        assert inbox(server) == first
+        names = server.imap().list()[1]
+        assert sum(b"-renamed" in name for name in names) == 3, names
+
+
 # ---- Unknown outcomes --------------------------------------------------------------------------------
 
 def unknown(*lines):
