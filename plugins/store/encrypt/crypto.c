@@ -65,6 +65,7 @@ crypto_open(const Box *box, PhSlice sealed, char *out)
 {
 	EVP_CIPHER_CTX *context = NULL;
 	uint8_t tag[TAG];
+	uint8_t rest[TAG]; /* GCM leaves nothing for the end */
 	int n = 0;
 	int good = 0;
 
@@ -81,7 +82,7 @@ crypto_open(const Box *box, PhSlice sealed, char *out)
 		       && EVP_DecryptUpdate(context, (uint8_t *) out, &n,
 		                            (const uint8_t *) sealed.data, (int) sealed.length);
 	good = good && EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, TAG, tag)
-	       && EVP_DecryptFinal_ex(context, (uint8_t *) out + sealed.length, &n) > 0;
+	       && EVP_DecryptFinal_ex(context, rest, &n) > 0;
 	EVP_CIPHER_CTX_free(context);
 	return good;
 }
