@@ -7,6 +7,7 @@
  */
 #include <posthorn/slice.h>
 
+#include "../../../plugins/store/sqlite/sqlite.h"
 #include "index-dump.h"
 #include "mailbox/index.h"
 
@@ -69,7 +70,7 @@ tidy(PhAccount *account)
 	PhAccountCall call;
 
 	g_assert_true(ph_account_enter(account, &call, NULL));
-	(void) ph_index_tidy(*(PhIndex **) call.engine);
+	(void) ph_index_tidy(((const Account *) call.engine)->index);
 	ph_account_leave(&call, true);
 }
 
