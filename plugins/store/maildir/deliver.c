@@ -220,13 +220,34 @@ deliver_upload(void *data, PhContent *content, bool durable, PhBlobId *blob_out,
 	return good;
 }
 
+/* The octets of a message that was appended together with its mailbox stay in tmp for now. */
+static void
+keep(Account *account, const char *base)
+{
+	(void) pthread_mutex_lock(&account->lock);
+	(void) g_hash_table_add(account->kept, g_strdup(base));
+	(void) pthread_mutex_unlock(&account->lock);
+}
+
+static bool
+is_kept(Account *account, const char *base)
+{
+	bool found = false;
+
+	(void) pthread_mutex_lock(&account->lock);
+	found = g_hash_table_contains(account->kept, base);
+	(void) pthread_mutex_unlock(&account->lock);
+	return found;
+}
+
 void
 deliver_abandon(void *data, const PhBlobId *blob)
 {
 	Account *account = data;
 	File file;
 
-	if (file_unpack(blob, NULL, &file) && file.is_upload && !file.is_adopted) {
+	if (file_unpack(blob, NULL, &file) && file.is_upload && !file.is_adopted
+	    && !is_kept(account, file.base)) {
 		g_autofree char *path = tmp_path(file.base);
 
 		(void) unlinkat(account->root_fd, path, 0);
@@ -285,6 +306,7 @@ add(void *user_data,
 	}
 	if (folder == NULL) { /* made in this very batch: the file waits in tmp */
 		account->waits_in_tmp = true;
+		keep(account, file.base);
 		file.is_upload = false;
 		return file_pack(&file, connection, blob_out, error);
 	}
@@ -411,7 +433,9 @@ settle_arrivals(Account *account, PhIndexConnection *connection, GError **error)
 	row = sql(connection, SQL_ARRIVING_PUT, (int64_t) account->instance_id, error);
 	if (row == NULL)
 		return false;
-	(void) sqlite3_bind_blob64(row, 2, packed->data, packed->len, SQLITE_STATIC);
+	/* no octets at NULL would be no value */
+	(void) sqlite3_bind_blob64(row, 2, packed->len > 0 ? packed->data : (const guint8 *) "",
+	                           packed->len, SQLITE_STATIC);
 	return sql_done(connection, row, "note files that arrive", error);
 }
 

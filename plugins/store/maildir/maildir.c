@@ -111,6 +111,7 @@ account_free(void *data)
 	g_byte_array_unref(account->drops);
 	g_array_unref(account->notes);
 	g_array_unref(account->plans);
+	g_hash_table_unref(account->kept);
 	(void) pthread_mutex_destroy(&account->lock);
 	g_free(account->root);
 	g_free(account->place);
@@ -139,6 +140,7 @@ account_new(const Settings *settings, const PhIdentity *identity)
 	ph_secret_random(&account->instance_id, sizeof account->instance_id);
 	account->instance_id &= INT64_MAX;
 	(void) pthread_mutex_init(&account->lock, NULL);
+	account->kept = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	return account;
 }
 

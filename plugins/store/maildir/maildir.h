@@ -115,6 +115,7 @@ typedef struct {
 	uint32_t cached_chunk;
 	Letters cached[CHUNK];
 	GPtrArray *watches; /* (nullable) of PhWatch */
+	GHashTable *kept;   /* names in tmp that a commit has named: not ours to abandon */
 
 	/* of the running commit */
 	GArray *arrivals;
