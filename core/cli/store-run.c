@@ -14,6 +14,7 @@
 #include "cli/control-client.h"
 #include "plugin/instance.h"
 #include "plugin/registry.h"
+#include "server/durability.h"
 #include "server/json.h"
 #include "server/process-spawn.h"
 
@@ -162,27 +163,48 @@ tell_mistakes(PhMistakes *mistakes, GError **error)
 	return false;
 }
 
+/* With the journal open: it may hold changes that the stores do not have yet. */
+static int
+run_with_journal(PhConfig *config,
+                 PhJournal *journal,
+                 const PhJobRequest *request,
+                 PhMistakes *mistakes,
+                 GError **error)
+{
+	const PhJobSink sink = { .line = show };
+	int status = -1;
+
+	ph_accounts_configure(&(PhAccountsParams){
+		.open_accounts = (size_t) ph_config_server(config)->open_accounts,
+		.journal = journal,
+	});
+	if (!ph_instances_create(config, NULL, mistakes)) {
+		(void) tell_mistakes(mistakes, error);
+		return -1;
+	}
+	if (ph_durability_begin(journal, config, error))
+		status = ph_job_run(config, request, &sink);
+	ph_accounts_forget_section(NULL);
+	ph_instances_release(config);
+	ph_accounts_stop_replay();
+	return status;
+}
+
 static int
 run_with(PhConfig *config, const PhJobRequest *request, PhMistakes *mistakes, GError **error)
 {
-	const PhJobSink sink = { .line = show };
-	const PhServerSettings *server = ph_config_server(config);
+	PhJournal *journal = NULL;
 	int status = -1;
 
 	if (!ph_config_make_data(config, error)
 	    || !ph_process_become(ph_config_user(config), ph_config_group(config), error))
 		return -1;
 	(void) umask(077);
-	ph_spool_set_directory(server->data);
-	ph_accounts_configure(
-		&(PhAccountsParams){ .open_accounts = (size_t) server->open_accounts });
-	if (!ph_instances_create(config, NULL, mistakes)) {
-		(void) tell_mistakes(mistakes, error);
+	ph_spool_set_directory(ph_config_server(config)->data);
+	if (!ph_durability_open(config, NULL, NULL, &journal, error))
 		return -1;
-	}
-	status = ph_job_run(config, request, &sink);
-	ph_accounts_forget_section(NULL);
-	ph_instances_release(config);
+	status = run_with_journal(config, journal, request, mistakes, error);
+	ph_durability_end(journal, config);
 	return status;
 }
 

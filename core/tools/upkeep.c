@@ -6,6 +6,7 @@
  */
 #include <posthorn/slice.h>
 
+#include "journal/journal.h"
 #include "tools/job.h"
 
 /* How far `check --restored` raises: more than a client can have seen since the backup. */
@@ -178,11 +179,24 @@ compact_user(PhJob *job, const PhIdentity *identity, GError **error)
 	return run_member(job, identity, table->compact, error);
 }
 
+/* A journal makes all stores complete at once. */
+static bool
+checkpoint_once(PhJob *job, PhJournal *journal, GError **error)
+{
+	if (job->data != journal && !ph_journal_checkpoint(journal, error))
+		return false;
+	job->data = journal;
+	return true;
+}
+
 static bool
 sync_user(PhJob *job, const PhIdentity *identity, GError **error)
 {
 	const PhStore *table = ph_section_table(job->section);
+	g_autoptr(PhAccount) account = attach(job, identity);
 
+	if (account->journal != NULL)
+		return checkpoint_once(job, account->journal, error);
 	return run_member(job, identity, table->sync, error);
 }
 

@@ -51,6 +51,46 @@ def test_a_user_moves_while_served_and_a_client_sees_no_difference():
         good(server.run("store", "check", "next"))
 
 
+def between(old, new):
+    """A whole config with these lines in [store mail] and [store next]."""
+    return TWO.replace("plugin = sqlite\npath = {{data}}/mail/{{domain}}/{{user}}\n", old).replace(
+        "plugin = sqlite\npath = {{data}}/next/{{domain}}/{{user}}.sqlite\n", new)
+
+
+SQLITE = "plugin = sqlite\npath = {{data}}/%s/{{user}}.sqlite\n"
+MAILDIR = "plugin = maildir\npath = {{data}}/%s/{{user}}/Maildir\n"
+MBOX = ("plugin = mbox\ninbox = {{data}}/%s/{{user}}/inbox\nfolders = {{data}}/%s/{{user}}/folders\n"
+        "index = {{data}}/%s/{{user}}/index.sqlite\n")
+
+
+def test_between_different_kinds_of_stores_and_back():
+    for old, new in ((SQLITE, MAILDIR), (MAILDIR, SQLITE), (SQLITE, MBOX), (MBOX, MAILDIR)):
+        with Server(between(old.replace("%s", "old"), new.replace("%s", "new"))) as server:
+            fill(server, 30)
+            before = look(server)
+            good(server.run("store", "convert", "mail", "next", ANNA))
+            assert_same(look(server), before)
+            assert b"found" not in server.run("store", "check", "next", ANNA).stdout.encode()
+
+
+def test_with_a_journal():
+    with Server(TWO.replace("[server]\n", "[server]\ndurability = journal\n")) as server:
+        fill(server, 60)
+        before = look(server)
+        with subprocess.Popen([PROGRAM, "store", "convert", "mail", "next", ANNA,
+                               "-c", server.config], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE) as command:
+            time.sleep(0.05)
+            server.kill()
+            command.communicate(timeout=30)
+        server.start()
+        good(server.run("store", "convert", "mail", "next", ANNA))
+        assert_same(look(server), before)
+        server.kill()
+        server.start()
+        assert_same(look(server), before)
+
+
 def test_without_moves_to_only_a_copy_is_made():
     config = TWO.replace("moves-to = next\n", "") + """
 [route other]

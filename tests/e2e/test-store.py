@@ -116,6 +116,20 @@ def test_a_damaged_account_is_found_and_the_others_are_looked_at_all_the_same():
         assert os.path.exists(database)
 
 
+def test_a_journal_is_replayed_by_the_command_when_no_server_runs():
+    config = lib.WHOLE.replace("[server]\n", "[server]\ndurability = journal\n")
+    with Server(config) as server:
+        fill(server, 5)
+        good(server.run("store", "sync", "mail"))
+        fill(server, 3)
+        good(server.run("store", "check", "mail"))
+        server.kill()
+        stats = json.loads(good(server.run("store", "stats", "mail", "--json")))
+        assert stats["messages"] == 8, stats
+        server.start()
+        assert server.imap().select()[1] == [b"8"]
+
+
 def test_retention_removes_what_its_rules_name_and_nothing_else():
     rules = "[store mail]\nretention = Lists/* 3, Trash 1s\n"
     with Server(lib.WHOLE.replace("[store mail]\n", rules)) as server:
