@@ -200,10 +200,10 @@ content_large(void)
 
 	ph_kit_open(&a, "large");
 	(void) ph_kit_append(&a, &a.inbox, PH_SLICE_EMPTY);
-	before = ph_kit_resident();
+	before = ph_kit_peak();
 	read = ph_kit_content(&a, &a.inbox, append_content(&a, content, false));
 	ph_kit_check_generated(read, 77, length);
-	grown = ph_kit_resident();
+	grown = ph_kit_peak();
 	grown = grown > before ? grown - before : 0;
 	ph_kit_note("%" G_GUINT64_FORMAT " MiB, memory grew by %" G_GUINT64_FORMAT " KiB",
 	            length / MIB, grown / KIB);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,7 +22,7 @@ static struct {
 } result = { .report = -1 };
 
 enum {
-	PAGE_FIELDS = 2, /* of /proc/self/statm: total, resident */
+	KIB = 1024,
 };
 
 /* --- the result ------------------------------------------------------------------------------ */
@@ -143,18 +144,11 @@ ph_kit_now_us(void)
 }
 
 uint64_t
-ph_kit_resident(void)
+ph_kit_peak(void)
 {
-	g_autofree char *text = NULL;
-	uint64_t pages = 0;
-	PhSlice rest = PH_SLICE_EMPTY;
+	struct rusage usage;
 
-	if (!g_file_get_contents("/proc/self/statm", &text, NULL, NULL))
-		return 0;
-	rest = ph_slice(text);
-	for (int i = 0; i < PAGE_FIELDS; i++)
-		(void) ph_slice_to_u64(ph_slice_split(&rest, ' '), UINT64_MAX, &pages);
-	return pages * (uint64_t) sysconf(_SC_PAGESIZE);
+	return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t) usage.ru_maxrss * KIB : 0;
 }
 
 /* --- processes ------------------------------------------------------------------------------------ */

@@ -195,7 +195,9 @@ PhSlice ph_kit_small(void);
 
 uint64_t ph_kit_random(void);
 uint64_t ph_kit_now_us(void);
-uint64_t ph_kit_resident(void);
+
+/* ph_kit_peak: octets of memory that this process has had at most. */
+uint64_t ph_kit_peak(void);
 
 /* --- processes ------------------------------------------------------------------------------------- */
 
