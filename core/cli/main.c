@@ -29,6 +29,7 @@ const PhCommand *const ph_commands[] = {
 	&ph_command_store_convert,
 	&ph_command_store_export,
 	&ph_command_store_import,
+	&ph_command_new_plugin,
 	&ph_command_conform_store,
 	&ph_command_conform_part,
 	&ph_command_describe,

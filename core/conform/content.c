@@ -281,6 +281,40 @@ on_line(const char *line, void *user_data)
 	ph_kit_fail("verify reports: %s", line);
 }
 
+/* The core abandons every upload in the end, those that a commit has named too. */
+static void
+abandon_committed(void)
+{
+	g_auto(PhKitAccount) a = { .handle = NULL };
+	PhMailboxId target;
+
+	ph_kit_open(&a, "committed");
+	ph_kit_create(&a, "target", &target);
+	for (uint64_t i = 1; i <= 3; i++) {
+		g_autoptr(PhKitTx) tx = ph_kit_tx();
+		g_autoptr(PhContent) content = ph_kit_generated(i, i * 90000);
+		g_autoptr(GError) error = NULL;
+		PhOp *op = ph_kit_add(tx, PH_OP_APPEND, &a.inbox);
+		PhBlobId blob;
+
+		if (!ph_kit.table->upload(a.handle, content, false, &op->blob, &error))
+			ph_kit_fail("upload: %s", error->message);
+		blob = op->blob;
+		op->octets = i * 90000;
+		KIT_CHECK(ph_kit_commit(&a, tx), "append failed: %s", tx->public.error->message);
+		ph_kit.table->abandon(a.handle, &blob);
+	}
+	(void) ph_kit_transfer(&a, PH_OP_COPY, &a.inbox, "1", &target);
+	for (int round = 0; round < 2; round++) {
+		for (uint32_t uid = 1; uid <= 3; uid++) {
+			g_autoptr(PhContent) read = ph_kit_content(&a, &a.inbox, uid);
+
+			ph_kit_check_generated(read, uid, (uint64_t) uid * 90000);
+		}
+		ph_kit_reopen(&a);
+	}
+}
+
 /* What nobody names goes by itself, and is no finding. */
 static void
 upload_orphans(void)
@@ -320,6 +354,8 @@ const PhConformRule ph_conform_content[] = {
 	  content_outlives },
 	{ "upload-abandon", "contract", "an abandoned upload leaves the account as it was",
 	  upload_abandon },
+	{ "abandon-committed", "STORE-2",
+	  "an upload abandoned after its commit: the message keeps its octets", abandon_committed },
 	{ "upload-orphans", "STORE-1", "uploads that nobody named leave no finding behind",
 	  upload_orphans },
 	{ NULL },

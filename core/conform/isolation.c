@@ -70,6 +70,7 @@ foreign_blobs(void)
 	ph_kit_open(&a, "first");
 	ph_kit_open(&b, "second");
 	uid = ph_kit_append(&a, &a.inbox, PH_SLICE_LITERAL("secret\r\n"));
+	ph_kit_check_octets(&a, &a.inbox, uid, PH_SLICE_LITERAL("secret\r\n"));
 	reading = ph_kit_read(&a, &a.inbox, 0, NULL, PH_FIELD_BLOB);
 	blob = ph_kit_record(reading, uid)->blob;
 	ph_kit_count();

@@ -201,7 +201,8 @@ struct PhStore {
 	               PhBlobId *blob_out,
 	               GError **error);
 
-	/* abandon: that blob will not be named. Required. */
+	/* abandon: no further commit will name that upload. Called for those that a commit has named
+	 * too: their messages keep their octets. Required. */
 	void (*abandon)(void *account, const PhBlobId *blob);
 
 	/* content: opens a message's octets. @content_out: (out, owned): outlives the account.

@@ -5,11 +5,14 @@
 Installs this build into a folder, copies the example there, builds it with pkg-config as a
 stranger would, and runs its own test.
 """
+import imaplib
 import os
 import shutil
+import smtplib
 import subprocess
 import sys
 import tempfile
+import time
 
 SOURCE = os.environ["POSTHORN_SOURCE_DIR"]
 BUILD = os.environ["POSTHORN_BUILD_DIR"]
@@ -41,9 +44,9 @@ def stage(folder):
                 PATH=os.path.join(root, "bin") + ":" + os.environ["PATH"]), root
 
 
-def build_and_test(source, environment):
+def build_and_test(source, environment, build=None):
     """Every test of the project passes; nothing of this tree's source is seen."""
-    build = source + "-build"
+    build = build or source + "-build"
     run(["meson", "setup", build, source, "--fatal-meson-warnings", "-Dwerror=true"],
         env=environment)
     run(["meson", "compile", "-C", build], env=environment)
@@ -56,6 +59,43 @@ def test_example_store(folder, environment, _root):
     build_and_test(source, environment)
     with open(os.path.join(source, "store-memory.c"), encoding="utf-8") as stream:
         assert len(stream.readlines()) < 300, "the example has grown to 300 lines"
+
+
+def serve(folder, environment, program):
+    """Mail goes in by SMTP and comes out by IMAP, with the example config as it was written."""
+    process = subprocess.Popen([program, "serve", "-c", "build/example.conf"], cwd=folder,
+                               env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        for _ in range(100):
+            try:
+                client = smtplib.SMTP("127.0.0.1", 1025, timeout=10)
+                break
+            except OSError:
+                assert process.poll() is None, process.stderr.read()
+                time.sleep(0.1)
+        client.sendmail("a@example.net", ["anna@localhost"], b"Subject: new\r\n\r\nHello\r\n")
+        client.quit()
+        reader = imaplib.IMAP4("127.0.0.1", 1143, timeout=10)
+        reader.login("anna", "secret")
+        assert reader.select("INBOX")[1] == [b"1"]
+        assert b"Hello" in reader.fetch("1", "(BODY.PEEK[TEXT])")[1][0][1]
+        reader.logout()
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_new_plugin_store(folder, environment, root):
+    program = os.path.join(root, "bin", "posthorn")
+    source = os.path.join(folder, "store-shelf")
+    run([program, "new-plugin", "store", "shelf"], cwd=folder, env=environment)
+    build_and_test(source, environment, os.path.join(source, "build"))
+    again = subprocess.run([program, "new-plugin", "store", "shelf"], cwd=folder, env=environment,
+                           check=False, capture_output=True)
+    assert again.returncode == 1, "a folder was written over"
+    for name in os.listdir(source):  # the folder is whole, and the example's name is gone
+        assert "memory" not in name, name
+    serve(source, environment, program)
 
 
 def main():

@@ -72,7 +72,7 @@ find_blob(Account *account, const PhBlobId *blob)
 	return content != NULL ? ph_content_ref(content) : NULL;
 }
 
-/* A hook of the ledger: every message has a blob of its own, a copy's shares the octets. */
+/* A hook of the ledger: every message has a blob of its own, which shares the upload's octets. */
 static bool
 use_blob(void *data, PhBlobId *blob, bool is_copy, GError **error)
 {
@@ -82,7 +82,7 @@ use_blob(void *data, PhBlobId *blob, bool is_copy, GError **error)
 
 	if (found == NULL)
 		ph_error_set(error, PH_ERROR_INVALID, "there is no such upload");
-	else if (is_copy)
+	else
 		add_blob(account, ph_content_ref(found), blob);
 	return found != NULL;
 }

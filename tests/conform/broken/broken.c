@@ -4,6 +4,10 @@
  */
 #include "broken.h"
 
+enum {
+	SPLIT_US = 500,
+};
+
 static const PhOption options[] = {
 	PH_OPTION_SECTION(Settings, below, PH_REQUIRED, PH_KIND_STORE, "the store that works"),
 	PH_OPTION_STRING(Settings, fault, "none", "the rule that is broken"),
@@ -154,6 +158,7 @@ commit_split(Account *account, PhTransaction *up, GError **error)
 		if (!good)
 			return false;
 		good = up->done;
+		g_usleep(SPLIT_US); /* so that a reader comes between */
 	}
 	note(account, up);
 	return true;
@@ -392,6 +397,7 @@ abandon(void *data, const PhBlobId *blob)
 	Account *account = data;
 
 	account->abandoned = strcmp(account->fault->name, "upload-abandon") == 0;
+	account->expunged |= strcmp(account->fault->name, "abandon-committed") == 0;
 	account->table->abandon(account->handle, blob);
 }
 

@@ -562,6 +562,7 @@ const Fault faults[] = {
 	{ .name = "content-grace", .content = gone_after_expunge },
 	{ .name = "content-outlives", .content = readable_in_part },
 	{ .name = "upload-abandon" },
+	{ .name = "abandon-committed", .content = gone_after_expunge },
 	{ .name = "upload-orphans", .flags = COUNTS_UPLOADS },
 	{ .name = "quota-octets", .identity = no_octet_quota },
 	{ .name = "quota-messages", .identity = no_message_quota },
