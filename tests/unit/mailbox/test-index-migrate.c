@@ -7,9 +7,9 @@
  */
 #include <posthorn/slice.h>
 
-#include "../../../plugins/store/sqlite/sqlite.h"
 #include "index-dump.h"
 #include "mailbox/index.h"
+#include "sqlite.h"
 
 static char *
 fixture(const char *name)
