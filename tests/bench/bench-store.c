@@ -56,6 +56,18 @@ report(const char *what, uint64_t n, uint64_t started, uint64_t cpu)
 	        (double) n * 1e6 / us, cpu_each, us / 1e3);
 }
 
+/* Octets that were given to write calls so far. */
+static uint64_t
+written(void)
+{
+	g_autofree char *text = NULL;
+	const char *at = NULL;
+
+	if (g_file_get_contents("/proc/self/io", &text, NULL, NULL))
+		at = strstr(text, "wchar:");
+	return at != NULL ? g_ascii_strtoull(at + 6, NULL, 10) : 0;
+}
+
 /* Resident memory of the process, in KiB. */
 static uint64_t
 resident(void)
@@ -117,6 +129,7 @@ ingest(Bench *bench, const char *name)
 	Session *sessions = g_new0(Session, bench->n_sessions);
 	uint64_t started = 0;
 	uint64_t cpu = 0;
+	uint64_t octets = 0;
 
 	bench->next = bench->n_done = 0;
 	for (uint32_t i = 0; i < bench->n_sessions; i++) {
@@ -125,6 +138,7 @@ ingest(Bench *bench, const char *name)
 	}
 	started = ph_clock_us();
 	cpu = cpu_us();
+	octets = written();
 	for (uint32_t i = 0; i < bench->n_sessions; i++)
 		submit_next(&sessions[i]);
 	ph_lock_take(&bench->lock);
@@ -132,6 +146,8 @@ ingest(Bench *bench, const char *name)
 		ph_signal_wait(&bench->over, &bench->lock);
 	ph_lock_drop(&bench->lock);
 	report(name, bench->n_messages, started, cpu);
+	g_print("%-28s %10.0f octets written for each\n", "",
+	        (double) (written() - octets) / bench->n_messages);
 	for (uint32_t i = 0; i < bench->n_sessions; i++)
 		ph_content_unref(sessions[i].content);
 	g_free(sessions);
