@@ -107,6 +107,7 @@ ph_index_tidy(PhIndex *index)
 			more = true;
 		if (!ph_index_end_write(index, connection, true, NULL))
 			return true;
+		g_thread_yield(); /* who waits to commit comes first */
 	}
 	return pages > ph_index_wal_limit(index);
 }

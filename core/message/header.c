@@ -104,8 +104,11 @@ ph_header_find(PhSlice block, const char *name, PhHeaderField *field_out)
 static bool
 is_listed(PhSlice name, const PhSlice *names, size_t n_names)
 {
+	/* lengths and first letters tell most names apart */
 	for (size_t i = 0; i < n_names; i++)
-		if (ph_slice_equal_nocase(name, names[i]))
+		if (name.length == names[i].length
+		    && (name.length == 0 || ((name.data[0] ^ names[i].data[0]) & ~0x20) == 0)
+		    && ph_slice_equal_nocase(name, names[i]))
 			return true;
 	return false;
 }

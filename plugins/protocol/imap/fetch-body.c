@@ -113,15 +113,14 @@ write_range(FetchMessage *message,
 static void
 append_fields(FetchMessage *message, const FetchSection *section, PhSlice block)
 {
-	guint n = section->names->len;
-	g_autofree PhSlice *names = g_new(PhSlice, n);
-	g_autoptr(GString) fields = g_string_sized_new(256);
+	g_autoptr(GString) large = block.length > COPY_LIMIT ? g_string_new(NULL) : NULL;
+	GString *fields = large != NULL ? large : section->fields;
 	uint64_t offset = 0;
 	uint64_t size;
 
-	for (guint i = 0; i < n; i++)
-		names[i] = ph_slice(section->names->pdata[i]);
-	ph_header_append_fields(block, names, n, section->except, fields);
+	g_string_truncate(fields, 0);
+	ph_header_append_fields(block, (const PhSlice *) (void *) section->slices->data,
+	                        section->slices->len, section->except, fields);
 	size = fields->len;
 	clip(section, &offset, &size);
 	append_label(message, section, size);

@@ -49,6 +49,9 @@ free_section(gpointer data)
 	g_free(section->label);
 	g_free(section->find);
 	g_clear_pointer(&section->names, g_ptr_array_unref);
+	g_clear_pointer(&section->slices, g_array_unref);
+	if (section->fields != NULL)
+		g_string_free(section->fields, TRUE);
 	g_free(section);
 }
 
@@ -117,6 +120,8 @@ static bool
 parse_names(Parser *parser, FetchSection *section, GString *label)
 {
 	section->names = g_ptr_array_new_with_free_func(g_free);
+	section->slices = g_array_new(FALSE, FALSE, sizeof(PhSlice));
+	section->fields = g_string_new(NULL);
 	section->is_kept = !section->except && g_str_equal(section->find, "HEADER");
 	g_string_append(label, " (");
 	if (!imap_parse_space(parser) || !imap_parse_char(parser, '('))
@@ -136,6 +141,8 @@ parse_names(Parser *parser, FetchSection *section, GString *label)
 			ph_imap_append_string(name, label);
 		section->is_kept = section->is_kept && ph_structure_keeps_field(name);
 		g_ptr_array_add(section->names, ph_slice_dup(name));
+		name = ph_slice(g_ptr_array_index(section->names, section->names->len - 1));
+		g_array_append_val(section->slices, name);
 	} while (imap_parse_skip(parser, ' '));
 	g_string_append_c(label, ')');
 	return imap_parse_char(parser, ')');

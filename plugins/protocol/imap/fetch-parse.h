@@ -29,6 +29,8 @@ typedef struct {
 	char *label;      /* as it stands in the answer: "BODY[1.HEADER.FIELDS (To)]<0>" */
 	char *find;       /* for ph_structure_find: "1.HEADER" */
 	GPtrArray *names; /* header field names; NULL: the whole section */
+	GArray *slices;   /* of PhSlice: the same */
+	GString *fields;  /* those of one small header: room that is used again */
 	bool except;      /* HEADER.FIELDS.NOT */
 	bool is_kept;     /* fields of the message's header that records keep */
 	bool partial;
