@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "journal/journal.h"
-#include "journal/journal.h"
 
 #include <string.h>
 

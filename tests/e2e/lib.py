@@ -36,6 +36,7 @@ BUILD = os.environ.get("POSTHORN_BUILD_DIR") or os.path.join(SOURCE, "build")
 PROGRAM = os.environ.get("POSTHORN_PROGRAM") or os.path.join(BUILD, "core", "posthorn")
 PLUGINS = os.environ.get("POSTHORN_PLUGINS") or os.path.join(BUILD, "plugins")
 WORKERS = os.environ.get("POSTHORN_WORKERS")  # the suite also runs with a pool of one
+DURABILITY = os.environ.get("POSTHORN_DURABILITY")  # and with a journal
 PASSWORD = "correct horse"
 START_SECONDS = 20
 STOP_SECONDS = 10
@@ -174,6 +175,9 @@ class Server:
         self.text = config + extra
         if WORKERS:
             self.text = self.text.replace("[server]\n", "[server]\nworkers = %s\n" % WORKERS)
+        if DURABILITY and "durability" not in self.text:
+            self.text = self.text.replace("[server]\n", "[server]\ndurability = %s\n"
+                                          "journal-size = 32M\n" % DURABILITY)
         if "{dir}/cert.pem" in self.text:
             self.make_certificate()
         self.write_config(self.text)
