@@ -113,13 +113,36 @@ wait_until_due(PhJournal *journal)
 	return !journal->is_stopping && !journal->is_closed_off;
 }
 
+static guint
+n_segments(PhJournal *journal)
+{
+	PH_LOCKED(&journal->lock);
+	return journal->segments->len;
+}
+
+/* Makes the next segment before it is needed: filling one with zeros takes a while. */
+static void
+prepare_segment(PhJournal *journal)
+{
+	g_autoptr(GError) error = NULL;
+
+	if ((n_segments(journal) < 2 || ph_journal_free_segment(journal) == NULL)
+	    && ph_journal_add_segment(journal, &error) == NULL)
+		ph_log(PH_LOG_WARNING, "journal-segment",
+		       "there is no room for another segment of the journal", PH_LOG_FAILURE(error),
+		       PH_LOG_END);
+}
+
 void *
 ph_journal_keep_for_ever(void *data)
 {
 	PhJournal *journal = data;
 
+	prepare_segment(journal);
 	while (wait_until_due(journal)) {
 		g_autoptr(GError) error = NULL;
+
+		prepare_segment(journal);
 
 		if (ph_journal_checkpoint(journal, &error))
 			continue;

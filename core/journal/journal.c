@@ -1,7 +1,7 @@
 /* journal.c: opens and closes the journal; its state file
  *
  * The state file says which journal this is, up to where the stores are durable, and whether the
- * last stop was a clean one. It is replaced as a whole.
+ * last stop was a clean one.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -18,69 +18,137 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 enum {
 	FOLDER_MODE = 0700,
-	STATE_OCTETS = 256,
+	STATE_OCTETS = 512, /* of each place */
+	CHECK_OCTETS = 17,
 	LOCK_LOOK_US = 50000,
 	SEGMENT_LEAST = 256 * 1024,
 };
 
-#define STATE_FORMAT "posthorn journal 1\nid %016" PRIx64 "\ncheckpoint %020" PRIu64 "\nclean %d\n"
+#define STATE_FORMAT                                                                      \
+	"posthorn journal 1\nid %016" PRIx64 "\nwritten %" PRIu64 "\ncheckpoint %" PRIu64 \
+	"\nclean %d\n"
 
 /* --- the state ---------------------------------------------------------------------------------- */
+
+/* The file has two places that are written in turn, so that one is always whole, and a full disk is
+ * no hindrance. Each is text, padded with spaces, and ends with its checksum. */
+static uint64_t
+state_checksum(const char *place)
+{
+	return ph_journal_checksum(PH_SLICE(place, STATE_OCTETS - CHECK_OCTETS), 0);
+}
 
 bool
 ph_journal_write_state(PhJournal *journal, uint64_t checkpoint, bool clean, GError **error)
 {
-	g_autofree char *text = g_strdup_printf(STATE_FORMAT, journal->id, checkpoint, clean);
+	char place[STATE_OCTETS + 1];
+	uint64_t number = ++journal->n_states;
+	int n = snprintf(place, sizeof place, STATE_FORMAT, journal->id, number, checkpoint, clean);
 
-	return ph_durable_replace(journal->folder_fd, "state", ph_slice(text), PH_SEGMENT_MODE,
-	                          error);
+	memset(place + n, ' ', sizeof place - (size_t) n);
+	(void) snprintf(place + STATE_OCTETS - CHECK_OCTETS, CHECK_OCTETS + 1, "%016" PRIx64 "\n",
+	                state_checksum(place));
+	if (pwrite(journal->state_fd, place, STATE_OCTETS, (off_t) (number % 2 * STATE_OCTETS))
+	    != STATE_OCTETS) {
+		ph_error_set_errno(error, errno, "cannot write the journal's state");
+		return false;
+	}
+	return ph_durable_sync(journal->state_fd, error);
+}
+
+typedef struct {
+	uint64_t id;
+	uint64_t number;
+	uint64_t checkpoint;
+	uint64_t clean;
+} State;
+
+static bool
+parse_state(const char *place, State *state)
+{
+	g_autofree char *text = g_strndup(place, STATE_OCTETS - CHECK_OCTETS);
+	g_autofree char *end = g_strndup(place + STATE_OCTETS - CHECK_OCTETS, CHECK_OCTETS);
+	g_auto(GStrv) lines = g_strsplit(text, "\n", 6);
+	uint64_t check = 0;
+
+	if (!g_ascii_string_to_unsigned(g_strchomp(end), 16, 0, UINT64_MAX, &check, NULL)
+	    || check != state_checksum(place) || g_strv_length(lines) != 6)
+		return false;
+	return g_str_equal(lines[0], "posthorn journal 1") && g_str_has_prefix(lines[1], "id ")
+	       && g_ascii_string_to_unsigned(lines[1] + 3, 16, 0, UINT64_MAX, &state->id, NULL)
+	       && g_str_has_prefix(lines[2], "written ")
+	       && ph_slice_to_u64(ph_slice(lines[2] + 8), INT64_MAX, &state->number)
+	       && g_str_has_prefix(lines[3], "checkpoint ")
+	       && ph_slice_to_u64(ph_slice(lines[3] + 11), INT64_MAX, &state->checkpoint)
+	       && g_str_has_prefix(lines[4], "clean ")
+	       && ph_slice_to_u64(ph_slice(lines[4] + 6), 1, &state->clean)
+	       && state->checkpoint >= PH_JOURNAL_FIRST;
+}
+
+/* Begins a journal: its state is there before anything refers to it. */
+static bool
+make_state(PhJournal *journal, GError **error)
+{
+	char empty[2 * STATE_OCTETS];
+
+	memset(empty, ' ', sizeof empty);
+	ph_secret_random(&journal->id, sizeof journal->id);
+	journal->checkpoint = PH_JOURNAL_FIRST;
+	if (!ph_durable_replace(journal->folder_fd, "state", PH_SLICE(empty, sizeof empty),
+	                        PH_SEGMENT_MODE, error))
+		return false;
+	journal->state_fd = openat(journal->folder_fd, "state", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	return journal->state_fd >= 0
+	       && ph_journal_write_state(journal, journal->checkpoint, true, error);
 }
 
 static bool
-parse_state(PhJournal *journal, const char *text, bool *clean_out)
+is_blank(const char *octets, ssize_t n)
 {
-	g_auto(GStrv) lines = g_strsplit(text, "\n", 5);
-	uint64_t clean = 0;
-
-	if (g_strv_length(lines) != 5 || !g_str_equal(lines[0], "posthorn journal 1")
-	    || !g_str_has_prefix(lines[1], "id ") || !g_str_has_prefix(lines[2], "checkpoint ")
-	    || !g_str_has_prefix(lines[3], "clean ")
-	    || !g_ascii_string_to_unsigned(lines[1] + 3, 16, 0, UINT64_MAX, &journal->id, NULL)
-	    || !ph_slice_to_u64(ph_slice(lines[2] + 11), INT64_MAX, &journal->checkpoint)
-	    || !ph_slice_to_u64(ph_slice(lines[3] + 6), 1, &clean))
-		return false;
-	*clean_out = clean == 1;
-	return journal->checkpoint >= PH_JOURNAL_FIRST;
+	return n == 2 * STATE_OCTETS && strspn(octets, " ") >= 2 * STATE_OCTETS;
 }
 
 /* Reads the state, or begins a journal. */
 static bool
 take_state(PhJournal *journal, bool *clean_out, GError **error)
 {
-	char text[STATE_OCTETS + 1] = "";
-	int fd = openat(journal->folder_fd, "state", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	char octets[2 * STATE_OCTETS + 1] = "";
+	State best = { .number = 0 };
 	ssize_t n = 0;
 
-	if (fd < 0 && errno == ENOENT) {
-		ph_secret_random(&journal->id, sizeof journal->id);
-		journal->checkpoint = PH_JOURNAL_FIRST;
-		*clean_out = true;
-		return true;
+	*clean_out = true;
+	journal->state_fd = openat(journal->folder_fd, "state", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (journal->state_fd < 0 && errno == ENOENT)
+		return make_state(journal, error);
+	if (journal->state_fd >= 0)
+		n = pread(journal->state_fd, octets, 2 * STATE_OCTETS, 0);
+	if (is_blank(octets, n)) {
+		(void) close(journal->state_fd);
+		return make_state(journal, error);
 	}
-	n = fd >= 0 ? read(fd, text, STATE_OCTETS) : -1;
-	if (fd >= 0)
-		(void) close(fd);
-	if (n >= 0 && parse_state(journal, text, clean_out))
-		return true;
-	ph_error_set(error, PH_ERROR_CORRUPT, "the journal's state in '%s' cannot be read",
-	             journal->folder);
-	return false;
+	for (size_t i = 0; n == 2 * STATE_OCTETS && i < 2; i++) {
+		State state = { .number = 0 };
+
+		if (parse_state(octets + i * STATE_OCTETS, &state) && state.number > best.number)
+			best = state;
+	}
+	if (best.number == 0) {
+		ph_error_set(error, PH_ERROR_CORRUPT, "the journal's state in '%s' cannot be read",
+		             journal->folder);
+		return false;
+	}
+	journal->id = best.id;
+	journal->n_states = best.number;
+	journal->checkpoint = best.checkpoint;
+	*clean_out = best.clean == 1;
+	return true;
 }
 
 /* --- opening -------------------------------------------------------------------------------------- */
@@ -155,6 +223,8 @@ journal_free(PhJournal *journal)
 	g_ptr_array_unref(journal->pending_order);
 	(void) g_byte_array_unref(journal->filling);
 	(void) g_byte_array_unref(journal->writing);
+	if (journal->state_fd >= 0)
+		(void) close(journal->state_fd);
 	if (journal->lock_fd >= 0)
 		(void) close(journal->lock_fd);
 	if (journal->folder_fd >= 0)
@@ -162,6 +232,7 @@ journal_free(PhJournal *journal)
 	ph_signal_clear(&journal->work);
 	ph_signal_clear(&journal->room);
 	ph_signal_clear(&journal->wanted);
+	ph_lock_clear(&journal->making);
 	ph_lock_clear(&journal->checkpointing);
 	ph_lock_clear(&journal->lock);
 	g_free(journal->folder);
@@ -182,12 +253,14 @@ journal_new(const PhJournalParams *params)
 	journal->folder = g_strdup(params->folder);
 	journal->folder_fd = -1;
 	journal->lock_fd = -1;
+	journal->state_fd = -1;
 	journal->segment_size = MAX(params->size / PH_JOURNAL_SEGMENTS, SEGMENT_LEAST);
 	journal->checkpoint_us = params->checkpoint_us;
 	journal->failed = params->failed;
 	journal->user_data = params->user_data;
 	ph_lock_init(&journal->lock);
 	ph_lock_init(&journal->checkpointing);
+	ph_lock_init(&journal->making);
 	ph_signal_init(&journal->work);
 	ph_signal_init(&journal->room);
 	ph_signal_init(&journal->wanted);
@@ -258,7 +331,8 @@ ph_journal_lets_pass(const char *folder, GError **error)
 bool
 ph_journal_start(PhJournal *journal, GError **error)
 {
-	if (!ph_journal_write_state(journal, journal->checkpoint, false, error))
+	if ((journal->segments->len == 0 && ph_journal_add_segment(journal, error) == NULL)
+	    || !ph_journal_write_state(journal, journal->checkpoint, false, error))
 		return false;
 	journal->is_started = true;
 	journal->writer = g_thread_new("journal", ph_journal_write_for_ever, journal);

@@ -44,6 +44,8 @@ struct PhJournal {
 	char *folder;
 	int folder_fd;
 	int lock_fd;
+	int state_fd;
+	uint64_t n_states; /* written; by whoever makes checkpoints */
 	uint64_t id;
 	uint64_t segment_size;
 	uint64_t checkpoint_us;
@@ -76,6 +78,7 @@ struct PhJournal {
 	GPtrArray *pending_order;
 
 	atomic_int n_expected; /* accounts at work */
+	PhLock making;         /* segments; taken before `lock` */
 	PhLock checkpointing;  /* one at a time; taken before `lock` */
 	/* The writer's. */
 	GByteArray *writing;
@@ -88,6 +91,11 @@ bool ph_journal_write_state(PhJournal *journal, uint64_t checkpoint, bool clean,
 
 /* writer.c */
 void *ph_journal_write_for_ever(void *journal);
+
+/* ph_journal_add_segment: (borrowed). ph_journal_free_segment: (borrowed, nullable) one that can be
+ * filled. */
+PhSegment *ph_journal_add_segment(PhJournal *journal, GError **error);
+PhSegment *ph_journal_free_segment(PhJournal *journal);
 
 /* checkpoint.c */
 void *ph_journal_keep_for_ever(void *journal);

@@ -21,6 +21,7 @@ enum {
 	RECORD_OCTETS = 512,
 	BUFFER_KEPT = 4 * 1024 * 1024,
 	LINGER_US = 4000,
+	SEGMENT_WAIT_US = 60000000,
 	LINGER_OCTETS = 1024 * 1024,
 };
 
@@ -188,36 +189,90 @@ ph_journal_enter(PhJournal *journal, const PhJournalBatch *batch, uint64_t *posi
 
 /* --- writing --------------------------------------------------------------------------------------- */
 
-/* A segment whose records are all behind the checkpoint, or a new one. The lock is not held. */
-static PhSegment *
-find_segment(PhJournal *journal, GError **error)
+PhSegment *
+ph_journal_free_segment(PhJournal *journal)
+{
+	PH_LOCKED(&journal->lock);
+	for (guint i = 0; i < journal->segments->len; i++) {
+		PhSegment *segment = g_ptr_array_index(journal->segments, i);
+
+		if (segment != journal->segment && !segment->is_bad
+		    && segment->size == journal->segment_size
+		    && (segment->sequence == 0 || segment->end <= journal->checkpoint))
+			return segment;
+	}
+	return NULL;
+}
+
+PhSegment *
+ph_journal_add_segment(PhJournal *journal, GError **error)
 {
 	PhSegment *made = NULL;
 	unsigned slot = 0;
 
+	PH_LOCKED(&journal->making);
 	ph_lock_take(&journal->lock);
-	for (guint i = 0; i < journal->segments->len; i++) {
-		PhSegment *segment = g_ptr_array_index(journal->segments, i);
-
-		slot = MAX(slot, segment->slot + 1);
-		if (made == NULL && segment != journal->segment && !segment->is_bad
-		    && segment->size == journal->segment_size
-		    && (segment->sequence == 0 || segment->end <= journal->checkpoint))
-			made = segment;
-	}
+	for (guint i = 0; i < journal->segments->len; i++)
+		slot = MAX(slot, ((PhSegment *) journal->segments->pdata[i])->slot + 1);
 	ph_lock_drop(&journal->lock);
-	if (made != NULL)
-		return made;
 	if (slot >= PH_JOURNAL_SLOTS) {
 		ph_error_set(error, PH_ERROR_TEMPORARY, "the journal has too many segments");
 		return NULL;
 	}
 	made = ph_segment_make(journal->folder_fd, slot, journal->segment_size, error);
-	if (made != NULL) {
-		PH_LOCKED(&journal->lock);
-		g_ptr_array_add(journal->segments, made);
-	}
+	if (made == NULL)
+		return NULL;
+	PH_LOCKED(&journal->lock);
+	g_ptr_array_add(journal->segments, made);
 	return made;
+}
+
+/* Can the present segment be filled anew? */
+static bool
+is_behind(const PhJournal *journal)
+{
+	return journal->segment != NULL && journal->segment->end <= journal->checkpoint;
+}
+
+/* A checkpoint makes room in what there is. */
+static PhSegment *
+wait_for_segment(PhJournal *journal)
+{
+	uint64_t deadline_us = ph_clock_us() + SEGMENT_WAIT_US;
+	PhSegment *segment = ph_journal_free_segment(journal);
+	bool goes_on = journal->segment != NULL;
+
+	while (segment == NULL && goes_on) {
+		ph_lock_take(&journal->lock);
+		if (is_behind(journal))
+			segment = journal->segment;
+		journal->checkpoint_wanted = true;
+		ph_signal_one(&journal->wanted);
+		if (segment == NULL)
+			goes_on = ph_signal_wait_until(&journal->room, &journal->lock, deadline_us)
+			          && !journal->is_closed_off;
+		ph_lock_drop(&journal->lock);
+		if (segment == NULL)
+			segment = ph_journal_free_segment(journal);
+	}
+	return segment;
+}
+
+/* One whose records are all behind the checkpoint, a new one, or, where the disk has no room for
+ * that, one that the next checkpoint frees. */
+static PhSegment *
+find_segment(PhJournal *journal, GError **error)
+{
+	g_autoptr(GError) why = NULL;
+	PhSegment *segment = ph_journal_free_segment(journal);
+
+	if (segment == NULL)
+		segment = ph_journal_add_segment(journal, &why);
+	if (segment == NULL)
+		segment = wait_for_segment(journal);
+	if (segment == NULL)
+		g_propagate_error(error, g_steal_pointer(&why));
+	return segment;
 }
 
 static bool

@@ -12,6 +12,8 @@
  *
  *	file ID PATH       the path names this file (opened for the first time)
  *	make ID PATH       the path names this new file
+ *	blank ID           a new file without a name (O_TMPFILE)
+ *	name ID PATH       which gets this name
  *	folder PATH        a new folder
  *	write ID AT LENGTH the octets follow
  *	cut ID LENGTH      truncated or extended
@@ -224,6 +226,43 @@ note_open(int fd, const char *path, bool is_new)
 
 /* --- calls that name files -------------------------------------------------------------------------- */
 
+/* The path of an open file; false when it is not ours. */
+static bool
+path_of(int fd, char *path)
+{
+	char link[64];
+	ssize_t n = 0;
+
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	n = readlink(link, path, PATH_MAX - 1);
+	if (n < 0)
+		return false;
+	path[n] = '\0';
+	return is_below(path);
+}
+
+/* A file without a name: who links it later gives its descriptor. */
+static int
+open_blank(int folder, const char *name, int flags, mode_t mode)
+{
+	char path[PATH_MAX];
+	struct stat info;
+	int fd = -1;
+
+	if (trace < 0)
+		return REAL(openat)(folder, name, flags, mode);
+	enter();
+	fd = REAL(openat)(folder, name, flags, mode);
+	if (fd >= 0 && path_of(fd, path) && fstat(fd, &info) == 0) {
+		if (n_files == FILES_MAX)
+			abort();
+		files[n_files++] = (File){ info.st_dev, info.st_ino, false };
+		say("blank %lu\n", file_base + (unsigned long) n_files);
+	}
+	leave();
+	return fd;
+}
+
 static int
 open_below(int folder, const char *name, int flags, mode_t mode)
 {
@@ -231,7 +270,9 @@ open_below(int folder, const char *name, int flags, mode_t mode)
 	bool was_there = true;
 	int fd = -1;
 
-	if ((flags & (O_DIRECTORY | O_TMPFILE)) == 0 && resolve(folder, name, path)) {
+	if ((flags & O_TMPFILE) == O_TMPFILE)
+		return open_blank(folder, name, flags, mode);
+	if ((flags & O_DIRECTORY) == 0 && resolve(folder, name, path)) {
 		enter();
 		was_there = faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 		fd = REAL(openat)(folder, name, flags, mode);
@@ -334,6 +375,40 @@ rename(const char *from, const char *to)
 	return renameat2(AT_FDCWD, from, AT_FDCWD, to, 0);
 }
 
+/* The descriptor in "/proc/self/fd/N"; -1: it is another path. */
+static int
+fd_in(const char *path)
+{
+	static const char before[] = "/proc/self/fd/";
+	int fd = -1;
+	char rest = '\0';
+
+	if (strncmp(path, before, sizeof before - 1) != 0
+	    || sscanf(path + sizeof before - 1, "%d%c", &fd, &rest) != 1)
+		return -1;
+	return fd;
+}
+
+static int
+link_blank(int fd, int to_folder, const char *to)
+{
+	char link[64];
+	char fresh[PATH_MAX];
+	unsigned long number = 0;
+	int status = 0;
+
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	if (!resolve(to_folder, to, fresh))
+		return REAL(linkat)(AT_FDCWD, link, to_folder, to, AT_SYMLINK_FOLLOW);
+	enter();
+	status = REAL(linkat)(AT_FDCWD, link, to_folder, to, AT_SYMLINK_FOLLOW);
+	number = number_of(fd);
+	if (status == 0 && number != 0)
+		say("name %lu %s\n", number, fresh);
+	leave();
+	return status;
+}
+
 int
 linkat(int from_folder, const char *from, int to_folder, const char *to, int flags)
 {
@@ -341,6 +416,8 @@ linkat(int from_folder, const char *from, int to_folder, const char *to, int fla
 	char fresh[PATH_MAX];
 	int status = 0;
 
+	if (fd_in(from) >= 0 && (flags & AT_SYMLINK_FOLLOW) != 0)
+		return link_blank(fd_in(from), to_folder, to);
 	if (!resolve(from_folder, from, old) || !resolve(to_folder, to, fresh))
 		return REAL(linkat)(from_folder, from, to_folder, to, flags);
 	enter();
@@ -499,9 +576,7 @@ note_sync(int fd)
 {
 	unsigned long number = number_of(fd);
 	struct stat info;
-	char link[64];
 	char path[PATH_MAX];
-	ssize_t n = 0;
 
 	if (number != 0) {
 		if (!file_of(number)->is_ignored)
@@ -510,12 +585,7 @@ note_sync(int fd)
 	}
 	if (fstat(fd, &info) != 0 || !S_ISDIR(info.st_mode))
 		return;
-	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-	n = readlink(link, path, sizeof path - 1);
-	if (n < 0)
-		return;
-	path[n] = '\0';
-	if (is_below(path) && !is_ignored("folder", path))
+	if (path_of(fd, path) && !is_ignored("folder", path))
 		say("names %s\n", path);
 }
 

@@ -159,6 +159,11 @@ def play(disk, stream):
                 one = File()
                 disk.change([path], setter(path, one))
             disk.files[int(number)] = disk.names[path]
+        elif word == "blank":
+            disk.files[int(rest)] = File()
+        elif word == "name":
+            number, _, path = rest.partition(" ")
+            disk.change([path], setter(path, disk.files[int(number)]))
         elif word == "folder":
             disk.change([rest], setter(rest, None))
         elif word == "cut":

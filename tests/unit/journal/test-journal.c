@@ -365,6 +365,19 @@ test_room(void)
 	remove_folder(copy);
 }
 
+/* The second segment is made in the background. */
+static void
+wait_for_second(PhJournal *journal)
+{
+	bool there = false;
+
+	while (!there) {
+		g_usleep(1000);
+		PH_LOCKED(&journal->lock);
+		there = journal->segments->len == 2;
+	}
+}
+
 /* Every write through this descriptor fails from now on. */
 static void
 break_fd(int fd)
@@ -387,6 +400,7 @@ test_bad_segment(void)
 
 	g_assert_true(ph_journal_start(journal, NULL));
 	(void) enter(journal, "anna", 1);
+	wait_for_second(journal);
 	break_fd(((PhSegment *) journal->segments->pdata[0])->fd);
 	(void) enter(journal, "anna", 2);
 	(void) enter(journal, "anna", 3);
@@ -414,8 +428,9 @@ test_failure(void)
 
 	g_assert_true(ph_journal_start(journal, NULL));
 	(void) enter(journal, "anna", 1);
+	wait_for_second(journal);
 	break_fd(((PhSegment *) journal->segments->pdata[0])->fd);
-	break_fd(journal->folder_fd);
+	break_fd(((PhSegment *) journal->segments->pdata[1])->fd);
 	g_assert_false(wait_for(enter_only(journal, "anna", 2)));
 	g_assert_false(ph_journal_reserve(journal, 1, UINT64_MAX / 2, &error));
 	g_assert_error(error, PH_ERROR, PH_ERROR_TEMPORARY);
@@ -431,6 +446,26 @@ test_failure(void)
 	remove_folder(copy);
 }
 
+/* Without room for a further segment the one there is is filled again behind each checkpoint. */
+static void
+test_full_disk(void)
+{
+	g_autofree char *folder = new_folder();
+	PhJournalStats stats;
+	PhJournal *journal = open_journal(folder, NULL);
+
+	g_assert_true(ph_journal_start(journal, NULL));
+	wait_for_second(journal);
+	break_fd(journal->folder_fd);
+	enter_many(journal, 3000);
+	ph_journal_stats(journal, &stats);
+	g_assert_cmpuint(stats.end, >, SIZE);
+	g_assert_cmpuint(journal->segments->len, ==, 2);
+	g_assert_cmpint(g_atomic_int_get(&n_failed), ==, 0);
+	ph_journal_close(journal, false);
+	remove_folder(folder);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -440,6 +475,7 @@ main(int argc, char **argv)
 	g_test_add_func("/journal/journal/hole-stops-the-start", test_hole);
 	g_test_add_func("/journal/journal/room-comes-back", test_room);
 	g_test_add_func("/journal/journal/bad-segment-is-left", test_bad_segment);
+	g_test_add_func("/journal/journal/full-disk-needs-no-more", test_full_disk);
 	g_test_add_func("/journal/journal/failure-acknowledges-nothing", test_failure);
 	return g_test_run();
 }
