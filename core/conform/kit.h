@@ -208,6 +208,7 @@ bool ph_kit_end(GPid pid);
 
 /* The roles: crash.c, processes.c. */
 int ph_kit_role_write(const char *const *words);
+int ph_kit_role_fill(const char *const *words);
 int ph_kit_role_append(const char *const *words);
 int ph_kit_role_list(const char *const *words);
 
@@ -229,6 +230,7 @@ extern const PhConformRule ph_conform_life[];
 extern const PhConformRule ph_conform_large[];
 extern const PhConformRule ph_conform_together[];
 extern const PhConformRule ph_conform_crash[];
+extern const PhConformRule ph_conform_full[];
 extern const PhConformRule ph_conform_speed[];
 
 #endif

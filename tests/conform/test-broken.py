@@ -28,7 +28,7 @@ plugin = broken
 below = below
 fault = {fault}
 """
-NEED_DISK = {"content-large", "reopen-process", "processes", "crash"}
+NEED_DISK = {"content-large", "reopen-process", "processes", "crash", "disk-full"}
 WORDS = {"content-large": ["--memory-limit", "4M"], "foreign-delivery": ["--foreign", "true"]}
 NO_RESULT = ("without a result", "killed by signal", "longer than", "cannot start")
 

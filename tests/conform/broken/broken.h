@@ -71,6 +71,7 @@ enum {
 	COUNTS_UPLOADS = 1U << 18, /* verify reports uploads */
 	FOREIGN = 1U << 19,        /* pretends to have foreign writers */
 	SHARED = 1U << 20,         /* pretends to share accounts between processes */
+	LIES = 1U << 22,           /* a commit that failed is done all the same */
 	NOT_GONE = 1U << 21,       /* a removed mailbox is a temporary failure */
 };
 

@@ -586,5 +586,6 @@ const Fault faults[] = {
 	{ .name = "accounts-beside", .identity = one_user },
 	{ .name = "processes", .flags = SHARED, .identity = user_of_process },
 	{ .name = "crash", .op = some_flags_are_lost },
+	{ .name = "disk-full", .flags = LIES },
 	{ .name = NULL },
 };
