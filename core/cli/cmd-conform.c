@@ -368,15 +368,17 @@ run_part(const PhArguments *arguments)
 	(void) signal(SIGPIPE, SIG_DFL);
 	store.table = ph_section_table(tool.section);
 	store.instance = ph_section_instance(tool.section);
+	store.data = ph_section_data(tool.section);
 	return ph_conform_part(&store, STDOUT_FILENO, rest + 1);
 }
 
-#define COMMON_OPTIONS                                                                        \
-	PH_COMMAND_CONFIG,                                                                    \
-		{ "scale", 's', "F", "times the whole counts and sizes: 0.01 for a try" },    \
-		{ "memory-limit", 'm', "SIZE", "how much a process may grow: 64M" },          \
-	{                                                                                     \
-		"foreign", 'f', "COMMAND", "delivers to USER DOMAIN as another program would" \
+#define COMMON_OPTIONS                                                                       \
+	PH_COMMAND_CONFIG,                                                                   \
+		{ "scale", 's', "F", "times the whole counts and sizes: 0.01 for a try" },   \
+		{ "memory-limit", 'm', "SIZE", "how much a process may grow: 64M" },         \
+	{                                                                                    \
+		"foreign", 'f', "COMMAND",                                                   \
+			"delivers to USER DOMAIN below folder DATA as another program would" \
 	}
 
 static const PhCommandOption store_options[] = {

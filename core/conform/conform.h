@@ -71,6 +71,7 @@ typedef struct {
 	double scale;          /* of large counts: 1 is the whole run */
 	uint64_t memory_limit; /* octets that one process may grow by */
 	const char *foreign;   /* (nullable) a program that delivers as another program would */
+	const char *data;      /* the data directory of the run */
 	const char *run;       /* a word that no other run uses: part of user names */
 	char **command;        /* as in the plan */
 } PhConformStore;

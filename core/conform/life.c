@@ -185,7 +185,7 @@ foreign_delivery(void)
 {
 	g_auto(PhKitAccount) a = { .handle = NULL };
 	g_autofree char *user = g_strdup_printf("conform-%s-%s-foreign", ph_kit.run, ph_kit_rule);
-	const char *argv[] = { ph_kit.foreign, user, "conform.example", NULL };
+	const char *argv[] = { ph_kit.foreign, user, "conform.example", ph_kit.data, NULL };
 	g_autoptr(GError) error = NULL;
 	g_autoptr(PhKitReading) reading = NULL;
 	uint64_t before = 0;

@@ -55,6 +55,7 @@ def main():
         return 0
     if not any(word.startswith("--scale") for word in words):
         words = ["--scale", "0.01"] + words
+    words = ["--foreign", os.path.join(os.path.dirname(os.path.abspath(__file__)), "deliver.py")] + words
     folder = tempfile.mkdtemp(prefix="posthorn-conform-")
     try:
         config = write_config(folder, text)
