@@ -171,10 +171,43 @@ export_archive(const PhArguments *arguments, const char *path)
 	return status;
 }
 
+/* By way of an archive in a file without a name. */
+static int
+export_foreign(const PhArguments *arguments, const char *path, bool as_maildir)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *name = NULL;
+	int fd = g_file_open_tmp("posthorn-export-XXXXXX", &name, NULL);
+	int status = 0;
+
+	if (fd < 0) {
+		ph_error_set_errno(&error, errno, "cannot make a temporary file");
+		return fail(error);
+	}
+	(void) unlink(name);
+	status = run_with_stream(arguments, "export", fd);
+	if (status == PH_EXIT_OK
+	    && (lseek(fd, 0, SEEK_SET) != 0 || !ph_foreign_write(fd, path, as_maildir, &error)))
+		status = fail(error);
+	close(fd);
+	return status;
+}
+
 static int
 run_export(const PhArguments *arguments)
 {
-	return export_archive(arguments, ph_arguments_rest(arguments)[2]);
+	const char *path = ph_arguments_rest(arguments)[2];
+	const char *format = ph_arguments_get(arguments, "format");
+
+	if (format == NULL || g_str_equal(format, "archive"))
+		return export_archive(arguments, path);
+	if (!g_str_equal(format, "maildir") && !g_str_equal(format, "mbox"))
+		return usage("the formats are archive, maildir and mbox");
+	if (access(path, F_OK) == 0) {
+		fprintf(stderr, "posthorn: '%s' is there already\n", path);
+		return PH_EXIT_FAILED;
+	}
+	return export_foreign(arguments, path, g_str_equal(format, "maildir"));
 }
 
 static int
@@ -274,6 +307,7 @@ const PhCommand ph_command_store_convert = {
 
 static const PhCommandOption stream_options[] = {
 	PH_COMMAND_CONFIG,
+	{ "format", 'f', "FORMAT", "archive, maildir or mbox; archive otherwise" },
 	PH_COMMAND_END,
 };
 
@@ -289,7 +323,9 @@ const PhCommand ph_command_store_export = {
 	.summary = "Write a user's mail into a file, as it is at one moment",
 	.details = "The archive is a tar file of messages and JSON that `posthorn store import` "
 		   "restores with\nuids, flags, keywords, dates and subscriptions. The user's mail "
-		   "may be used meanwhile. FILE must\nnot be there yet; - is standard output.",
+		   "may be used meanwhile. FILE must\nnot be there yet; - is standard output. "
+		   "A maildir is one that Dovecot takes over with uids;\nmbox makes a folder of "
+		   "mbox files.",
 	.options = stream_options,
 	.min_rest = 3,
 	.max_rest = 3,

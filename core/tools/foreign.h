@@ -18,6 +18,10 @@ bool ph_foreign_is(const char *path);
  * NULL: INBOX. */
 bool ph_foreign_read(const char *path, const char *mailbox, int archive, GError **error);
 
+/* ph_foreign_write: makes a maildir, or a folder of mbox files, of an archive. @path: must not be
+ * there yet. */
+bool ph_foreign_write(int archive, const char *path, bool as_maildir, GError **error);
+
 /* --- for its files --- */
 
 /* foreign-mbox.c: one file as one mailbox. */

@@ -4,7 +4,7 @@
 import os
 
 from lib import Server, main
-from mail import ANNA, good
+from mail import ANNA, fill, good, look
 
 BEN = "ben@example.org"
 MBOX = b"""From anna@example.org Sat Jan  3 01:05:34 1998
@@ -124,6 +124,36 @@ def test_a_dovecot_maildir_keeps_uids_and_a_client_needs_no_resync():
         # once more changes nothing
         assert "imported" in good(server.run("store", "import", "mail", ANNA, path))
         client.logout()
+
+
+def test_what_is_exported_as_maildir_or_mbox_is_imported_again():
+    with Server(users=(ANNA, BEN, "carla@example.org")) as server:
+        fill(server, 24)
+        client = server.imap()
+        client.create("\"Entw&APw-rfe 1.2\"")
+        client.append("\"Entw&APw-rfe 1.2\"", None, None, b"Subject: x\r\n\r\nFrom me\r\n>From you\r\n")
+        client.logout()
+        before = look(server)
+        for form, user in (("maildir", BEN), ("mbox", "carla@example.org")):
+            path = os.path.join(server.dir, "out-" + form)
+            good(server.run("store", "export", "--format", form, "mail", ANNA, path))
+            done = server.run("store", "export", "--format", form, "mail", ANNA, path)
+            assert done.returncode == 1 and "already" in done.stderr, done
+            good(server.run("store", "import", "mail", user, path))
+            after = look(server, user)
+            for name, value in before.items():
+                if name == "lsub":
+                    continue
+                assert len(value[2]) == len(after[name][2]), name
+                for was, now in zip(value[2], after[name][2]):
+                    if not isinstance(was, tuple):
+                        continue
+                    assert was[1] == now[1], (name, was, now)
+                    assert sorted(was[0].split(b"MODSEQ")[0].replace(b")", b"").replace(
+                        b"(", b"").split()) == sorted(now[0].split(b"MODSEQ")[0].replace(
+                            b")", b"").replace(b"(", b"").split()), (was, now)
+            if form == "maildir":
+                assert after["lsub"] == before["lsub"]
 
 
 def test_a_plain_maildir_is_read_too():
