@@ -19,6 +19,7 @@ import threading
 import time
 
 import lib
+import lib
 from lib import PASSWORD, Server, main
 
 STORE = os.environ.get("POSTHORN_CRASH_STORE", "sqlite")
@@ -169,6 +170,10 @@ def kill_worker(server, stop):
 
 def test_a_killed_server_loses_nothing_it_acknowledged():
     rounds(ROUNDS, kill_all)
+
+
+def test_a_maildir_loses_nothing_either():
+    rounds(ROUNDS, kill_all, lib.WHOLE.replace("plugin = sqlite", "plugin = maildir"))
 
 
 def test_a_killed_worker_is_replaced_and_nothing_is_lost():
