@@ -137,16 +137,17 @@ tend(PhIndex *index)
 {
 	g_autoptr(GError) error = NULL;
 
-	/* what is asked for from now on comes again */
+	if (ph_index_tidy(index)) {
+		if (!ph_index_checkpoint(index, &error))
+			ph_log(PH_LOG_WARNING, "checkpoint-failed",
+			       "an index could not be checkpointed",
+			       PH_LOG_TEXT("path", index->path), PH_LOG_FAILURE(error), PH_LOG_END);
+		ph_index_drop_spare(index);
+	}
+	/* commits meanwhile have not asked again: one that finds the log too long still will */
 	ph_lock_take(&index->lock);
 	index->tending = false;
 	ph_lock_drop(&index->lock);
-	if (!ph_index_tidy(index))
-		return;
-	if (!ph_index_checkpoint(index, &error))
-		ph_log(PH_LOG_WARNING, "checkpoint-failed", "an index could not be checkpointed",
-		       PH_LOG_TEXT("path", index->path), PH_LOG_FAILURE(error), PH_LOG_END);
-	ph_index_drop_spare(index);
 }
 
 /* With the lock held: moves what is due. Returns: when the next one is, 0: none. */

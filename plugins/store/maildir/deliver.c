@@ -482,6 +482,8 @@ arrive_all(Account *account)
 				arrive(account, arrival);
 		}
 		touch_end(&touch);
+		if (folder != NULL)
+			folder->has_new = true;
 	}
 }
 
@@ -489,7 +491,7 @@ static void
 finished(void *user_data, bool committed)
 {
 	Account *account = user_data;
-	bool work = committed && (account->drops->len > 0 || account->arrivals->len > 0);
+	bool work = committed && (account->drops->len > 0 || account->waits_in_tmp);
 
 	if (committed)
 		arrive_all(account);

@@ -180,10 +180,11 @@ find_own(Listing *listing, PhIndexConnection *connection, const PhBlobId *blob, 
 	if (!file_unpack(blob, connection, &file))
 		return NULL;
 	path = find_placed(listing, connection, blob, false, guess);
-	home = folder_at(account, file.home);
+	/* a copy has no file before it was placed */
+	home = file.copy == 0 ? folder_at(account, file.home) : NULL;
 	if (path == NULL && home != NULL)
 		path = find_in(listing, home, file.base, guess);
-	if (path == NULL) {
+	if (path == NULL && file.copy == 0) {
 		g_autofree char *waiting = g_strconcat("tmp/", file.base, NULL);
 
 		if (is_there(account, waiting))

@@ -34,6 +34,7 @@ add_folder(Account *account, uint32_t no, const PhMailboxId *id)
 	Folder *folder = g_new0(Folder, 1);
 
 	folder->no = no;
+	folder->has_new = true;
 	folder->id = *id;
 	if (account->numbered->len <= no)
 		g_ptr_array_set_size(account->numbered, (gint) no + 1);

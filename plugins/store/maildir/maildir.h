@@ -77,6 +77,7 @@ typedef struct {
 	int64_t looked[2]; /* when, ns of the wall clock */
 	int64_t saved[2];  /* `seen` as the row has it */
 	int64_t cost_ns;   /* of the last reading */
+	bool has_new;      /* own deliveries may lie in new */
 	bool assumed[2];   /* changed by ourselves since: another program may have, too */
 	const char *keywords[KEYWORD_LETTERS]; /* (interned) of the letters */
 	int64_t keywords_seen;

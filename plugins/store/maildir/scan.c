@@ -45,7 +45,8 @@ must_read(const Account *account, const Folder *folder, int part)
 	int64_t changed = stat_ns(account->root_fd, path);
 	int64_t now = g_get_real_time() * 1000;
 
-	if (changed != folder->seen[part] || folder->seen[part] == 0)
+	if (changed != folder->seen[part] || folder->seen[part] == 0
+	    || (part == IN_NEW && folder->has_new && account->watches != NULL))
 		return true;
 	if (folder->looked[part] < changed + racy_ns)
 		return now >= changed + racy_ns;
@@ -179,7 +180,7 @@ meet_known(Scan *scan, uint32_t uid, const char *name, PhSlice base, Letters let
 	}
 	scan->found[uid / 8] |= (uint8_t) (1U << uid % 8);
 	/* somebody reads this folder: what was new is not any more */
-	if (scan->part == IN_NEW && scan->n_moved < MOVES) {
+	if (scan->part == IN_NEW && scan->account->watches != NULL && scan->n_moved < MOVES) {
 		Letters to = LETTERS_PRESENT | (was & LETTERS_ALL);
 
 		if (rename_in_part(scan, name, to, base)) {
@@ -338,6 +339,7 @@ note_seen(Scan *scan, const int64_t before[2], int64_t began)
 {
 	Folder *folder = scan->folder;
 
+	folder->has_new = scan->account->watches == NULL || scan->n_moved >= MOVES;
 	folder->cost_ns = g_get_real_time() * 1000 - began;
 	for (int i = 0; i < 2; i++) {
 		g_autofree char *path = scan_part(folder, i);
@@ -351,7 +353,7 @@ note_seen(Scan *scan, const int64_t before[2], int64_t began)
 		folder->seen[i] = scan->moved ? stat_ns(scan->account->root_fd, path) : before[i];
 		folder->assumed[i] = folder->assumed[i] || scan->moved;
 	}
-	for (guint i = 0; i < scan->fresh->len; i++)
+	for (guint i = 0; scan->account->watches != NULL && i < scan->fresh->len; i++)
 		if ((g_array_index(scan->fresh, Found, i).letters & LETTERS_NEW) != 0)
 			folder->seen[IN_NEW] = 0; /* to be moved next time */
 	if (scan->n_moved >= MOVES)
@@ -537,6 +539,8 @@ scan_once(Account *account, Folder *folder, bool *again_out, GError **error)
 	       && scan_adopt(&scan, error);
 	if (!good)
 		folder->seen[IN_NEW] = folder->seen[IN_CUR] = 0;
+	if (scan.changes->len > 0 || !ph_uid_set_is_empty(scan.missing))
+		tidy_soon(account);
 	*again_out = scan.again && scan.fresh->len > 0;
 	scan_clear(&scan);
 	return good;
@@ -571,7 +575,5 @@ scan_refresh(void *data, const PhMailboxId *mailbox, GError **error)
 	good = mailbox == NULL ? folders_look(account, error)
 	                       : tidy_places(account, error) && scan_folder(account, folder, error);
 	(void) flock(account->lock_fd, LOCK_UN);
-	if (good && mailbox != NULL)
-		tidy_soon(account);
 	return good;
 }

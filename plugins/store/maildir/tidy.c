@@ -328,7 +328,7 @@ tidy_resume(Account *account, GError **error)
 /* Behind: mailboxes whose files do not follow yet. */
 typedef struct {
 	Account *account;
-	Folder *folder; /* (nullable) the first one */
+	GPtrArray *folders;
 } Behind;
 
 static bool
@@ -338,8 +338,8 @@ find_behind(const PhMailboxInfo *info, void *user_data)
 	Folder *folder = folder_find(behind->account, &info->id);
 
 	if (folder != NULL && !folder->is_gone && folder->synced < info->change)
-		behind->folder = folder;
-	return behind->folder == NULL;
+		g_ptr_array_add(behind->folders, folder);
+	return true;
 }
 
 static bool
@@ -393,7 +393,7 @@ follow(Cycle *cycle, bool *more_out)
 		return true;
 	account->cycle_folder = 0;
 	account->cycle_uid = 0;
-	*more_out = true; /* perhaps another folder */
+	*more_out = cycle->n_done > 0;
 	return !cycle->renames || save_synced(cycle, account->cycle_change);
 }
 
@@ -425,15 +425,22 @@ bool
 tidy(void *data, PhIndexConnection *connection, PhTime now)
 {
 	Account *account = data;
-	Behind behind = { .account = account };
+	g_autoptr(GPtrArray) folders = g_ptr_array_new();
+	Behind behind = { account, folders };
 	uint64_t change = 0;
 	bool more = false;
 
 	if (!carry_out(account, connection, NULL)
 	    || !ph_index_mailboxes(account->index, find_behind, &behind, &change, NULL))
 		return false;
-	if (behind.folder != NULL)
-		return step(account, connection, behind.folder, true, &more, NULL) && more;
+	for (guint i = 0; i < folders->len; i++) {
+		Folder *folder = g_ptr_array_index(folders, i);
+
+		if (!step(account, connection, folder, true, &more, NULL))
+			return false;
+		if (more)
+			return true;
+	}
 	return trash_step(account, connection, now);
 }
 
@@ -459,31 +466,15 @@ place_folder(Account *account, Folder *folder, GError **error)
 	return true;
 }
 
-typedef struct {
-	Account *account;
-	GPtrArray *folders;
-} Waiting;
-
-static bool
-find_waiting(const PhMailboxInfo *info, void *user_data)
-{
-	Waiting *waiting = user_data;
-	Folder *folder = folder_find(waiting->account, &info->id);
-
-	if (folder != NULL && !folder->is_gone && folder->synced < info->change)
-		g_ptr_array_add(waiting->folders, folder);
-	return true;
-}
-
 bool
 tidy_places(Account *account, GError **error)
 {
 	g_autoptr(GPtrArray) folders = g_ptr_array_new();
-	Waiting waiting = { account, folders };
+	Behind behind = { account, folders };
 	uint64_t change = 0;
 	bool more = true;
 
-	if (!ph_index_mailboxes(account->index, find_waiting, &waiting, &change, error))
+	if (!ph_index_mailboxes(account->index, find_behind, &behind, &change, error))
 		return false;
 	for (guint i = 0; i < folders->len; i++)
 		if (!place_folder(account, g_ptr_array_index(folders, i), error))
