@@ -94,7 +94,7 @@ ask_later(PhExchange *exchange, PhSlice authzid, PhSlice user, PhSecret *secret)
 {
 	forget_question(exchange);
 	exchange->secret = secret;
-	if (!keep_user(exchange, user) || memchr(authzid.data, '\0', authzid.length) != NULL)
+	if (!keep_user(exchange, user) || ph_slice_find(authzid, '\0') >= 0)
 		return PH_STEP_FAILED;
 	exchange->authzid = ph_slice_dup(authzid);
 	exchange->walk.at = exchange->directories;
