@@ -39,7 +39,7 @@ run_one() {
 	[ -d "$seeds" ] || seeds=
 	dict=
 	[ ! -f "$top/tests/fuzz/$1.dict" ] || dict=-dict=$top/tests/fuzz/$1.dict
-	if ASAN_OPTIONS=detect_leaks=1 "$build/tests/fuzz/fuzz-$1" -max_total_time="$seconds" -seed="$seed" \
+	if LD_LIBRARY_PATH="$build/core" ASAN_OPTIONS=detect_leaks=1:detect_odr_violation=0 "$build/tests/fuzz/fuzz-$1" -max_total_time="$seconds" -seed="$seed" \
 		-timeout=10 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1 \
 		-artifact_prefix="$found/" $dict "$learned" $seeds >"$log" 2>&1; then
 		echo "pass $1: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") runs"
