@@ -356,6 +356,24 @@ sync_account(void *data, GError **error)
 	return false;
 }
 
+/* The index by itself; with @repair what lies in the folders is looked at anew. */
+static bool
+verify(void *data, bool repair, PhListLineFunc report, void *user_data, GError **error)
+{
+	Account *account = data;
+	bool good = ph_index_check(account->index, repair, report, user_data, error);
+
+	for (guint i = 0; good && repair && i < account->numbered->len; i++) {
+		Folder *folder = folder_at(account, i);
+
+		if (folder == NULL || folder->is_gone)
+			continue;
+		folder->seen[IN_NEW] = folder->seen[IN_CUR] = 0;
+		good = scan_refresh(account, &folder->id, error);
+	}
+	return good;
+}
+
 static const PhStore store = {
 	.size = sizeof store,
 	.abilities = PH_STORE_CHEAP_COPY | PH_STORE_EXACT_QUOTA | PH_STORE_FOREIGN_WRITERS,
@@ -374,6 +392,7 @@ static const PhStore store = {
 	.refresh = scan_refresh,
 	.sync = sync_account,
 	.watch = watch,
+	.verify = verify,
 };
 
 static const PhOffer offers[] = { PH_OFFER_STORE("maildir", &store), PH_OFFERS_END };

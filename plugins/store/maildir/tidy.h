@@ -60,10 +60,4 @@ typedef struct {
 	char base[BASE_MAX + 1];
 } Plan;
 
-bool tidy_verify(void *account,
-                 bool repair,
-                 PhListLineFunc report,
-                 void *user_data,
-                 GError **error);
-
 #endif
