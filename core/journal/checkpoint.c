@@ -38,13 +38,17 @@ ph_journal_add_system(PhJournal *journal, int fd)
 	(void) g_array_append_val(journal->systems, added);
 }
 
-/* From here on no octets from before are named by new records. Returns: false when there is nothing
- * to do, or when it may not be done yet. */
+/* From here on no octets from before are named by new records. Returns: false with @error after a
+ * failure; false without when there is nothing to do, or when it may not be done yet. */
 static bool
-begin(PhJournal *journal, uint64_t *target_out, GArray *fds)
+begin(PhJournal *journal, uint64_t *target_out, GArray *fds, GError **error)
 {
 	PH_LOCKED(&journal->lock);
 	journal->checkpoint_wanted = false;
+	if (journal->is_closed_off) {
+		ph_error_set(error, PH_ERROR_TEMPORARY, "the journal cannot be written");
+		return false;
+	}
 	if (g_hash_table_size(journal->pending) > 0 || journal->end == journal->checkpoint)
 		return false;
 	*target_out = journal->end;
@@ -67,24 +71,6 @@ sync_systems(const GArray *fds, GError **error)
 	return true;
 }
 
-bool
-ph_journal_checkpoint(PhJournal *journal, GError **error)
-{
-	g_autoptr(GArray) fds = g_array_new(FALSE, FALSE, sizeof(int));
-	uint64_t target = 0;
-
-	PH_LOCKED(&journal->checkpointing);
-	if (!begin(journal, &target, fds))
-		return true;
-	if (!sync_systems(fds, error) || !ph_journal_write_state(journal, target, false, error))
-		return false;
-	PH_LOCKED(&journal->lock);
-	journal->checkpoint = target;
-	journal->n_checkpoints++;
-	ph_signal_all(&journal->room);
-	return true;
-}
-
 void
 ph_journal_fail(PhJournal *journal)
 {
@@ -98,6 +84,42 @@ ph_journal_fail(PhJournal *journal)
 	ph_horizon_fail();
 	if (first && journal->failed != NULL)
 		journal->failed(journal->user_data);
+}
+
+/* What a failed sync has lost nobody knows, and the system tells of it once: the records are all
+ * there is, and no later checkpoint may give them up. */
+static void
+fail_checkpoint(PhJournal *journal, const GError *why)
+{
+	ph_log(PH_LOG_ERROR, "checkpoint-failed",
+	       "the stores could not be synced; nothing more is accepted", PH_LOG_FAILURE(why),
+	       PH_LOG_END);
+	ph_journal_fail(journal);
+}
+
+bool
+ph_journal_checkpoint(PhJournal *journal, GError **error)
+{
+	g_autoptr(GArray) fds = g_array_new(FALSE, FALSE, sizeof(int));
+	GError *why = NULL;
+	uint64_t target = 0;
+
+	PH_LOCKED(&journal->checkpointing);
+	if (!begin(journal, &target, fds, &why)) {
+		if (why != NULL)
+			g_propagate_error(error, why);
+		return why == NULL;
+	}
+	if (!sync_systems(fds, &why) || !ph_journal_write_state(journal, target, false, &why)) {
+		fail_checkpoint(journal, why);
+		g_propagate_error(error, why);
+		return false;
+	}
+	PH_LOCKED(&journal->lock);
+	journal->checkpoint = target;
+	journal->n_checkpoints++;
+	ph_signal_all(&journal->room);
+	return true;
 }
 
 /* Waits until a checkpoint is due. Returns: false at the end. */
@@ -140,17 +162,8 @@ ph_journal_keep_for_ever(void *data)
 
 	prepare_segment(journal);
 	while (wait_until_due(journal)) {
-		g_autoptr(GError) error = NULL;
-
 		prepare_segment(journal);
-
-		if (ph_journal_checkpoint(journal, &error))
-			continue;
-		/* what a failed sync has lost nobody knows: the records are all there is */
-		ph_log(PH_LOG_ERROR, "checkpoint-failed",
-		       "the stores could not be synced; nothing more is accepted",
-		       PH_LOG_FAILURE(error), PH_LOG_END);
-		ph_journal_fail(journal);
+		(void) ph_journal_checkpoint(journal, NULL);
 	}
 	return NULL;
 }

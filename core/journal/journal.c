@@ -25,6 +25,7 @@
 
 enum {
 	FOLDER_MODE = 0700,
+	SEQUENCES = 16,     /* bits: fillings between two states, far more than there are */
 	STATE_OCTETS = 512, /* of each place */
 	CHECK_OCTETS = 17,
 	LOCK_LOOK_US = 50000,
@@ -334,6 +335,8 @@ ph_journal_start(PhJournal *journal, GError **error)
 	if ((journal->segments->len == 0 && ph_journal_add_segment(journal, error) == NULL)
 	    || !ph_journal_write_state(journal, journal->checkpoint, false, error))
 		return false;
+	/* No seed is used again: of a filling whose head the power took, records may be left. */
+	journal->sequence = MAX(journal->sequence, journal->n_states << SEQUENCES);
 	journal->is_started = true;
 	journal->writer = g_thread_new("journal", ph_journal_write_for_ever, journal);
 	journal->keeper = g_thread_new("checkpoint", ph_journal_keep_for_ever, journal);

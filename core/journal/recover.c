@@ -146,6 +146,18 @@ read_from(PhJournal *journal, guint first, GError **error)
 	return true;
 }
 
+/* Segments without a filling come first. */
+static guint
+n_empty(const PhJournal *journal)
+{
+	guint n = 0;
+
+	while (n < journal->segments->len
+	       && ((const PhSegment *) journal->segments->pdata[n])->sequence == 0)
+		n++;
+	return n;
+}
+
 bool
 ph_journal_recover(PhJournal *journal, GError **error)
 {
@@ -153,8 +165,9 @@ ph_journal_recover(PhJournal *journal, GError **error)
 
 	g_ptr_array_sort(journal->segments, compare_fillings);
 	first = first_wanted(journal);
+	/* fillings follow one another without gaps: if there are any, one holds the checkpoint */
 	if (first < 0)
-		return true;
+		first = (int) n_empty(journal);
 	if (!read_from(journal, (guint) first, error))
 		return false;
 	if (g_hash_table_size(journal->pending) > 0)

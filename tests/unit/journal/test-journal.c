@@ -332,6 +332,75 @@ test_hole(void)
 	remove_folder(copy);
 }
 
+/* The same when it is the first filling that cannot be recognized. */
+static void
+test_lost_head(void)
+{
+	g_autofree char *folder = new_folder();
+	g_autofree char *copy = new_folder();
+	g_autoptr(GError) error = NULL;
+	PhJournal *journal = open_journal(folder, NULL);
+	static const char garbage[64] = "garbage";
+	g_autofree char *path = g_build_filename(folder, "state", NULL);
+	g_autofree char *copied_path = g_build_filename(copy, "state", NULL);
+	g_autofree char *state = NULL;
+	int fd = -1;
+
+	g_assert_true(ph_journal_start(journal, NULL));
+	g_assert_true(g_file_get_contents(path, &state, NULL, NULL));
+	enter_many(journal, 500);
+	copy_folder(folder, copy);
+	ph_journal_close(journal, false);
+	g_assert_true(g_file_set_contents(copied_path, state, -1, NULL));
+	fd = open_segment(copy);
+	g_assert_cmpint(pwrite(fd, garbage, sizeof garbage, 0), ==, (ssize_t) sizeof garbage);
+	(void) close(fd);
+	g_assert_null(open_journal(copy, &error));
+	g_assert_error(error, PH_ERROR, PH_ERROR_CORRUPT);
+	remove_folder(folder);
+	remove_folder(copy);
+}
+
+/* Records that were never acknowledged, of a filling whose beginning the power took, are none, also
+ * when what is written next ends just before them. */
+static void
+test_ghost(void)
+{
+	static const char zeros[64 * 1024];
+	g_autofree char *folder = new_folder();
+	g_autofree char *copy = new_folder();
+	g_autofree char *again = new_folder();
+	g_autofree char *anna = NULL;
+	g_autofree char *otto = NULL;
+	PhJournal *journal = open_journal(folder, NULL);
+	uint64_t first = 0;
+	int fd = -1;
+
+	g_assert_true(ph_journal_start(journal, NULL));
+	first = enter(journal, "anna", 1);
+	(void) enter(journal, "anna", 2);
+	copy_folder(folder, copy);
+	ph_journal_close(journal, false);
+	fd = open_segment(copy);
+	g_assert_cmpint(pwrite(fd, zeros, first, 0), ==, (ssize_t) first);
+	(void) close(fd);
+	journal = open_journal(copy, NULL);
+	g_assert_false(ph_journal_has_pending(journal));
+	g_assert_true(ph_journal_start(journal, NULL));
+	g_assert_cmpuint(enter(journal, "otto", 3), ==, first);
+	copy_folder(copy, again);
+	ph_journal_close(journal, false);
+	journal = open_journal(again, NULL);
+	otto = replayed(journal, "otto@a.example");
+	g_assert_cmpstr(otto, ==, "3 ");
+	anna = replayed(journal, "anna@a.example");
+	g_assert_cmpstr(anna, ==, "");
+	ph_journal_close(journal, false);
+	remove_folder(folder);
+	remove_folder(copy);
+	remove_folder(again);
+}
+
 /* Room comes back with checkpoints, over many fillings; a full journal refuses in time. */
 static void
 test_room(void)
@@ -466,6 +535,39 @@ test_full_disk(void)
 	remove_folder(folder);
 }
 
+/* The system tells of a failed sync once: whoever asked, no later checkpoint gives records up. */
+static void
+test_failed_checkpoint(void)
+{
+	g_autofree char *folder = new_folder();
+	g_autofree char *copy = new_folder();
+	g_autofree char *seen = NULL;
+	g_autoptr(GError) error = NULL;
+	int system = open("/tmp", O_PATH | O_CLOEXEC); /* which cannot be synced */
+	int good = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	gint n_before = g_atomic_int_get(&n_failed);
+	PhJournal *journal = open_journal(folder, NULL);
+
+	g_assert_true(ph_journal_start(journal, NULL));
+	ph_journal_add_system(journal, system);
+	(void) enter(journal, "anna", 1);
+	g_assert_false(ph_journal_checkpoint(journal, &error));
+	g_assert_nonnull(error);
+	g_assert_cmpint(dup2(good, system), ==, system);
+	g_assert_false(ph_journal_checkpoint(journal, NULL));
+	g_assert_false(ph_journal_reserve(journal, 1, UINT64_MAX / 2, NULL));
+	g_assert_cmpint(g_atomic_int_get(&n_failed), ==, n_before + 1);
+	(void) close(good);
+	ph_journal_close(journal, false);
+	copy_folder(folder, copy);
+	journal = open_journal(copy, NULL);
+	seen = replayed(journal, "anna@a.example");
+	g_assert_cmpstr(seen, ==, "1 ");
+	ph_journal_close(journal, false);
+	remove_folder(folder);
+	remove_folder(copy);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -473,9 +575,13 @@ main(int argc, char **argv)
 	g_test_add_func("/journal/journal/replays-what-was-durable", test_replay);
 	g_test_add_func("/journal/journal/torn-tail-is-no-record", test_torn_tail);
 	g_test_add_func("/journal/journal/hole-stops-the-start", test_hole);
+	g_test_add_func("/journal/journal/lost-head-stops-the-start", test_lost_head);
+	g_test_add_func("/journal/journal/unacknowledged-rests-are-no-records", test_ghost);
 	g_test_add_func("/journal/journal/room-comes-back", test_room);
 	g_test_add_func("/journal/journal/bad-segment-is-left", test_bad_segment);
 	g_test_add_func("/journal/journal/full-disk-needs-no-more", test_full_disk);
 	g_test_add_func("/journal/journal/failure-acknowledges-nothing", test_failure);
+	g_test_add_func("/journal/journal/failed-checkpoint-gives-nothing-up",
+	                test_failed_checkpoint);
 	return g_test_run();
 }
