@@ -1,7 +1,7 @@
 /* order.c: which sections are needed, in which order they are created, and circles among them
  *
  * A depth-first walk from every listener and route along `uses`. A section that is met again while
- * it is still being walked closes a circle.
+ * it is still being walked closes a circle. What stands below a store is that one's alone.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -17,6 +17,7 @@ typedef struct {
 	PhBuilder *builder;
 	GPtrArray *path; /* the open sections from the root down */
 	bool is_used;    /* the walk began at a listener or route */
+	bool has_circle;
 } Walk;
 
 static void
@@ -26,6 +27,7 @@ tell_circle(Walk *walk, const PhSection *again)
 	bool inside = false;
 	const PhSection *last = walk->path->pdata[walk->path->len - 1];
 
+	walk->has_circle = true;
 	for (guint i = 0; i < walk->path->len; i++) {
 		const PhSection *section = walk->path->pdata[i];
 
@@ -57,11 +59,43 @@ visit(Walk *walk, PhSection *section)
 		g_ptr_array_add(walk->builder->config->ordered, section);
 }
 
+static bool
+names(const PhSection *user, const PhSection *store)
+{
+	return g_ptr_array_find(user->uses, store, NULL);
+}
+
+/* A store that stands below another is that one's alone: who else used it would see, and write, what
+ * the other makes of mail, and neither would know of the other's changes. */
+static void
+check_one_owner(PhBuilder *builder, const PhSection *section)
+{
+	const GPtrArray *sections = builder->config->sections;
+	const PhSection *above = NULL;
+
+	for (guint i = 0; i < sections->len; i++) {
+		const PhSection *user = sections->pdata[i];
+
+		if (user->kind == PH_KIND_STORE && user->is_used && names(user, section))
+			above = user;
+	}
+	for (guint i = 0; above != NULL && i < sections->len; i++) {
+		const PhSection *user = sections->pdata[i];
+
+		if (user->kind != PH_KIND_STORE && names(user, section))
+			ph_mistakes_add(builder->mistakes, ph_section_key_line(user, "store"),
+			                "[%s %s] names [store %s], in which [store %s] keeps its "
+			                "mail; a store has one owner: name [store %s] here",
+			                user->word, user->name, section->name, above->name,
+			                above->name);
+	}
+}
+
 void
 ph_check_order(PhBuilder *builder)
 {
 	g_autoptr(GPtrArray) path = g_ptr_array_new();
-	Walk walk = { builder, path, true };
+	Walk walk = { builder, path, true, false };
 	const GPtrArray *sections = builder->config->sections;
 
 	for (guint i = 0; i < sections->len; i++) {
@@ -73,4 +107,10 @@ ph_check_order(PhBuilder *builder)
 	walk.is_used = false;
 	for (guint i = 0; i < sections->len; i++)
 		visit(&walk, sections->pdata[i]);
+	for (guint i = 0; i < sections->len && !walk.has_circle; i++) {
+		const PhSection *section = sections->pdata[i];
+
+		if (section->kind == PH_KIND_STORE)
+			check_one_owner(builder, section);
+	}
 }
