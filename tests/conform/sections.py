@@ -58,6 +58,10 @@ STACKS = {
     "encrypt": ("encrypt", SQLITE + ENCRYPT.replace("{below}", "sqlite")),
     "compress-encrypt": ("compress", SQLITE + ENCRYPT.replace("{below}", "sqlite")
                          + COMPRESS.replace("{below}", "encrypt")),
+    "compress-maildir": ("compress", MAILDIR + COMPRESS.replace("{below}", "maildir")),
+    "encrypt-maildir": ("encrypt", MAILDIR + ENCRYPT.replace("{below}", "maildir")),
+    "mirror-maildir": ("mirror", MAILDIR + SECOND + MIRROR.replace("{below}", "maildir")),
+    "mirror-mbox": ("mirror", MBOX + SECOND + MIRROR.replace("{below}", "mbox")),
     "mirror": ("mirror", SQLITE + SECOND + MIRROR.replace("{below}", "sqlite")),
     "fault": ("fault", SQLITE + FAULT.replace("{below}", "sqlite")),
 }

@@ -74,6 +74,32 @@ index = {{data}}/mail/{{domain}}/{{user}}/index.sqlite
 write-delay = 0s
 """,
 }
+BELOW = STORE.replace("[store mail]", "[store octets]")
+COMPRESS = """
+[store mail]
+plugin = compress
+below = octets
+"""
+ENCRYPT = """
+[store mail]
+plugin = encrypt
+below = octets
+keys = {dir}/key
+"""
+MIRROR = """
+[store mail]
+plugin = mirror
+first = octets
+second = second
+"""
+STORES.update({
+    "compress": BELOW + COMPRESS,
+    "compress-maildir": STORES["maildir"].replace("[store mail]", "[store octets]") + COMPRESS,
+    "encrypt": BELOW + ENCRYPT,
+    "compress-encrypt": BELOW + ENCRYPT.replace("[store mail]", "[store sealed]")
+                        + COMPRESS.replace("octets", "sealed"),
+    "mirror": BELOW + BELOW.replace("octets", "second").replace("/mail/", "/second/") + MIRROR,
+})
 ROUTE = """
 [route local]
 domains = example.org
@@ -181,6 +207,8 @@ class Server:
         if "{dir}/cert.pem" in self.text:
             self.make_certificate()
         self.write_config(self.text)
+        if "{dir}/key\n" in self.text:
+            self.make_key()
         with open(os.path.join(self.dir, "users"), "w", encoding="utf-8") as stream:
             stream.writelines("%s:{PLAIN}%s\n" % (user, PASSWORD) for user in users)
         os.chmod(os.path.join(self.dir, "users"), 0o600)
@@ -197,6 +225,11 @@ class Server:
              "-keyout", self.dir + "/key.pem", "-out", self.dir + "/cert.pem"],
             check=True, stderr=subprocess.DEVNULL)
         os.chmod(self.dir + "/key.pem", 0o600)
+
+    def make_key(self):
+        with open(self.dir + "/key", "w", encoding="ascii") as stream:
+            stream.write("0123456789abcdef" * 4 + "\n")
+        os.chmod(self.dir + "/key", 0o600)
 
     # Life ---------------------------------------------------------------------------------------
 

@@ -39,8 +39,9 @@ class Ledger:
         self.lock = threading.Lock()
         self.count = 0
         self.acknowledged = {}
+        self.uids = {}
         self.flagged = set()
-        self.unsure = set()
+        self.gone = set()
 
     def new(self, kind):
         with self.lock:
@@ -73,6 +74,14 @@ def deliver(server, ledger, stop):
             time.sleep(0.01)
 
 
+def expunge(client, ledger, name, uid):
+    """From the first command on it may be gone; after the last it must be."""
+    del ledger.acknowledged[name]
+    client.uid("STORE", uid, "+FLAGS", "(\\Deleted)")
+    if client.expunge()[0] == "OK":
+        ledger.gone.add(name)
+
+
 def append(server, ledger, stop):
     """One IMAP client: appends, and flags some of what it appended."""
     while not stop.is_set():
@@ -86,28 +95,32 @@ def append(server, ledger, stop):
                 answer = client.append("INBOX", None, None, octets)
                 assert answer[0] == "OK", answer
                 ledger.acknowledge(name, octets)
-                uid = re.search(rb"APPENDUID \d+ (\d+)", answer[1][0])
-                if uid and client.uid("STORE", uid.group(1), "+FLAGS", "(\\Flagged)")[0] == "OK":
+                uid = re.search(rb"APPENDUID (\d+ \d+)", answer[1][0]).group(1)
+                ledger.uids[name] = uid
+                if client.uid("STORE", uid.split()[1], "+FLAGS", "(\\Flagged)")[0] == "OK":
                     ledger.flagged.add(name)
+                if random.random() < 0.1:
+                    expunge(client, ledger, name, uid.split()[1])
             client.logout()
         except GONE:
             time.sleep(0.01)
 
 
 def inbox(server):
-    """name -> list of (octets, flags) as the mailbox has it now."""
+    """name -> list of (octets, UID and FLAGS) as the mailbox has it now, and its uidvalidity."""
     found = {}
     client = server.imap()
     client.select("INBOX", readonly=True)
-    for part in client.fetch("1:*", "(FLAGS BODY.PEEK[])")[1]:
+    validity = client.response("UIDVALIDITY")[1][0]
+    for part in client.fetch("1:*", "(UID FLAGS BODY.PEEK[])")[1]:
         if isinstance(part, tuple):
             name = re.search(rb"^X-Ledger: (\S+)\r$", part[1], re.MULTILINE).group(1).decode()
             found.setdefault(name, []).append((part[1], part[0]))
     client.logout()
-    return found
+    return found, validity
 
 
-def compare(found, ledger):
+def compare(found, validity, ledger):
     for name, octets in ledger.acknowledged.items():
         assert name in found, "%s was acknowledged and is lost" % name
         for got, flags in found[name]:
@@ -116,7 +129,11 @@ def compare(found, ledger):
                 assert b"\\Flagged" in flags, "%s lost its flag" % name
         if name.startswith("imap"):
             assert len(found[name]) == 1, "%s is there %d times" % (name, len(found[name]))
+        if name in ledger.uids:
+            uid = validity + b" " + re.search(rb"UID (\d+)", found[name][0][1]).group(1)
+            assert uid == ledger.uids[name], "%s has another uid" % name
     for name, copies in found.items():
+        assert name not in ledger.gone, "%s was expunged and is back" % name
         if name.startswith("imap"):
             assert len(copies) == 1, "%s is there %d times" % (name, len(copies))
 
@@ -137,10 +154,10 @@ def rounds(count, kill, config=WHOLE):
             stop.set()
             for thread in threads:
                 thread.join()
-        found = inbox(server)
-        compare(found, ledger)
-        print("# %d acknowledged, %d there, %d rounds" % (
-            len(ledger.acknowledged), sum(map(len, found.values())), count))
+        found, validity = inbox(server)
+        compare(found, validity, ledger)
+        print("# %d acknowledged, %d there, %d expunged, %d rounds" % (
+            len(ledger.acknowledged), sum(map(len, found.values())), len(ledger.gone), count))
         assert len(ledger.acknowledged) >= count
 
 
