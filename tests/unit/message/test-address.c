@@ -137,8 +137,9 @@ test_bad(void)
 	for (size_t i = 0; i < G_N_ELEMENTS(bad_paths); i++) {
 		PhAddress address = { .kind = 99 };
 		size_t used = 99;
+		g_autofree char *shown = g_strescape(bad_paths[i], NULL);
 
-		g_test_message("%s", bad_paths[i]);
+		g_test_message("%s", shown);
 		g_assert_cmpint(ph_address_parse_path(ph_slice(bad_paths[i]), 0, &address, &used),
 		                ==, PH_ADDRESS_SYNTAX);
 		g_assert_cmpint(address.kind, ==, 99);
