@@ -90,7 +90,8 @@ ph_tables_keys(const PhTables *tables, size_t table, PhSlice prefix)
 		gsize length = 0;
 		const char *data = g_bytes_get_data(key, &length);
 
-		if (length >= prefix.length && memcmp(data, prefix.data, prefix.length) == 0)
+		if (prefix.length == 0
+		    || (length >= prefix.length && memcmp(data, prefix.data, prefix.length) == 0))
 			g_ptr_array_add(keys, g_bytes_ref(key));
 	}
 	g_ptr_array_sort(keys, compare_keys);

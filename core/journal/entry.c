@@ -100,7 +100,7 @@ flags_of(const PhOp *op)
 }
 
 static void
-put_op(GByteArray *out, const PhOp *op, const PhJournalOctets *octets)
+put_op(GByteArray *out, const PhOp *op, const PhJournalOctets *octets, bool is_hidden)
 {
 	put32(out, op->kind);
 	put32(out, flags_of(op));
@@ -120,7 +120,7 @@ put_op(GByteArray *out, const PhOp *op, const PhJournalOctets *octets)
 	put_slice(out, PH_SLICE((const char *) op->blob.octets, op->blob.length));
 	put64(out, octets->position);
 	put64(out, octets->length);
-	put_slice(out, op->structure);
+	put_slice(out, is_hidden ? PH_SLICE_EMPTY : op->structure);
 	put_slice(out, op->value);
 	put_text(out, op->name);
 	put_text(out, op->key);
@@ -135,7 +135,8 @@ ph_journal_entry_append(GByteArray *out,
                         const char *section,
                         const PhIdentity *identity,
                         const PhTransaction *transaction,
-                        const PhJournalOctets *octets)
+                        const PhJournalOctets *octets,
+                        bool is_hidden)
 {
 	put_text(out, section);
 	put_identity(out, identity);
@@ -143,7 +144,7 @@ ph_journal_entry_append(GByteArray *out,
 	put64(out, transaction->change);
 	put32(out, transaction->n_ops);
 	for (uint32_t i = 0; i < transaction->n_ops; i++)
-		put_op(out, transaction->ops[i], &octets[i]);
+		put_op(out, transaction->ops[i], &octets[i], is_hidden);
 }
 
 /* --- reading ----------------------------------------------------------------------------------- */

@@ -26,12 +26,14 @@ typedef struct {
 	PhJournalOctets *octets; /* as many */
 } PhJournalEntry;
 
-/* ph_journal_entry_append: appends the payload. @octets: as many as operations. */
+/* ph_journal_entry_append: appends the payload. @octets: as many as operations. @is_hidden: nothing
+ * of what messages say may be in it: structures are left out. */
 void ph_journal_entry_append(GByteArray *out,
                              const char *section,
                              const PhIdentity *identity,
                              const PhTransaction *transaction,
-                             const PhJournalOctets *octets);
+                             const PhJournalOctets *octets,
+                             bool is_hidden);
 
 /* ph_journal_entry_parse: Returns: (owned) NULL when the payload is none. Pure; @payload may be
  * anything. */

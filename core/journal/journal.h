@@ -68,6 +68,7 @@ typedef struct {
 	size_t n;
 	/* content: the octets of an APPEND that are to lie in the journal; NULL: they are durable. */
 	PhContent *(*content)(const PhOp *op);
+	bool is_hidden; /* the store hides what messages say: so does the journal */
 } PhJournalBatch;
 
 /* ph_journal_reserve: waits until so many octets (about) have room; before the store's commit, so

@@ -161,7 +161,7 @@ enter_transaction(PhJournal *journal, const PhJournalBatch *batch, const PhTrans
 	}
 	start = ph_journal_record_begin(journal->filling);
 	ph_journal_entry_append(journal->filling, batch->section, batch->identity, transaction,
-	                        octets);
+	                        octets, batch->is_hidden);
 	if (journal->filling->len - start > longest_record(journal)) {
 		(void) g_byte_array_set_size(journal->filling, (guint) start);
 		return false;

@@ -287,6 +287,7 @@ enter(PhAccount *account, GPtrArray *batch, uint64_t *position_out, GError **err
 		.transactions = (PhTransaction *const *) batch->pdata,
 		.n = batch->len,
 		.content = ph_tx_content,
+		.is_hidden = (account->store->abilities & PH_STORE_HIDES_OCTETS) != 0,
 	};
 	g_autoptr(GError) why = NULL;
 

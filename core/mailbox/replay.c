@@ -12,6 +12,7 @@
 #include "config/config.h"
 #include "journal/journal.h"
 #include "mailbox/account.h"
+#include "mailbox/scan.h"
 #include "plugin/instance.h"
 
 /* Replay: one account's. */
@@ -35,6 +36,32 @@ upload(Replay *replay, PhJournal *journal, PhJournalEntry *entry, uint32_t i, GE
 	content = ph_journal_octets(journal, &entry->octets[i], error);
 	return content != NULL
 	       && replay->account->store->upload(replay->engine, content, false, &op->blob, error);
+}
+
+static bool
+is_hidden(const Replay *replay)
+{
+	return (replay->account->store->abilities & PH_STORE_HIDES_OCTETS) != 0;
+}
+
+/* The journal holds no structure of a message that the store encrypts: it is made again from the
+ * octets. Without one the message is scanned when somebody asks. */
+static void
+restore_structure(const Replay *replay, PhOp *op)
+{
+	g_autoptr(PhContent) content = NULL;
+	g_autoptr(PhStructure) scanned = NULL;
+	PhSlice blob = PH_SLICE_EMPTY;
+
+	if (op->kind != PH_OP_APPEND || op->structure.length > 0
+	    || !replay->account->store->content(replay->engine, &op->mailbox, op->given_uid,
+	                                        &op->blob, &content, NULL))
+		return;
+	scanned = ph_mailbox_scan(content, NULL);
+	if (scanned == NULL)
+		return;
+	blob = ph_structure_blob(scanned);
+	op->structure = PH_SLICE(g_memdup2(blob.data, blob.length), blob.length);
 }
 
 static void
@@ -74,6 +101,8 @@ replay_one(PhJournal *journal, PhJournalEntry *entry, void *user_data, GError **
 
 	for (uint32_t i = 0; i < transaction->n_ops && good; i++)
 		good = upload(replay, journal, entry, i, error);
+	for (uint32_t i = 0; i < transaction->n_ops && good && is_hidden(replay); i++)
+		restore_structure(replay, transaction->ops[i]);
 	good = good && replay->account->store->commit(replay->engine, &transaction, 1, error);
 	abandon(replay, entry);
 	replay->n_done++;

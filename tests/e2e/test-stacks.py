@@ -51,8 +51,11 @@ def config(*stores):
 class Sealed(Server):
     """A server that compresses and encrypts."""
 
-    def __init__(self, keys=KEY_A):
-        super().__init__(config=config(DISK, SEALED, PACKED))
+    def __init__(self, keys=KEY_A, journal=False):
+        text = config(DISK, SEALED, PACKED)
+        if journal:
+            text = text.replace("[server]\n", "[server]\ndurability = journal\n")
+        super().__init__(config=text)
         self.keys(keys)
 
     def keys(self, text):
@@ -141,6 +144,21 @@ def test_mail_comes_back_as_it_was_and_the_disk_shows_nothing():
         client.copy("1:*", "INBOX")
         assert client.fetch(str(len(sent) + 3), "(BODY.PEEK[])")[1][0][1] == sent[0]
         client.logout()
+
+
+def test_the_journal_shows_nothing_either_and_replays_all():
+    with Sealed(journal=True) as server:
+        server.send(MESSAGE)
+        assert append(server, MESSAGE)[0] == "OK"
+        for _ in range(2):
+            assert len(inbox(server)) == 2
+            for text in (b"the secret", b"Subject: Hello", b"Hello"):
+                assert not on_disk(server, text), text
+            server.kill()
+            server.start()
+        found = inbox(server)
+        assert len(found) == 2 and found[1] == MESSAGE and found[0].endswith(MESSAGE)
+        assert server.events("journal-replay")
 
 
 def test_a_missing_key_is_a_temporary_failure_that_the_log_explains():

@@ -19,7 +19,7 @@ check_again(const PhJournalEntry *entry)
 	g_autoptr(PhJournalEntry) again = NULL;
 
 	ph_journal_entry_append(out, entry->section, entry->identity, &entry->transaction,
-	                        entry->octets);
+	                        entry->octets, false);
 	again = ph_journal_entry_parse(PH_SLICE((const char *) out->data, out->len));
 	g_assert_nonnull(again);
 	g_assert_cmpuint(again->transaction.n_ops, ==, entry->transaction.n_ops);

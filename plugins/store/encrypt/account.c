@@ -221,6 +221,7 @@ account_check_keys(Account *account,
                    GError **error)
 {
 	g_autoptr(GArray) all = read_stored(account, error);
+	unsigned n_wrapped = 0;
 
 	for (guint i = 0; all != NULL && i < all->len; i++) {
 		const Stored *stored = &g_array_index(all, Stored, i);
@@ -230,9 +231,11 @@ account_check_keys(Account *account,
 			continue;
 		if (repair && !rewrap(account, stored, error))
 			return false;
+		n_wrapped += repair;
 		report(repair ? "a key that an older master key wrapped was wrapped anew"
 		              : "a key is wrapped by an older master key",
 		       user_data);
 	}
-	return all != NULL;
+	/* the old master key may go as soon as this was said */
+	return all != NULL && (n_wrapped == 0 || ph_below_sync(account, error));
 }

@@ -389,8 +389,7 @@ narrow(void *data, PhStore *table)
 	table->abilities |= PH_STORE_HIDES_OCTETS;
 }
 
-/* No `share`: one account cannot read another's octets. No `defer`: the journal would hold structures
- * as they are. */
+/* No `share`: one account cannot read another's octets. */
 static const PhStore store = {
 	.size = sizeof store,
 	.create = create,
@@ -412,6 +411,7 @@ static const PhStore store = {
 	.verify = verify,
 	.compact = ph_below_compact,
 	.narrow = narrow,
+	.defer = ph_below_defer,
 };
 
 static const PhOffer offers[] = { PH_OFFER_STORE("encrypt", &store), PH_OFFERS_END };

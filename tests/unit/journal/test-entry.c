@@ -6,14 +6,15 @@
 #include "sample.h"
 
 static GByteArray *
-pack(void)
+pack(bool is_hidden)
 {
 	GByteArray *out = g_byte_array_new();
 	PhJournalOctets octets[3] = { { .position = 4242, .length = 5 } };
 	Sample sample;
 
 	sample_init(&sample, "anna", 9);
-	ph_journal_entry_append(out, "mail", sample.identity, &sample.transaction, octets);
+	ph_journal_entry_append(out, "mail", sample.identity, &sample.transaction, octets,
+	                        is_hidden);
 	sample_clear(&sample);
 	return out;
 }
@@ -24,10 +25,23 @@ all(const GByteArray *array)
 	return PH_SLICE((const char *) array->data, array->len);
 }
 
+/* For a store that encrypts nothing of what a message says is written. */
+static void
+test_hidden(void)
+{
+	g_autoptr(GByteArray) packed = pack(true);
+	g_autoptr(PhJournalEntry) entry = ph_journal_entry_parse(all(packed));
+
+	g_assert_nonnull(entry);
+	g_assert_null(memmem(packed->data, packed->len, "structure", 9));
+	g_assert_cmpuint(entry->transaction.ops[0]->structure.length, ==, 0);
+	g_assert_cmpuint(entry->transaction.ops[0]->given_uid, ==, 9);
+}
+
 static void
 test_round_trip(void)
 {
-	g_autoptr(GByteArray) packed = pack();
+	g_autoptr(GByteArray) packed = pack(false);
 	g_autoptr(PhJournalEntry) entry = ph_journal_entry_parse(all(packed));
 	const PhOp *append = NULL;
 	const PhOp *copy = NULL;
@@ -55,7 +69,7 @@ test_round_trip(void)
 static void
 test_damage(void)
 {
-	g_autoptr(GByteArray) packed = pack();
+	g_autoptr(GByteArray) packed = pack(false);
 
 	for (guint length = 0; length < packed->len; length++) {
 		g_autofree char *copy = g_memdup2(packed->data, length);
@@ -103,6 +117,7 @@ int
 main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/journal/entry/hidden-structures-are-left-out", test_hidden);
 	g_test_add_func("/journal/entry/round-trip", test_round_trip);
 	g_test_add_func("/journal/entry/damage-is-refused", test_damage);
 	g_test_add_func("/journal/entry/records-are-whole-or-none", test_record);

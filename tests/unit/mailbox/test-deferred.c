@@ -347,11 +347,129 @@ test_replay(void)
 	remove_folder(folder);
 }
 
+/* --- what is encrypted ----------------------------------------------------------------------------- */
+
+static bool
+holds(const char *folder, const char *what)
+{
+	g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+	const char *name = NULL;
+	bool found = false;
+
+	while ((name = g_dir_read_name(dir)) != NULL) {
+		g_autofree char *path = g_build_filename(folder, name, NULL);
+		g_autofree char *octets = NULL;
+		gsize length = 0;
+
+		g_assert_true(g_file_get_contents(path, &octets, &length, NULL));
+		found = found || memmem(octets, length, what, strlen(what)) != NULL;
+	}
+	return found;
+}
+
+static bool
+take_structure(const PhRecord *record, void *user_data)
+{
+	g_string_append_len(user_data, record->structure.data, (gssize) record->structure.length);
+	return true;
+}
+
+/* Returns: (owned) the structures of all messages. */
+static GString *
+structures(PhAccount *account)
+{
+	GString *out = g_string_new(NULL);
+	PhMailboxId inbox = test_mailbox(account, "INBOX");
+	PhChangesQuery query = {
+		.fields = PH_FIELD_STRUCTURE,
+		.record = take_structure,
+		.user_data = out,
+	};
+	PhChangesResult result = { 0 };
+	PhAccountCall call;
+
+	g_assert_true(ph_account_enter(account, &call, NULL));
+	g_assert_true(call.table->changes(call.engine, &inbox, &query, &result, NULL));
+	ph_account_leave(&call, true);
+	return out;
+}
+
+/* Appends; @saved: the store as it is when the octets are durable and the commit is not. */
+static void
+append_hidden(PhAccount *account, const char *store, const char *saved)
+{
+	PhMailboxId inbox = test_mailbox(account, "INBOX");
+	PhTransaction *transaction = ph_transaction_new(account, NULL);
+	g_autoptr(PhContent) content = ph_content_new_copy(
+		ph_slice("From: eve@far.example\r\nSubject: marmalade\r\n\r\nx\r\n"));
+
+	g_assert_nonnull(ph_transaction_append(transaction, &inbox, content, NULL, NULL));
+	copy_folder(store, saved);
+	run(transaction);
+}
+
+/* Of a store that encrypts the journal knows nothing of what messages say; it is there again after a
+ * replay all the same. */
+static void
+test_hidden(void)
+{
+	g_autofree char *folder = new_folder();
+	g_autofree char *copy = new_folder();
+	g_autofree char *saved = new_folder();
+	g_autoptr(GString) before = NULL;
+	PhJournal *journal = open_journal(folder);
+	TestStore store;
+	TestStore other;
+
+	g_assert_true(ph_journal_start(journal, NULL));
+	use_journal(journal);
+	test_store_init(&store);
+	test_store_init(&other);
+	store.table->abilities |= PH_STORE_HIDES_OCTETS;
+	other.table->abilities |= PH_STORE_HIDES_OCTETS;
+	other.section.name = store.section.name;
+	{
+		g_autoptr(PhAccount) account = test_account(&store, "ann", 0);
+
+		append_hidden(account, store.folder, saved);
+		before = structures(account);
+	}
+	g_assert_nonnull(memmem(before->str, before->len, "marmalade", 9));
+	g_assert_false(holds(folder, "marmalade"));
+	g_assert_false(holds(folder, "far.example"));
+	copy_folder(folder, copy);
+	ph_accounts_forget_section(&store.section);
+	ph_journal_close(journal, false);
+	g_assert_cmpint(g_rmdir(other.folder), ==, 0);
+	copy_folder(saved, other.folder);
+	journal = open_journal(copy);
+	g_assert_true(ph_journal_has_pending(journal));
+	g_assert_true(ph_journal_start(journal, NULL));
+	use_journal(journal);
+	{
+		g_autoptr(PhAccount) account = test_account(&other, "ann", 0);
+		g_autoptr(GString) after = structures(account);
+
+		g_assert_true(g_string_equal(before, after));
+		test_verify(account);
+	}
+	ph_accounts_forget_section(&other.section);
+	use_journal(NULL);
+	ph_journal_close(journal, false);
+	ph_horizon_begin(0);
+	test_store_clear(&other);
+	test_store_clear(&store);
+	remove_folder(folder);
+	remove_folder(copy);
+	remove_folder(saved);
+}
+
 int
 main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/mailbox/deferred/nothing-undurable-is-told", test_waits);
 	g_test_add_func("/mailbox/deferred/replay-gives-the-same", test_replay);
+	g_test_add_func("/mailbox/deferred/journal-hides-what-the-store-hides", test_hidden);
 	return g_test_run();
 }
