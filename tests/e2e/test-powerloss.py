@@ -20,12 +20,27 @@ import sys
 import threading
 import time
 
-from lib import BUILD, PASSWORD, SOURCE, WHOLE, Server, main
+import lib
+from lib import BUILD, SOURCE, Server, Skip, main
 
 sys.path.insert(0, os.path.join(SOURCE, "tests", "powerloss"))
 from rebuild import rebuild  # noqa: E402
 
+STORE = os.environ.get("POSTHORN_POWER_STORE", "sqlite")
+# What a lock file still said is lost with the power; others wait until it is old.
+WHOLE = lib.WHOLE.replace(lib.STORE, lib.STORES[STORE].replace(
+    "write-delay = 0s", "write-delay = 0s\nstale-lock = 2s"))
 ROUNDS = int(os.environ.get("POSTHORN_POWER_ROUNDS", "4"))
+DEFERS = ("sqlite", "compress", "encrypt")
+# The syncs that mail in each store stands on: without any of them something is lost.
+MATTERS = {
+    "sqlite": ["file:-wal"],
+    "compress": ["file:-wal"],
+    "encrypt": ["file:-wal"],
+    "mirror": ["file:/mail/"],
+    "maildir": ["file:/tmp/", "folder:/tmp", "file:-wal"],
+    "mbox": ["file:/inbox"],
+}
 SURVIVAL = (0, 0.5, 0.9, 0.1)
 JOURNAL = WHOLE.replace("log = json\n", "log = json\ndurability = journal\n"
                         "journal-size = 32M\ncheckpoint-interval = 300ms\n")
@@ -225,18 +240,25 @@ def test_nothing_acknowledged_is_lost_when_stores_sync():
 
 
 def test_nothing_acknowledged_is_lost_with_a_journal():
+    if STORE not in DEFERS:
+        raise Skip("%s does not defer: it syncs what it commits" % STORE)
     survive(JOURNAL)
 
 
 def test_it_would_be_noticed_if_a_store_left_out_its_sync():
-    must_lose(WHOLE, "file:-wal")
+    for ignore in MATTERS[STORE]:
+        must_lose(WHOLE, ignore)
 
 
 def test_it_would_be_noticed_if_the_journal_left_out_its_sync():
+    if STORE not in DEFERS:
+        raise Skip("%s does not defer" % STORE)
     must_lose(JOURNAL.replace("300ms", "1h"), "file:segment-")
 
 
 def test_it_would_be_noticed_if_a_checkpoint_left_out_its_sync():
+    if STORE not in DEFERS:
+        raise Skip("%s does not defer" % STORE)
     must_lose(JOURNAL, "system:")
 
 

@@ -136,6 +136,7 @@ typedef struct {
 	int64_t drop_row;
 	size_t drop_offset;
 	bool tmp_cleaned;
+	bool has_renamed; /* names that are not synced */
 } Account;
 
 /* Note: what a scan saw, to be kept with the commit of what it means. */

@@ -71,8 +71,47 @@ touch_end(Touch *touch)
 static bool
 rename_file(Account *account, const char *from, const char *to)
 {
+	account->has_renamed = true;
 	return ph_durable_move(&(PhRename){ account->root_fd, account->root_fd, from, to, true },
 	                       NULL);
+}
+
+/* --- what was renamed stays so ------------------------------------------------------------------ */
+
+bool
+tidy_sync(const Account *account, const char *path, GError **error)
+{
+	int fd = -1;
+	bool good = false;
+
+	if (account->deferred)
+		return true;
+	fd = openat(account->root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		return true;
+	if (fd < 0) {
+		ph_error_set_errno(error, errno, "cannot open '%s'", path);
+		return false;
+	}
+	good = ph_durable_sync_folder(fd, error);
+	(void) close(fd);
+	return good;
+}
+
+static bool
+sync_parts(Account *account, const Folder *folder, GError **error)
+{
+	bool good = true;
+
+	for (int i = 0; good && account->has_renamed && i < 2; i++) {
+		g_autofree char *path =
+			g_strconcat(folder->path, folder->path[0] != '\0' ? "/" : "",
+		                    i == IN_NEW ? "new" : "cur", NULL);
+
+		good = tidy_sync(account, path, error);
+	}
+	account->has_renamed = account->has_renamed && !good;
+	return good;
 }
 
 /* --- one folder ----------------------------------------------------------------------------------- */
@@ -157,6 +196,7 @@ place_file(Cycle *cycle, const PhRecord *record, const File *file)
 	if (own != NULL)
 		good = g_str_equal(own, to) || rename_file(account, own, to);
 	if (own == NULL) {
+		account->has_renamed = true;
 		source = find_source(cycle->listing, cycle->connection, &record->blob, letters);
 		good = source != NULL
 		       && (linkat(account->root_fd, source, account->root_fd, to, 0) == 0
@@ -258,7 +298,7 @@ carry_out(Account *account, PhIndexConnection *connection, GError **error)
 	}
 	touch_end(&touch);
 	g_array_set_size(account->plans, 0);
-	return good && states_flush(&states, error)
+	return good && sync_parts(account, folder, error) && states_flush(&states, error)
 	       && forget_plans(account, connection, folder->no, error);
 }
 
@@ -376,7 +416,8 @@ follow(Cycle *cycle, bool *more_out)
 	if (!ph_index_changes(account->index, &cycle->folder->id, &query, &result, cycle->error))
 		return false;
 	touch_end(&touch);
-	if (!cycle->good || !states_flush(&cycle->states, cycle->error))
+	if (!cycle->good || !sync_parts(account, cycle->folder, cycle->error)
+	    || !states_flush(&cycle->states, cycle->error))
 		return false;
 	if (from == 0) {
 		account->cycle_folder = cycle->folder->no;

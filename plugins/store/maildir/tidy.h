@@ -49,6 +49,10 @@ bool tidy_places(Account *account, GError **error);
 /* tidy_resume: finishes renames that were under way when a process stopped. */
 bool tidy_resume(Account *account, GError **error);
 
+/* tidy_sync: names in that folder (below the root) are as they will be found after a power loss, before
+ * the index says how they are. A folder that another program removed has none. */
+bool tidy_sync(const Account *account, const char *path, GError **error);
+
 /* trash_step: Returns: there is more to do. */
 bool trash_step(Account *account, PhIndexConnection *connection, PhTime now);
 

@@ -69,16 +69,44 @@ forget_place(PhIndexConnection *connection, const PhBlobId *blob)
 	(void) sql_done(connection, row, "forget a place", NULL);
 }
 
+/* Removal: files that leave their folders. */
+typedef struct {
+	Account *account;
+	PhIndexConnection *connection;
+	Listing *listing;
+	GHashTable *left; /* paths (owned) of folders that files have left */
+} Removal;
+
 static void
-throw_away(Account *account, PhIndexConnection *connection, Listing *listing, const PhBlobId *blob)
+throw_away(Removal *removal, const PhBlobId *blob)
 {
-	g_autofree char *from = find_own(listing, connection, blob, LETTERS_SEEN | LETTERS_TRASHED);
+	Account *account = removal->account;
+	g_autofree char *from = find_own(removal->listing, removal->connection, blob,
+	                                 LETTERS_SEEN | LETTERS_TRASHED);
 	g_autofree char *to = trash_path(account, blob);
 
-	if (from != NULL)
-		(void) ph_durable_move(
-			&(PhRename){ account->root_fd, account->root_fd, from, to, false }, NULL);
-	forget_place(connection, blob);
+	if (from != NULL
+	    && ph_durable_move(&(PhRename){ account->root_fd, account->root_fd, from, to, false },
+	                       NULL))
+		(void) g_hash_table_add(removal->left, g_path_get_dirname(from));
+	forget_place(removal->connection, blob);
+}
+
+/* Else a file could be back in its folder after a power loss, as if somebody had delivered it. */
+static bool
+sync_left(Removal *removal)
+{
+	g_autofree char *trash = g_strconcat(removal->account->place, "/trash", NULL);
+	bool good = true;
+	GHashTableIter iter;
+	gpointer path = NULL;
+
+	if (g_hash_table_size(removal->left) == 0)
+		return true;
+	g_hash_table_iter_init(&iter, removal->left);
+	while (good && g_hash_table_iter_next(&iter, &path, NULL))
+		good = tidy_sync(removal->account, path, NULL);
+	return good && tidy_sync(removal->account, trash, NULL);
 }
 
 static bool
@@ -104,7 +132,8 @@ remove_step(Account *account, PhIndexConnection *connection, const Row *row)
 	gsize size = 0;
 	const char *octets = g_bytes_get_data(row->blobs, &size);
 	size_t offset = account->drop_row == row->id ? account->drop_offset : 0;
-	Listing *listing = listing_new(account);
+	g_autoptr(GHashTable) left = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	Removal removal = { account, connection, listing_new(account), left };
 	PhBlobId blob = { 0 };
 	Folder *folder = NULL;
 	Touch touch = { .account = account };
@@ -118,13 +147,13 @@ remove_step(Account *account, PhIndexConnection *connection, const Row *row)
 			touch_begin(&touch, account, home);
 			folder = home;
 		}
-		throw_away(account, connection, listing, &blob);
+		throw_away(&removal, &blob);
 	}
 	touch_end(&touch);
-	listing_free(listing);
+	listing_free(removal.listing);
 	account->drop_row = row->id;
 	account->drop_offset = offset;
-	return n == STEP || finish_row(connection, SQL_DROP_DONE, row->id);
+	return sync_left(&removal) && (n == STEP || finish_row(connection, SQL_DROP_DONE, row->id));
 }
 
 static bool
