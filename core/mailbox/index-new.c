@@ -38,6 +38,8 @@ draw(PhIndex *index, GError **error)
 	GBytes *picture = NULL;
 
 	if (sqlite3_open(":memory:", &connection.db) != SQLITE_OK
+	    || sqlite3_exec(connection.db, "PRAGMA auto_vacuum = INCREMENTAL", NULL, NULL, NULL)
+	               != SQLITE_OK
 	    || !ph_index_prepare_schema(index, &connection, error)) {
 		if (error != NULL && *error == NULL)
 			(void) ph_index_fail(&connection, "make tables", error);

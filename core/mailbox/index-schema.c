@@ -117,8 +117,8 @@ const char *const ph_index_sql_texts[PH_SQL_N] = {
 	[PH_SQL_TRIM_MARK] = "UPDATE mailbox SET trimmed = max(trimmed, ?2) WHERE no = ?1",
 };
 
-static bool
-number(PhIndexConnection *connection, const char *sql, int64_t *number_out, GError **error)
+bool
+ph_index_number(PhIndexConnection *connection, const char *sql, int64_t *number_out, GError **error)
 {
 	sqlite3_stmt *statement = NULL;
 	bool good = sqlite3_prepare_v2(connection->db, sql, -1, &statement, NULL) == SQLITE_OK
@@ -127,7 +127,7 @@ number(PhIndexConnection *connection, const char *sql, int64_t *number_out, GErr
 	if (good)
 		*number_out = sqlite3_column_int64(statement, 0);
 	else
-		(void) ph_index_fail(connection, "read the version", error);
+		(void) ph_index_fail(connection, "read a number", error);
 	(void) sqlite3_finalize(statement);
 	return good;
 }
@@ -162,8 +162,8 @@ fill_empty(PhIndex *index, PhIndexConnection *connection, GError **error)
 
 	if (!run(connection, "BEGIN IMMEDIATE", error))
 		return false;
-	good = number(connection, "PRAGMA user_version", &version, error)
-	       && number(connection, "SELECT count(*) FROM sqlite_schema", &tables, error);
+	good = ph_index_number(connection, "PRAGMA user_version", &version, error)
+	       && ph_index_number(connection, "SELECT count(*) FROM sqlite_schema", &tables, error);
 	if (good && version == 0 && tables > 0) {
 		ph_error_set(error, PH_ERROR_CORRUPT, "'%s' is a database of something else",
 		             index->path);
@@ -192,7 +192,7 @@ migrate(PhIndex *index, PhIndexConnection *connection, GError **error)
 
 	if (!run(connection, "BEGIN IMMEDIATE", error))
 		return false;
-	good = number(connection, "PRAGMA user_version", &version, error);
+	good = ph_index_number(connection, "PRAGMA user_version", &version, error);
 	for (; good && version < SCHEMA_VERSION; version++)
 		good = migrations[version](index, connection, error);
 	good = good && run(connection, mark, error) && run(connection, "COMMIT", error);
@@ -206,7 +206,7 @@ ph_index_prepare_schema(PhIndex *index, PhIndexConnection *connection, GError **
 {
 	int64_t version = 0;
 
-	if (!number(connection, "PRAGMA user_version", &version, error))
+	if (!ph_index_number(connection, "PRAGMA user_version", &version, error))
 		return false;
 	if (version == 0)
 		return fill_empty(index, connection, error);

@@ -20,6 +20,7 @@ static struct {
 	PhSignal more;
 	GQueue waiting; /* of PhIndex, a reference each */
 	GQueue later;   /* the same: due at a time of their own */
+	GQueue due;     /* by due_us, first come first; without references: who is freed leaves */
 	bool started;
 } tender = { .lock = PH_LOCK_INIT };
 
@@ -109,7 +110,7 @@ ph_index_tidy(PhIndex *index)
 			return true;
 		g_thread_yield(); /* who waits to commit comes first */
 	}
-	return pages > ph_index_wal_limit(index);
+	return ph_index_compact_some(index) || pages > ph_index_wal_limit(index);
 }
 
 bool
@@ -150,6 +151,38 @@ tend(PhIndex *index)
 	ph_lock_drop(&index->lock);
 }
 
+/* Who is being freed has none left to take, and waits for the lock to leave. */
+static bool
+take_reference(PhIndex *index)
+{
+	gint n = g_atomic_int_get(&index->n_refs);
+
+	while (n > 0 && !g_atomic_int_compare_and_exchange(&index->n_refs, n, n + 1))
+		n = g_atomic_int_get(&index->n_refs);
+	return n > 0;
+}
+
+/* The same for those without a reference. */
+static uint64_t
+take_first_due(uint64_t now_us)
+{
+	PhIndex *index = NULL;
+
+	while ((index = g_queue_peek_head(&tender.due)) != NULL && index->due_us <= now_us) {
+		g_queue_unlink(&tender.due, &index->due_link);
+		index->due_us = 0;
+		if (take_reference(index))
+			g_queue_push_tail(&tender.waiting, index);
+	}
+	return index != NULL ? index->due_us : 0;
+}
+
+static uint64_t
+sooner(uint64_t a_us, uint64_t b_us)
+{
+	return a_us == 0 || b_us == 0 ? MAX(a_us, b_us) : MIN(a_us, b_us);
+}
+
 /* With the lock held: moves what is due. Returns: when the next one is, 0: none. */
 static uint64_t
 take_due(void)
@@ -171,7 +204,7 @@ take_due(void)
 		}
 		link = next;
 	}
-	return next_us;
+	return sooner(next_us, take_first_due(now_us));
 }
 
 static PhIndex *
@@ -244,4 +277,47 @@ ph_index_tend_soon(PhIndex *index, uint64_t delay_us)
 	index->tend_due_us = due_us;
 	g_queue_push_tail(&tender.later, ph_index_ref(index));
 	ph_signal_one(&tender.more);
+}
+
+/* With the lock held: most are due in the order in which they come. */
+static void
+put_due(PhIndex *index, uint64_t due_us)
+{
+	GList *before = tender.due.tail;
+
+	while (before != NULL && ((const PhIndex *) before->data)->due_us > due_us)
+		before = before->prev;
+	index->due_us = due_us;
+	index->due_link.data = index;
+	g_queue_insert_after_link(&tender.due, before, &index->due_link);
+}
+
+static void
+leave_due(PhIndex *index)
+{
+	if (index->due_us != 0)
+		g_queue_unlink(&tender.due, &index->due_link);
+	index->due_us = 0;
+}
+
+void
+ph_index_tend_at(PhIndex *index, uint64_t delay_us)
+{
+	uint64_t due_us = (uint64_t) g_get_monotonic_time() + delay_us;
+
+	PH_LOCKED(&tender.lock);
+	if (index->due_us != 0 && index->due_us <= due_us)
+		return;
+	leave_due(index);
+	start();
+	put_due(index, due_us);
+	if (tender.due.head == &index->due_link)
+		ph_signal_one(&tender.more);
+}
+
+void
+ph_index_leave_due(PhIndex *index)
+{
+	PH_LOCKED(&tender.lock);
+	leave_due(index);
 }

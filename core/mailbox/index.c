@@ -385,6 +385,7 @@ ph_index_unref(PhIndex *index)
 {
 	if (index == NULL || !g_atomic_int_dec_and_test(&index->n_refs))
 		return;
+	ph_index_leave_due(index);
 	ph_index_disconnect(index->spare);
 	ph_index_disconnect(index->main);
 	g_hash_table_destroy(index->mailboxes);

@@ -2,7 +2,7 @@
  *
  * index.c opens, closes and lends connections; index-schema.c makes and migrates tables;
  * index-read.c answers questions; index-commit.c applies batches with the operations of index-op.h;
- * index-tend.c checkpoints and tidies in the background;
+ * index-tend.c checkpoints and tidies in the background; index-compact.c gives pages back;
  * index-vfs.c writes logs.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -133,6 +133,8 @@ struct PhIndex {
 	bool tending;         /* in the background thread's queue */
 	gint is_deferred;     /* commits wait for no sync; read atomically, set once */
 	uint64_t tend_due_us; /* when it was asked for; 0: it was not */
+	GList due_link;       /* among those that are due, without a reference */
+	uint64_t due_us;      /* when; 0: it is not among them */
 
 	/* Belongs to whoever holds @main with a transaction begun. */
 	GHashTable *mailboxes; /* PhMailboxId -> PhIndexMailbox */
@@ -186,6 +188,11 @@ void ph_index_drop_spare(PhIndex *index);
 /* index-schema.c */
 extern const char *const ph_index_sql_texts[PH_SQL_N];
 bool ph_index_prepare_schema(PhIndex *index, PhIndexConnection *connection, GError **error);
+/* ph_index_number: the first column of the first row. */
+bool ph_index_number(PhIndexConnection *connection,
+                     const char *sql,
+                     int64_t *number_out,
+                     GError **error);
 
 /* index-commit.c */
 bool ph_index_load(PhIndex *index, PhIndexConnection *connection, GError **error);
@@ -229,8 +236,16 @@ bool ph_index_commit_now(PhIndex *index, PhIndexConnection *connection, GError *
 int ph_index_wal_limit(PhIndex *index);
 void ph_index_keep_log(PhIndexConnection *connection);
 
+/* index-compact.c: ph_index_compact_some: in the background, when many pages are free. Returns: some
+ * were given back, and a checkpoint will cut the file. */
+bool ph_index_compact_some(PhIndex *index);
+
 /* index-tend.c */
 void ph_index_tend(PhIndex *index);
+/* ph_index_tend_at: after about @delay_us, unless it was closed by then; of several times asked for
+ * the first counts. ph_index_leave_due: before it is freed. */
+void ph_index_tend_at(PhIndex *index, uint64_t delay_us);
+void ph_index_leave_due(PhIndex *index);
 /* ph_index_tidy: removes what can be removed now; true: the log is long enough to be copied back. */
 bool ph_index_tidy(PhIndex *index);
 bool ph_index_checkpoint(PhIndex *index, GError **error);

@@ -157,6 +157,11 @@ PH_PUBLIC bool ph_index_check(PhIndex *index,
                               void *user_data,
                               GError **error);
 
+/* ph_index_compact: gives the space of what was removed back to the file system, in short transactions
+ * between which commits go on. A database that an earlier release has made is made anew once, while its
+ * commits wait; a large one cannot be. Blocks: yes. Errors: TEMPORARY, UNSUPPORTED. */
+PH_PUBLIC bool ph_index_compact(PhIndex *index, GError **error);
+
 /* ph_index_set_aside: gives the files of a damaged index another name. Then the store opens an empty
  * one at @path and adopts what mail lies beside it (see the head of this file; with given uids and
  * uidvalidity where it still knows them): so an index is rebuilt. Nobody has it open.

@@ -179,6 +179,14 @@ verify(void *data, bool repair, PhListLineFunc report, void *user_data, GError *
 	return ph_index_check(account->index, repair, report, user_data, error);
 }
 
+static bool
+compact(void *data, GError **error)
+{
+	Account *account = data;
+
+	return ph_index_compact(account->index, error);
+}
+
 static const PhStore store = {
 	.size = sizeof store,
 	.abilities = PH_STORE_CHEAP_COPY | PH_STORE_EXACT_QUOTA,
@@ -195,6 +203,7 @@ static const PhStore store = {
 	.commit = commit,
 	.forget = forget,
 	.verify = verify,
+	.compact = compact,
 	.sync = sync_account,
 	.defer = defer,
 };
