@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "journal/journal.h"
+#include "mailbox/account.h"
 
 #include <string.h>
 
@@ -94,14 +95,15 @@ find_store(PhConfig *config, const char *name, GError **error)
 	return section != NULL && section->instance != NULL ? section : NULL;
 }
 
-/* Without the server nobody replays what a journal still has for the store. */
+/* Without the server nobody replays what a journal still has for the store, unless we do. */
 static bool
 is_journal_idle(const PhJob *job, GError **error)
 {
 	g_autofree char *folder =
 		g_build_filename(ph_config_server(job->config)->data, "journal", NULL);
 
-	return (job->request->flags & PH_JOB_ONLINE) != 0 || ph_journal_lets_pass(folder, error);
+	return (job->request->flags & PH_JOB_ONLINE) != 0 || ph_accounts_journal() != NULL
+	       || ph_journal_lets_pass(folder, error);
 }
 
 static bool
