@@ -72,7 +72,8 @@ file_name_print(char *name, PhSlice base, Letters letters)
 {
 	size_t length = MIN(base.length, (size_t) BASE_MAX);
 
-	memcpy(name, base.data, length);
+	if (length > 0)
+		memcpy(name, base.data, length);
 	if ((letters & LETTERS_NEW) == 0) {
 		memcpy(name + length, ":2,", 3);
 		length += 3;

@@ -83,11 +83,13 @@ folder_where(Account *account, const Folder *folder, Letters letters, PhSlice ba
 static void
 set_where(Account *account, Folder *folder, char *path, const char *name, bool gone)
 {
+	char *copy = g_strdup(name); /* which may be the folder's own */
+
 	(void) pthread_mutex_lock(&account->lock);
 	g_free(folder->path);
 	g_free(folder->name);
 	folder->path = path;
-	folder->name = g_strdup(name);
+	folder->name = copy;
 	folder->is_gone = gone;
 	(void) pthread_mutex_unlock(&account->lock);
 }
