@@ -132,6 +132,35 @@ def test_foreign_changes():
             b"(MESSAGES 3 UIDNEXT 5)")
 
 
+def test_mail_that_cannot_be_moved_yet_is_not_lost():
+    with Server(CONFIG) as server:
+        client = imap(server)
+        subjects = [b"one"]
+        client.append("INBOX", None, None, TEXT % b"one")
+        for restart in (False, True):
+            os.rename(root(server) + "/new", server.dir + "/aside")
+            subjects.append(b"two %d" % restart)
+            if client.append("INBOX", None, None, TEXT % subjects[-1])[0] != "OK":
+                subjects.pop()
+            if restart:
+                server.kill()
+            if os.path.exists(root(server) + "/new"):
+                os.rmdir(root(server) + "/new")
+            os.rename(server.dir + "/aside", root(server) + "/new")
+            if restart:
+                server.start()
+                client = imap(server)
+            assert len(subjects) > 1
+            for subject in (b"three %d" % restart, b"four %d" % restart):
+                client.append("INBOX", None, None, TEXT % subject)
+                subjects.append(subject)
+            client.select("INBOX")
+            found = [part[1] for part in client.fetch("1:*", "(BODY.PEEK[])")[1]
+                     if isinstance(part, tuple)]
+            assert found == [TEXT % subject for subject in subjects], found
+            wait_for(lambda: names(root(server) + "/tmp") == [], 5, "tmp to be empty")
+
+
 def test_copy_and_move():
     with Server(CONFIG) as server:
         client = imap(server)

@@ -240,6 +240,17 @@ is_kept(Account *account, const char *base)
 	return found;
 }
 
+bool
+deliver_is_waiting(Account *account)
+{
+	bool is_waiting = false;
+
+	(void) pthread_mutex_lock(&account->lock);
+	is_waiting = g_hash_table_size(account->kept) > 0;
+	(void) pthread_mutex_unlock(&account->lock);
+	return is_waiting;
+}
+
 void
 deliver_abandon(void *data, const PhBlobId *blob)
 {
@@ -381,13 +392,11 @@ settle_drops(Account *account, PhIndexConnection *connection, GError **error)
 }
 
 /* folder, letters, name in tmp, base name; for each file that leaves tmp after the commit */
-static GByteArray *
-pack_arrivals(Account *account)
+static void
+pack(GByteArray *packed, const GArray *arrivals)
 {
-	GByteArray *packed = g_byte_array_new();
-
-	for (guint i = 0; i < account->arrivals->len; i++) {
-		const Arrival *arrival = &g_array_index(account->arrivals, Arrival, i);
+	for (guint i = 0; i < arrivals->len; i++) {
+		const Arrival *arrival = &g_array_index(arrivals, Arrival, i);
 
 		if (arrival->from == NULL)
 			continue;
@@ -400,6 +409,15 @@ pack_arrivals(Account *account)
 		g_byte_array_append(packed, (const guint8 *) arrival->base,
 		                    (guint) strlen(arrival->base) + 1);
 	}
+}
+
+static GByteArray *
+pack_arrivals(Account *account)
+{
+	GByteArray *packed = g_byte_array_new();
+
+	pack(packed, account->arrivals);
+	pack(packed, account->late);
 	return packed;
 }
 
@@ -446,8 +464,8 @@ settle(void *user_data, PhIndexConnection *connection, GError **error)
 	       && settle_arrivals(user_data, connection, error);
 }
 
-/* A file leaves tmp. One that is not there any more has done so already. */
-static void
+/* A file leaves tmp. One that is not there any more has done so already. False when it cannot now. */
+static bool
 arrive(Account *account, const Arrival *arrival)
 {
 	Folder *folder = folder_at(account, arrival->folder);
@@ -455,10 +473,47 @@ arrive(Account *account, const Arrival *arrival)
 	g_autofree char *to = NULL;
 
 	if (folder == NULL)
-		return;
+		return true;
 	to = folder_where(account, folder, arrival->letters, ph_slice(arrival->base));
-	(void) ph_durable_move(&(PhRename){ account->root_fd, account->root_fd, from, to, true },
-	                       NULL);
+	return ph_durable_move(&(PhRename){ account->root_fd, account->root_fd, from, to, true },
+	                       NULL)
+	       || faccessat(account->root_fd, from, F_OK, AT_SYMLINK_NOFOLLOW) != 0;
+}
+
+/* The file may be the only place where the octets are: it stays in tmp, is read there, and noted by
+ * each commit until it could be moved. */
+static void
+arrive_or_wait(Account *account, const Arrival *arrival)
+{
+	Arrival late = *arrival;
+
+	if (arrive(account, arrival))
+		return;
+	keep(account, arrival->from);
+	late.from = g_strdup(arrival->from);
+	late.base = g_strdup(arrival->base);
+	(void) g_array_append_val(account->late, late);
+}
+
+static void
+retry_late(Account *account)
+{
+	for (guint i = account->late->len; i > 0; i--) {
+		Arrival *late = &g_array_index(account->late, Arrival, i - 1);
+
+		if (!arrive(account, late))
+			continue;
+		arrival_clear(late);
+		(void) g_array_remove_index(account->late, i - 1);
+	}
+}
+
+void
+deliver_forget_late(Account *account)
+{
+	for (guint i = 0; i < account->late->len; i++)
+		arrival_clear(&g_array_index(account->late, Arrival, i));
+	g_array_unref(account->late);
 }
 
 /* What we change ourselves is known: the folder need not be read again for it. */
@@ -479,7 +534,7 @@ arrive_all(Account *account)
 			if (arrival->folder != first->folder)
 				break;
 			if (arrival->from != NULL)
-				arrive(account, arrival);
+				arrive_or_wait(account, arrival);
 		}
 		touch_end(&touch);
 		if (folder != NULL)
@@ -493,6 +548,8 @@ finished(void *user_data, bool committed)
 	Account *account = user_data;
 	bool work = committed && (account->drops->len > 0 || account->waits_in_tmp);
 
+	if (committed && account->late->len > 0)
+		retry_late(account);
 	if (committed)
 		arrive_all(account);
 	cut_arrivals(account, 0);
@@ -535,7 +592,7 @@ resume_packed(Account *account, const char *at, const char *end)
 			return;
 		arrival.base = (char *) (uintptr_t) at;
 		at += strlen(at) + 1;
-		arrive(account, &arrival);
+		arrive_or_wait(account, &arrival);
 	}
 }
 

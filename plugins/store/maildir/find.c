@@ -169,6 +169,21 @@ find_placed(Listing *listing,
 	return path;
 }
 
+/* In tmp, under its own name or that without the sizes, which it gets when it is moved. */
+static char *
+find_waiting(Account *account, const File *file)
+{
+	g_autofree char *path = g_strconcat("tmp/", file->base, NULL);
+	char *sizes = strstr(path, ",S=");
+
+	if (is_there(account, path))
+		return g_steal_pointer(&path);
+	if (sizes == NULL)
+		return NULL;
+	*sizes = '\0';
+	return is_there(account, path) ? g_steal_pointer(&path) : NULL;
+}
+
 char *
 find_own(Listing *listing, PhIndexConnection *connection, const PhBlobId *blob, Letters guess)
 {
@@ -184,12 +199,8 @@ find_own(Listing *listing, PhIndexConnection *connection, const PhBlobId *blob, 
 	home = file.copy == 0 ? folder_at(account, file.home) : NULL;
 	if (path == NULL && home != NULL)
 		path = find_in(listing, home, file.base, guess);
-	if (path == NULL && file.copy == 0) {
-		g_autofree char *waiting = g_strconcat("tmp/", file.base, NULL);
-
-		if (is_there(account, waiting))
-			path = g_steal_pointer(&waiting);
-	}
+	if (path == NULL && file.copy == 0)
+		path = find_waiting(account, &file);
 	return path;
 }
 

@@ -108,6 +108,7 @@ account_free(void *data)
 		folder_free(g_ptr_array_index(account->numbered, i));
 	g_ptr_array_unref(account->numbered);
 	g_array_unref(account->arrivals);
+	deliver_forget_late(account);
 	g_byte_array_unref(account->drops);
 	g_array_unref(account->notes);
 	g_array_unref(account->plans);
@@ -133,6 +134,7 @@ account_new(const Settings *settings, const PhIdentity *identity)
 	account->folders = g_hash_table_new(id_hash, id_equal);
 	account->numbered = g_ptr_array_new();
 	account->arrivals = g_array_new(FALSE, FALSE, sizeof(Arrival));
+	account->late = g_array_new(FALSE, FALSE, sizeof(Arrival));
 	account->drops = g_byte_array_new();
 	account->notes = g_array_new(FALSE, FALSE, sizeof(Note));
 	account->plans = g_array_new(FALSE, FALSE, sizeof(Plan));

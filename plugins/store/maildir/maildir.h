@@ -120,6 +120,7 @@ typedef struct {
 
 	/* of the running commit */
 	GArray *arrivals;
+	GArray *late; /* of Arrival: committed before, and could not be moved out of tmp yet */
 	GByteArray *drops;
 	guint mark_arrivals;
 	guint mark_drops;
@@ -238,6 +239,9 @@ bool deliver_upload(void *account,
                     PhBlobId *blob_out,
                     GError **error);
 void deliver_abandon(void *account, const PhBlobId *blob);
+/* deliver_forget_late: with the account. deliver_is_waiting: is there what was named in tmp? */
+void deliver_forget_late(Account *account);
+bool deliver_is_waiting(Account *account);
 /* deliver_resume: finishes what was under way when a process stopped. */
 bool deliver_resume(Account *account, GError **error);
 /* deliver_unique: a name that no file has. @base: NAME_ROOM + 60 octets. */

@@ -205,7 +205,7 @@ trash_step(Account *account, PhIndexConnection *connection, PhTime now)
 	bool good = false;
 
 	if (!next_row(account, connection, now, &row)) {
-		if (!account->tmp_cleaned)
+		if (!account->tmp_cleaned && !deliver_is_waiting(account))
 			clean_tmp(account, now);
 		account->tmp_cleaned = true;
 		return false;
