@@ -76,6 +76,7 @@ commit_once(PhAccount *account, GPtrArray *batch, GError **error)
 
 	if (!ph_account_enter(account, &call, error))
 		return false;
+	call.is_blind = true;
 	good = call.table->commit(call.engine, (PhTransaction *const *) batch->pdata, batch->len,
 	                          error);
 	ph_account_leave(&call, good);
@@ -91,6 +92,7 @@ ask_outcome(PhAccount *account, GPtrArray *batch)
 
 	if (account->store->outcome == NULL || !ph_account_enter(account, &call, NULL))
 		return false;
+	call.is_blind = true;
 	for (guint i = 0; i < batch->len && good; i++) {
 		PhTransaction *transaction = g_ptr_array_index(batch, i);
 
@@ -510,10 +512,15 @@ bool
 ph_account_commit_held(PhAccount *account, PhTransaction *transaction, GError **error)
 {
 	g_autoptr(GPtrArray) batch = g_ptr_array_new();
+	bool good = false;
 
 	g_ptr_array_add(batch, transaction);
-	if (!commit(account, batch, error)
-	    || (account->journal != NULL && !sync_store(account, error)))
+	/* who sees it before it is durable waits */
+	begin_commit(account);
+	good = commit(account, batch, error)
+	       && (account->journal == NULL || sync_store(account, error));
+	end_commit(account, 0);
+	if (!good)
 		return false;
 	note_commit(account, batch);
 	if (!transaction->done && error != NULL && transaction->error != NULL)

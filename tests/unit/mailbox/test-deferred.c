@@ -188,6 +188,73 @@ test_waits(void)
 	remove_folder(folder);
 }
 
+static bool (*real_sync)(void *account, GError **error);
+static gint n_begun;
+static gint n_synced;
+
+static bool
+slow_sync(void *account, GError **error)
+{
+	bool good = false;
+
+	g_atomic_int_set(&n_begun, 1);
+	g_usleep(100000);
+	good = real_sync(account, error);
+	g_atomic_int_set(&n_synced, 1);
+	return good;
+}
+
+/* A session that looks when the change is there and its sync is under way. */
+static void *
+look_beside(void *account)
+{
+	uint64_t shown = 0;
+
+	wait_until(&n_begun, 1);
+	ph_horizon_collect(&shown);
+	(void) n_messages(account);
+	ph_horizon_collect(NULL);
+	return GINT_TO_POINTER(g_atomic_int_get(&n_synced));
+}
+
+/* What a tool commits is synced in the store: until then nobody tells of it. */
+static void
+test_held(void)
+{
+	g_autofree char *folder = new_folder();
+	PhJournal *journal = open_journal(folder);
+	TestStore store;
+
+	g_assert_true(ph_journal_start(journal, NULL));
+	use_journal(journal);
+	test_store_init(&store);
+	real_sync = store.table->sync;
+	store.table->sync = slow_sync;
+	{
+		g_autoptr(PhAccount) account = test_account(&store, "ann", 0);
+		PhTransaction *transaction = ph_transaction_new(account, NULL);
+		GThread *reader = NULL;
+		uint64_t shown = 0;
+
+		g_assert_cmpuint(n_messages(account), ==, 0);
+		ph_transaction_put(transaction, NULL, "key", ph_slice("value"));
+		reader = g_thread_new("reader", look_beside, account);
+		ph_account_hold(account);
+		ph_horizon_collect(&shown); /* as a session that opens an account */
+		g_assert_true(ph_account_commit_held(account, transaction, NULL));
+		ph_horizon_collect(NULL);
+		ph_account_let_go(account);
+		g_assert_cmpint(GPOINTER_TO_INT(g_thread_join(reader)), ==, 1);
+		ph_transaction_free(transaction);
+	}
+	ph_accounts_forget_section(&store.section);
+	use_journal(NULL);
+	ph_journal_close(journal, false);
+	ph_horizon_begin(0);
+	test_store_clear(&store);
+	remove_folder(folder);
+}
+
 /* --- replay --------------------------------------------------------------------------------------- */
 
 static void
@@ -469,6 +536,7 @@ main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/mailbox/deferred/nothing-undurable-is-told", test_waits);
+	g_test_add_func("/mailbox/deferred/what-tools-do-waits-too", test_held);
 	g_test_add_func("/mailbox/deferred/replay-gives-the-same", test_replay);
 	g_test_add_func("/mailbox/deferred/journal-hides-what-the-store-hides", test_hidden);
 	return g_test_run();
