@@ -73,6 +73,7 @@ note_dropped(const Change *change, uint64_t first, uint64_t last)
 {
 	int64_t numbers[] = { change->run->now, (int64_t) first, (int64_t) last };
 
+	change->run->index->has_dropped = true;
 	return write_row(change, PH_SQL_DROPPED_ADD, numbers, 3);
 }
 

@@ -106,6 +106,7 @@ ph_index_tidy(PhIndex *index)
 		if (index->hooks->tend != NULL
 		    && index->hooks->tend(index->user_data, connection, now))
 			more = true;
+		index->knows_due = more; /* else looked up anew at the end */
 		if (!ph_index_end_write(index, connection, true, NULL))
 			return true;
 		g_thread_yield(); /* who waits to commit comes first */
@@ -320,4 +321,40 @@ ph_index_leave_due(PhIndex *index)
 {
 	PH_LOCKED(&tender.lock);
 	leave_due(index);
+}
+
+static uint64_t
+grace_of(const PhIndex *index)
+{
+	return ph_index_removes(index) ? index->grace_us : 0;
+}
+
+/* How long the oldest dropped records have still to stay; false: there are none. */
+static bool
+oldest_due(PhIndex *index, PhIndexConnection *connection, uint64_t *delay_us_out)
+{
+	int64_t now = ph_clock_wall_us();
+	int64_t oldest = 0;
+
+	if (!ph_index_number(connection, "SELECT coalesce(min(time), 0) FROM record_dropped",
+	                     &oldest, NULL)
+	    || oldest == 0)
+		return false;
+	*delay_us_out = grace_of(index) - MIN(grace_of(index), (uint64_t) MAX(now - oldest, 0));
+	return true;
+}
+
+/* It is looked up once, and after each tidying; what is dropped in between is due later. */
+void
+ph_index_expect_due(PhIndex *index, PhIndexConnection *connection)
+{
+	uint64_t delay_us = grace_of(index);
+	bool is_due = index->has_dropped;
+
+	index->has_dropped = false;
+	if (!index->knows_due)
+		is_due = oldest_due(index, connection, &delay_us);
+	index->knows_due = true;
+	if (is_due)
+		ph_index_tend_at(index, MAX(delay_us, index->gather_us));
 }

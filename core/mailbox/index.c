@@ -14,6 +14,7 @@ enum {
 	BUSY_MS = 10000,
 	CACHE_PAGES = 16,
 	EXTRA_MAX = 8, /* reading connections at a time */
+	GATHER_US = 60000000,
 };
 
 static const PhIndexHooks no_hooks = { .size = sizeof no_hooks };
@@ -283,6 +284,8 @@ ph_index_end_write(PhIndex *index, PhIndexConnection *connection, bool commit, G
 	ph_index_forget_unsynced(connection->db);
 	if (!good)
 		ph_index_unload(index);
+	else if (index->wal_grew || !index->knows_due)
+		ph_index_expect_due(index, connection);
 	if (pages > PH_INDEX_WAL_PAGES_MAX)
 		(void) sqlite3_wal_checkpoint_v2(connection->db, NULL, SQLITE_CHECKPOINT_PASSIVE,
 		                                 NULL, NULL);
@@ -361,6 +364,7 @@ ph_index_open(const PhIndexParams *params, GError **error)
 	                              : PH_INDEX_KEYWORDS;
 	if (params->size > offsetof(PhIndexParams, grace_us))
 		index->grace_us = params->grace_us;
+	index->gather_us = GATHER_US;
 	index->cache_pages = params->cache_pages != 0 ? params->cache_pages : CACHE_PAGES;
 	index->mailboxes = g_hash_table_new_full(id_hash, id_equal, NULL, mailbox_free);
 	ph_lock_init(&index->lock);

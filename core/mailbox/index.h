@@ -122,6 +122,7 @@ struct PhIndex {
 	uint64_t quota_octets;
 	uint64_t quota_messages;
 	uint64_t grace_us;
+	uint64_t gather_us; /* what is due in that time goes at once */
 	uint32_t max_keywords;
 	uint32_t cache_pages;
 	PhLock lock; /* guards until the next blank line */
@@ -148,8 +149,10 @@ struct PhIndex {
 	uint64_t octets;
 	uint64_t messages;
 	bool account_dirty;
-	int wal_pages; /* after the last commit that wrote */
-	bool wal_grew; /* the running one has written */
+	int wal_pages;    /* after the last commit that wrote */
+	bool wal_grew;    /* the running one has written */
+	bool has_dropped; /* records: noted by the running one */
+	bool knows_due;   /* when the oldest that were dropped may go was looked up */
 };
 
 /* PhIndexRun: one evaluation of a transaction. */
@@ -246,6 +249,9 @@ void ph_index_tend(PhIndex *index);
  * the first counts. ph_index_leave_due: before it is freed. */
 void ph_index_tend_at(PhIndex *index, uint64_t delay_us);
 void ph_index_leave_due(PhIndex *index);
+/* ph_index_expect_due: at the end of a transaction that was committed: has the background remove records
+ * whose grace time will be over. */
+void ph_index_expect_due(PhIndex *index, PhIndexConnection *connection);
 /* ph_index_tidy: removes what can be removed now; true: the log is long enough to be copied back. */
 bool ph_index_tidy(PhIndex *index);
 bool ph_index_checkpoint(PhIndex *index, GError **error);
