@@ -324,6 +324,31 @@ openat64(int folder, const char *name, int flags, ...)
 	return open_below(folder, name, flags, mode);
 }
 
+/* What the headers make of a call without a mode when they check more. */
+int
+__open_2(const char *name, int flags)
+{
+	return open_below(AT_FDCWD, name, flags, 0);
+}
+
+int
+__open64_2(const char *name, int flags)
+{
+	return open_below(AT_FDCWD, name, flags, 0);
+}
+
+int
+__openat_2(int folder, const char *name, int flags)
+{
+	return open_below(folder, name, flags, 0);
+}
+
+int
+__openat64_2(int folder, const char *name, int flags)
+{
+	return open_below(folder, name, flags, 0);
+}
+
 int
 mkdirat(int folder, const char *name, mode_t mode)
 {

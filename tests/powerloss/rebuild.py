@@ -65,7 +65,7 @@ class Disk:
         self.root = root
         self.names = {}    # path -> File, as the process sees it
         self.durable = {}  # as it is on the disk; a folder is None
-        self.pending = []  # (folders that must be synced, function on durable)
+        self.pending = []  # (paths whose folders are to be synced, function on durable)
         self.files = {}    # number of the trace -> File
         for folder, folders, names in os.walk(base):
             at = root + folder[len(base):]
@@ -80,16 +80,22 @@ class Disk:
 
     def change(self, paths, function):
         function(self.names)
-        self.pending.append(({os.path.dirname(path) for path in paths}, function))
+        self.pending.append((paths, function))
 
     def sync_names(self, folder):
-        rest = []
-        for folders, function in self.pending:
-            if folder in folders:
-                function(self.durable)
+        """Changes in that folder, and before each those of the same names: a file that went from one
+        folder to a second and to a third cannot be in the third and come to the second later."""
+        kept, done, needed = [], [], set()
+        for change in reversed(self.pending):
+            paths = change[0]
+            if any(path in needed or os.path.dirname(path) == folder for path in paths):
+                needed.update(paths)
+                done.append(change)
             else:
-                rest.append((folders, function))
-        self.pending = rest
+                kept.append(change)
+        for _, function in reversed(done):
+            function(self.durable)
+        self.pending = kept[::-1]
 
     def sync_all(self):
         for _, function in self.pending:
