@@ -131,7 +131,8 @@ ph_foreign_is(const char *path)
 
 	if (stat(path, &info) < 0)
 		return false;
-	return S_ISDIR(info.st_mode) || (S_ISREG(info.st_mode) && is_mbox(path));
+	return S_ISDIR(info.st_mode)
+	       || (S_ISREG(info.st_mode) && info.st_size > 0 && is_mbox(path));
 }
 
 /* --- folders of mbox files ----------------------------------------------------------------------------- */

@@ -11,7 +11,7 @@
 #include "tools/archive.h"
 
 /* ph_foreign_is: is the path something that can be read: an mbox file, a maildir, or a folder of
- * mbox files? An archive is not. */
+ * mbox files? An archive is not, nor an empty file, which is more likely a mistake. */
 bool ph_foreign_is(const char *path);
 
 /* ph_foreign_read: writes an archive of it. @mailbox: (nullable) what an mbox file is called;

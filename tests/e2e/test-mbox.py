@@ -473,6 +473,29 @@ def test_locks_of_others_are_waited_for_and_stale_ones_removed():
         assert not os.path.exists(server.path() + ".lock")
 
 
+def test_a_program_with_another_order_of_locks_gets_them():
+    """As mutt: fcntl, then the dot lock, tried once a second and given up after five times."""
+    for order in ("fcntl, dotlock", "dotlock, fcntl"):
+        with MboxServer("write-locks = %s\nlock-timeout = 20s\n" % order) as server:
+            server.send(b"Subject: one\r\n\r\nx\r\n")
+            imap = server.imap()
+            with open(server.path(), "r+b") as stream:
+                fcntl.lockf(stream, fcntl.LOCK_EX)
+                sender = threading.Thread(target=imap.append,
+                                          args=("INBOX", None, None, b"Subject: two\r\n\r\nx\r\n"))
+                sender.start()
+                for attempt in range(5):
+                    time.sleep(1)
+                    with contextlib.suppress(FileExistsError):
+                        os.close(os.open(server.path() + ".lock", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o444))
+                        break
+                else:
+                    raise AssertionError("the server keeps its dot lock while it waits (%s)" % order)
+                os.unlink(server.path() + ".lock")
+            sender.join(20)
+            assert names(imap) == [b"one", b"two"]
+
+
 def test_a_full_disk_loses_nothing():
     server = MboxServer()
     data = server.values["data"]

@@ -36,6 +36,13 @@ file_is_lock_word(const char *word)
 	return g_strv_contains(words, word);
 }
 
+/* Taken: what came of an attempt to take a lock. */
+typedef enum {
+	TAKEN,
+	BUSY,
+	FAILED,
+} Taken;
+
 /* --- waiting ------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -155,26 +162,21 @@ may_be_missed(int failed)
 	       || failed == EDQUOT;
 }
 
-static bool
-take_dot(File *file, bool must, Patience *patience, GError **error)
+static Taken
+take_dot(File *file, bool must, GError **error)
 {
 	g_autofree char *name = dot_name(file);
-	int failed = 0;
+	int failed = make_dot(file, name);
 
-	while ((failed = make_dot(file, name)) == EEXIST) {
+	if (failed == EEXIST) {
 		remove_if_stale(file, name);
-		if (!wait_more(patience)) {
-			ph_error_set(error, PH_ERROR_TEMPORARY,
-			             "'%s' is locked by another program ('%s' is there)",
-			             file->base, name);
-			return false;
-		}
+		return BUSY;
 	}
 	file->has_dot = failed == 0;
 	if (failed == 0 || (!must && may_be_missed(failed)))
-		return true;
+		return TAKEN;
 	ph_error_set(error, PH_ERROR_TEMPORARY, "cannot make '%s': %s", name, g_strerror(failed));
-	return false;
+	return FAILED;
 }
 
 void
@@ -188,61 +190,85 @@ file_touch_lock(const File *file)
 
 /* --- locks of the kernel ------------------------------------------------------------------------- */
 
-static bool
-take_fcntl(int fd, bool exclusive, Patience *patience)
+static Taken
+take_fcntl(int fd, short kind)
 {
-	struct flock lock = {
-		.l_type = exclusive ? F_WRLCK : F_RDLCK,
-		.l_whence = SEEK_SET,
-	};
+	struct flock lock = { .l_type = kind, .l_whence = SEEK_SET };
 
-	while (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
-		if (errno != EAGAIN && errno != EACCES && errno != EINTR)
-			return errno == ENOLCK || errno == EINVAL;
-		if (!wait_more(patience))
-			return false;
-	}
-	return true;
+	if (fcntl(fd, F_OFD_SETLK, &lock) == 0 || errno == ENOLCK || errno == EINVAL)
+		return TAKEN; /* or there are none on this file system */
+	return BUSY;
 }
 
-static bool
-take_flock(int fd, bool exclusive, Patience *patience)
+static Taken
+take_flock(int fd, int kind)
 {
-	while (flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) < 0)
-		if (!wait_more(patience))
-			return false;
-	return true;
+	return flock(fd, kind | LOCK_NB) == 0 ? TAKEN : BUSY;
 }
 
-static bool
-take_lock(File *file, const char *word, Patience *patience, GError **error)
+static Taken
+take_lock(File *file, const char *word, GError **error)
 {
-	bool good = true;
-
 	if (g_str_has_prefix(word, "dotlock"))
-		return !file->writes
-		       || take_dot(file, g_str_equal(word, "dotlock"), patience, error);
+		return file->writes ? take_dot(file, g_str_equal(word, "dotlock"), error) : TAKEN;
 	if (file->fd < 0)
-		return true;
-	good = g_str_equal(word, "flock") ? take_flock(file->fd, file->writes, patience)
-	                                  : take_fcntl(file->fd, file->writes, patience);
-	if (!good)
-		ph_error_set(error, PH_ERROR_TEMPORARY, "'%s' is locked by another program",
-		             file->base);
-	return good;
+		return TAKEN;
+	if (g_str_equal(word, "flock"))
+		return take_flock(file->fd, file->writes ? LOCK_EX : LOCK_SH);
+	return take_fcntl(file->fd, file->writes ? F_WRLCK : F_RDLCK);
 }
 
-static bool
-take_locks(File *file, GError **error)
+static void
+drop_dot(File *file)
+{
+	g_autofree char *name = dot_name(file);
+
+	if (file->has_dot)
+		(void) unlinkat(file->folder_fd, name, 0);
+	file->has_dot = false;
+}
+
+static void
+drop_locks(File *file)
+{
+	drop_dot(file);
+	if (file->fd < 0)
+		return;
+	(void) take_fcntl(file->fd, F_UNLCK);
+	(void) flock(file->fd, LOCK_UN);
+}
+
+/* All of them or none. */
+static Taken
+try_locks(File *file, GError **error)
 {
 	const Settings *settings = &file->account->settings;
 	const char *const *order = file->writes ? settings->write_locks : settings->read_locks;
-	Patience patience = begin_waiting(file->account);
+	Taken taken = TAKEN;
 
-	for (; order != NULL && *order != NULL; order++)
-		if (!take_lock(file, *order, &patience, error))
-			return false;
-	return true;
+	for (; taken == TAKEN && order != NULL && *order != NULL; order++)
+		taken = take_lock(file, *order, error);
+	if (taken != TAKEN)
+		drop_locks(file);
+	return taken;
+}
+
+/* Nobody is kept waiting by a lock whose holder waits for another: programs take them in different
+ * orders (mutt: fcntl, then the dot lock). */
+static bool
+take_locks(File *file, GError **error)
+{
+	Patience patience = begin_waiting(file->account);
+	Taken taken = BUSY;
+
+	while ((taken = try_locks(file, error)) == BUSY) {
+		if (wait_more(&patience))
+			continue;
+		ph_error_set(error, PH_ERROR_TEMPORARY, "'%s' is locked by another program",
+		             file->base);
+		return false;
+	}
+	return taken == TAKEN;
 }
 
 /* --- opening -------------------------------------------------------------------------------------- */
@@ -291,14 +317,10 @@ is_current(File *file)
 static void
 release(File *file)
 {
-	g_autofree char *name = dot_name(file);
-
 	if (file->fd >= 0)
 		(void) close(file->fd);
 	file->fd = -1;
-	if (file->has_dot)
-		(void) unlinkat(file->folder_fd, name, 0);
-	file->has_dot = false;
+	drop_dot(file);
 }
 
 bool
@@ -441,10 +463,13 @@ file_lock_account(Account *account, GError **error)
 		             g_strerror(errno));
 		return false;
 	}
-	if (take_fcntl(account->lock_fd, true, &patience))
-		return true;
-	ph_error_set(error, PH_ERROR_TEMPORARY, "'%s' is held by another process", name);
-	return false;
+	while (take_fcntl(account->lock_fd, F_WRLCK) == BUSY) {
+		if (wait_more(&patience))
+			continue;
+		ph_error_set(error, PH_ERROR_TEMPORARY, "'%s' is held by another process", name);
+		return false;
+	}
+	return true;
 }
 
 void

@@ -33,7 +33,7 @@ static const PhOption options[] = {
 		"how mail is read: auto believes Content-Length where it leads to a message"),
 	PH_OPTION_LIST(Settings,
 	               write_locks,
-	               "dotlock-try, fcntl",
+	               "fcntl, dotlock-try",
 	               "locks for writing, in this order: dotlock, dotlock-try, fcntl, flock"),
 	PH_OPTION_LIST(Settings, read_locks, "fcntl", "locks for reading: fcntl, flock"),
 	PH_OPTION_DURATION(Settings,
