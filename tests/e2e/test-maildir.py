@@ -10,6 +10,7 @@ import imaplib
 import mailbox
 import os
 import re
+import shutil
 import time
 
 import lib
@@ -325,6 +326,81 @@ def test_hierarchical_layout():
         assert not os.path.exists(root(server) + "/Z/cur")
         client.select("Z/B.c")
         assert client.fetch("1", "(BODY.PEEK[])")[1][0][1] == TEXT % b"one"
+
+
+JOURNAL = CONFIG.replace("log = json\n", "log = json\ndurability = journal\njournal-size = 32M\n"
+                         "checkpoint-interval = 1h\n")
+
+
+def spoil(folder):
+    """As after the loss of power: files that are missing, empty, short, or full of zeros."""
+    files = [os.path.join(folder, "tmp", name) for name in names(os.path.join(folder, "tmp"))]
+    assert len(files) >= 5, files
+    os.unlink(files[0])
+    os.truncate(files[1], 0)
+    os.truncate(files[2], 40)
+    size = os.path.getsize(files[3])
+    with open(files[3], "wb") as stream:
+        stream.write(bytes(size))
+
+
+def bodies(server):
+    client = imap(server)
+    count = int(client.select("INBOX", readonly=True)[1][0])
+    parts = client.fetch("1:*", "(BODY.PEEK[])")[1] if count else []
+    client.logout()
+    return [part[1] for part in parts if isinstance(part, tuple)]
+
+
+def deliver_and_spoil(server):
+    """Files leave tmp when a sync in the background is done: the server is killed before."""
+    client = imap(server)
+    client.create("Other")
+    client.select("INBOX")
+    for i in range(6):
+        client.append("INBOX", "(\\Flagged)" if i % 2 else None, None, TEXT % b"%d" % i)
+    client.uid("MOVE", "1", "Other")
+    client.uid("COPY", "2", "Other")
+    server.kill()
+    spoil(root(server))
+
+
+def retry(server, what, attempts=5):
+    """Until the sync in the background was not faster."""
+    for _ in range(attempts):
+        try:
+            return what(server)
+        except AssertionError:
+            shutil.rmtree(server.values["data"])
+            os.mkdir(server.values["data"])
+            server.start()
+    return what(server)
+
+
+def test_a_journal_restores_files_that_the_power_took():
+    with Server(JOURNAL) as server:
+        retry(server, deliver_and_spoil)
+        server.start()
+        assert bodies(server) == [TEXT % b"%d" % i for i in range(1, 6)], bodies(server)
+        client = imap(server)
+        client.select("Other")
+        found = [part[1] for part in client.fetch("1:*", "(BODY.PEEK[])")[1]
+                 if isinstance(part, tuple)]
+        assert found == [TEXT % b"0", TEXT % b"1"], found
+        wait_for(lambda: names(root(server) + "/tmp") == [], 10, "files to leave tmp")
+        assert len(names(root(server) + "/new")) + len(names(root(server) + "/cur")) == 5
+        assert len(bodies(server)) == 5
+        server.kill()
+        server.start()
+        assert len(bodies(server)) == 5
+
+
+def test_files_that_nothing_restores_are_no_messages():
+    with Server(JOURNAL) as server:
+        retry(server, deliver_and_spoil)
+        shutil.rmtree(os.path.join(server.values["data"], "journal"))
+        server.start()
+        assert bodies(server) == [TEXT % b"4", TEXT % b"5"], bodies(server)
 
 
 main(globals())

@@ -299,6 +299,14 @@ open_where(Account *account, const Folder *folder, Letters letters, const File *
 	return openat(account->root_fd, where, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 }
 
+static int
+open_waiting(Account *account, const File *file)
+{
+	g_autofree char *where = g_strconcat("tmp/", file->base, NULL);
+
+	return openat(account->root_fd, where, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+}
+
 /* It is not where we knew it: another program renamed it, or it waits to be placed, or is gone. */
 static int
 open_searched(Account *account, const Folder *folder, const PhBlobId *blob, Letters guess)
@@ -347,6 +355,8 @@ content_open(void *data,
 		ph_index_end_read(account->index, connection);
 	if (file.base[0] != '\0' && guess != 0)
 		fd = open_where(account, folder, guess, &file);
+	else if (file.base[0] != '\0' && file.copy == 0)
+		fd = open_waiting(account, &file);
 	if (file.base[0] != '\0' && fd < 0)
 		fd = open_searched(account, folder, blob, guess);
 	if (fd < 0) {

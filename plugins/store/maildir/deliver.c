@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 enum {
-	ROOM = 64 * 1024,
+	ROOM = SUM_PIECE,
 };
 
 void
@@ -41,6 +41,7 @@ typedef struct {
 	bool refused; /* a line end that would not come back as it was */
 	char last[2]; /* before this piece */
 	uint64_t size;
+	uint64_t sum;
 	char *room;
 	size_t filled;
 } Writing;
@@ -51,6 +52,7 @@ flush(Writing *writing, GError **error)
 	bool good = ph_durable_write(writing->fd, PH_SLICE(writing->room, writing->filled), error);
 
 	writing->size += writing->filled;
+	writing->sum = defer_sum(writing->sum, PH_SLICE(writing->room, writing->filled));
 	writing->filled = 0;
 	return good;
 }
@@ -136,9 +138,14 @@ write_octets(Writing *writing, PhContent *content, GError **error)
 	return good && flush(writing, error);
 }
 
+typedef struct {
+	File file;
+	bool durable;
+} Upload;
+
 /* As lines of the Unix kind when they come back as they are, else as it stands. */
 static bool
-write_file(Account *account, int fd, PhContent *content, File *file, GError **error)
+write_file(Account *account, int fd, PhContent *content, Upload *upload, GError **error)
 {
 	g_autofree char *room = g_malloc(ROOM);
 	Writing writing = {
@@ -146,6 +153,7 @@ write_file(Account *account, int fd, PhContent *content, File *file, GError **er
 		.strip = account->settings.line_ends == LINES_LF,
 		.room = room,
 	};
+	File *file = &upload->file;
 	g_autoptr(GError) why = NULL;
 	bool good = write_octets(&writing, content, &why);
 
@@ -155,20 +163,22 @@ write_file(Account *account, int fd, PhContent *content, File *file, GError **er
 		good = lseek(fd, 0, SEEK_SET) == 0 && ftruncate(fd, 0) == 0
 		       && write_octets(&writing, content, &why);
 	}
-	if (good && !account->deferred)
+	if (good && upload->durable)
 		good = ph_durable_sync(fd, &why);
 	if (!good)
 		g_propagate_error(error, why != NULL ? g_steal_pointer(&why) : NULL);
 	file->size = writing.size;
 	file->octets = ph_content_length(content);
 	file->is_plain = file->size == file->octets;
+	if (account->deferred)
+		defer_mark(file->base, sizeof file->base, writing.sum);
 	return good;
 }
 
 static char *
 tmp_path(const char *base)
 {
-	return g_strconcat("tmp/", base, NULL);
+	return g_strdup_printf("tmp/%.*s", (int) strcspn(base, ","), base);
 }
 
 static bool
@@ -177,8 +187,6 @@ sync_tmp(Account *account, GError **error)
 	int fd = -1;
 	bool good = false;
 
-	if (account->deferred)
-		return true;
 	fd = openat(account->root_fd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0) {
 		ph_error_set_errno(error, errno, "cannot open 'tmp'");
@@ -193,7 +201,8 @@ bool
 deliver_upload(void *data, PhContent *content, bool durable, PhBlobId *blob_out, GError **error)
 {
 	Account *account = data;
-	File file = { .is_upload = true };
+	Upload upload = { .file.is_upload = true, .durable = durable || !account->deferred };
+	File *file = &upload.file;
 	g_autofree char *path = NULL;
 	bool good = false;
 	int fd = -1;
@@ -204,16 +213,17 @@ deliver_upload(void *data, PhContent *content, bool durable, PhBlobId *blob_out,
 		             ph_content_length(content));
 		return false;
 	}
-	deliver_unique(file.base, sizeof file.base);
-	path = tmp_path(file.base);
+	deliver_unique(file->base,
+	               account->deferred ? NAME_ROOM - SUM_MARK + 1 : sizeof file->base);
+	path = tmp_path(file->base);
 	fd = openat(account->root_fd, path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 	            0600);
 	if (fd < 0) {
 		ph_error_set_errno(error, errno, "cannot create '%s'", path);
 		return false;
 	}
-	good = write_file(account, fd, content, &file, error)
-	       && (!durable || sync_tmp(account, error)) && file_pack(&file, NULL, blob_out, error);
+	good = write_file(account, fd, content, &upload, error)
+	       && (!durable || sync_tmp(account, error)) && file_pack(file, NULL, blob_out, error);
 	(void) close(fd);
 	if (!good)
 		(void) unlinkat(account->root_fd, path, 0);
@@ -311,13 +321,21 @@ add(void *user_data,
 	Arrival arrival = { .uid = op->uid };
 	File file;
 
+	account->n_added++;
 	if (!file_unpack(blob_out, connection, &file) || !file.is_upload) {
 		ph_error_set(error, PH_ERROR_INVALID, "the octets to append were not uploaded");
 		return false;
 	}
 	if (folder == NULL) { /* made in this very batch: the file waits in tmp */
 		account->waits_in_tmp = true;
-		keep(account, file.base);
+		if (account->deferred) {
+			arrival.folder = UINT32_MAX;
+			arrival.from = g_strdup(file.base);
+			arrival.base = g_strdup(file.base);
+			(void) g_array_append_val(account->arrivals, arrival);
+		} else {
+			keep(account, file.base);
+		}
 		file.is_upload = false;
 		return file_pack(&file, connection, blob_out, error);
 	}
@@ -431,6 +449,8 @@ settle_arrivals(Account *account, PhIndexConnection *connection, GError **error)
 	for (guint i = 0; i < account->arrivals->len; i++) {
 		const Arrival *arrival = &g_array_index(account->arrivals, Arrival, i);
 
+		if (account->deferred && arrival->from != NULL)
+			continue; /* it waits in tmp until it is durable */
 		if (!states_set(&states, arrival->folder, arrival->uid, arrival->letters, error))
 			return false;
 	}
@@ -446,7 +466,7 @@ settle_arrivals(Account *account, PhIndexConnection *connection, GError **error)
 		return false;
 	if (packed->len == 0 && !account->waits_in_tmp)
 		return true;
-	if (!sync_tmp(account, error))
+	if (!account->deferred && !sync_tmp(account, error))
 		return false;
 	row = sql(connection, SQL_ARRIVING_PUT, (int64_t) account->instance_id, error);
 	if (row == NULL)
@@ -464,7 +484,8 @@ settle(void *user_data, PhIndexConnection *connection, GError **error)
 	       && settle_arrivals(user_data, connection, error);
 }
 
-/* A file leaves tmp. One that is not there any more has done so already. False when it cannot now. */
+/* A file leaves tmp, or gets its name there when commits are deferred. One that is not there any
+ * more has done so already. False when it cannot now. */
 static bool
 arrive(Account *account, const Arrival *arrival)
 {
@@ -472,9 +493,10 @@ arrive(Account *account, const Arrival *arrival)
 	g_autofree char *from = tmp_path(arrival->from);
 	g_autofree char *to = NULL;
 
-	if (folder == NULL)
-		return true;
-	to = folder_where(account, folder, arrival->letters, ph_slice(arrival->base));
+	if (account->deferred || folder == NULL)
+		to = g_strconcat("tmp/", arrival->base, NULL);
+	else
+		to = folder_where(account, folder, arrival->letters, ph_slice(arrival->base));
 	return ph_durable_move(&(PhRename){ account->root_fd, account->root_fd, from, to, true },
 	                       NULL)
 	       || faccessat(account->root_fd, from, F_OK, AT_SYMLINK_NOFOLLOW) != 0;
@@ -537,7 +559,7 @@ arrive_all(Account *account)
 				arrive_or_wait(account, arrival);
 		}
 		touch_end(&touch);
-		if (folder != NULL)
+		if (folder != NULL && !account->deferred)
 			folder->has_new = true;
 	}
 }
@@ -546,12 +568,16 @@ static void
 finished(void *user_data, bool committed)
 {
 	Account *account = user_data;
-	bool work = committed && (account->drops->len > 0 || account->waits_in_tmp);
+	bool waits = account->waits_in_tmp || (account->deferred && account->arrivals->len > 0);
+	bool work = committed && (account->drops->len > 0 || waits);
 
 	if (committed && account->late->len > 0)
 		retry_late(account);
-	if (committed)
+	if (committed) {
 		arrive_all(account);
+		g_atomic_int_set(&account->unsynced, 1);
+		g_atomic_int_set(&account->changed, 1);
+	}
 	cut_arrivals(account, 0);
 	g_byte_array_set_size(account->drops, 0);
 	account->waits_in_tmp = false;

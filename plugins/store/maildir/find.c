@@ -174,7 +174,7 @@ static char *
 find_waiting(Account *account, const File *file)
 {
 	g_autofree char *path = g_strconcat("tmp/", file->base, NULL);
-	char *sizes = strstr(path, ",S=");
+	char *sizes = strchr(path, ',');
 
 	if (is_there(account, path))
 		return g_steal_pointer(&path);

@@ -318,6 +318,26 @@ concerns_files(const PhTransaction *transaction)
 	return false;
 }
 
+/* A transaction that was applied before has added nothing: then its octets are looked at. */
+static bool
+check_replayed(Account *account, PhTransaction *const *batch, size_t n, GError **error)
+{
+	guint n_given = 0;
+
+	for (size_t i = 0; account->deferred && i < n; i++)
+		for (uint32_t j = 0; j < batch[i]->n_ops; j++)
+			n_given += batch[i]->done && batch[i]->ops[j]->kind == PH_OP_APPEND
+			           && batch[i]->ops[j]->has_given;
+	if (n_given <= account->n_added)
+		return true;
+	for (size_t i = 0; i < n; i++)
+		for (uint32_t j = 0; batch[i]->done && j < batch[i]->n_ops; j++)
+			if (batch[i]->ops[j]->kind == PH_OP_APPEND
+			    && !defer_replayed(account, batch[i]->ops[j], error))
+				return false;
+	return true;
+}
+
 static bool
 commit(void *data, PhTransaction *const *batch, size_t n, GError **error)
 {
@@ -337,7 +357,10 @@ commit(void *data, PhTransaction *const *batch, size_t n, GError **error)
 		else
 			refuse(batch[i], why);
 	}
-	if (n_good > 0 && !ph_index_commit(account->index, good, n_good, error))
+	account->n_added = 0;
+	if (n_good > 0
+	    && (!ph_index_commit(account->index, good, n_good, error)
+	        || !check_replayed(account, good, n_good, error)))
 		return false;
 	/* what fails now is done when the account is opened the next time */
 	if (structural)
@@ -345,17 +368,6 @@ commit(void *data, PhTransaction *const *batch, size_t n, GError **error)
 	if (files)
 		tidy_soon(account);
 	return true;
-}
-
-static bool
-sync_account(void *data, GError **error)
-{
-	Account *account = data;
-
-	if (syncfs(account->root_fd) == 0)
-		return true;
-	ph_error_set(error, PH_ERROR_TEMPORARY, "cannot sync '%s'", account->root);
-	return false;
 }
 
 /* The index by itself; with @repair what lies in the folders is looked at anew. */
@@ -392,7 +404,8 @@ static const PhStore store = {
 	.commit = commit,
 	.forget = forget,
 	.refresh = scan_refresh,
-	.sync = sync_account,
+	.sync = defer_sync,
+	.defer = defer_account,
 	.watch = watch,
 	.verify = verify,
 };

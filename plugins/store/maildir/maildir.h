@@ -97,6 +97,13 @@ typedef struct {
 	char *base; /* (owned) */
 } Arrival;
 
+/* Safe: what is durable of an account whose commits are deferred. */
+typedef struct {
+	uint64_t change; /* and all before it */
+	int64_t time;    /* and what was committed earlier, monotonic */
+	int64_t wall;    /* the same of the wall clock */
+} Safe;
+
 typedef struct {
 	gint n_refs;       /* besides the index's */
 	Settings settings; /* strings are the instance's */
@@ -106,7 +113,11 @@ typedef struct {
 	int place_fd;
 	int lock_fd;
 	PhIndex *index;
-	bool deferred; /* nothing is synced until `sync` */
+	bool deferred; /* nothing is synced until `sync`, see defer.c */
+	bool checked;  /* what a lost journal may have left was looked at */
+	gint unsynced; /* atomic: something was committed since the last sync was asked for */
+	gint changed;  /* atomic: the same, of `sync` */
+	guint n_added; /* messages of the running commit */
 	uint64_t instance_id;
 
 	pthread_mutex_t lock; /* guards until the blank line */
@@ -117,6 +128,9 @@ typedef struct {
 	Letters cached[CHUNK];
 	GPtrArray *watches; /* (nullable) of PhWatch */
 	GHashTable *kept;   /* names in tmp that a commit has named: not ours to abandon */
+	Safe safe;          /* what survives the loss of power, when deferred */
+	Safe asked;
+	bool is_asked;
 
 	/* of the running commit */
 	GArray *arrivals;
@@ -130,10 +144,12 @@ typedef struct {
 
 	/* of the housekeeping, which has the write transaction, too */
 	uint32_t plan_folder;
-	GArray *plans; /* of Plan */
+	GArray *plans;      /* of Plan */
+	int64_t plans_time; /* when they were known to be committed; 0: not yet */
 	uint32_t cycle_folder;
 	uint32_t cycle_uid; /* looked at up to it */
 	uint64_t cycle_change;
+	uint64_t cycle_bound; /* what was altered later waits */
 	int64_t drop_row;
 	size_t drop_offset;
 	bool tmp_cleaned;
@@ -270,17 +286,6 @@ bool takeover_subscriptions(Account *account, GError **error);
 void takeover_keywords(Account *account, Folder *folder);
 /* keyword_letter: of a keyword; with @make one is assigned. -1: there is none. */
 int keyword_letter(Account *account, Folder *folder, const char *keyword, bool make);
-
-/* Touch: a bracket around what we change in a folder: when nobody else changed it since we looked, it
- * need not be read again. */
-typedef struct {
-	Account *account;
-	Folder *folder; /* (nullable) */
-	bool known[2];
-} Touch;
-
-void touch_begin(Touch *touch, Account *account, Folder *folder);
-void touch_end(Touch *touch);
 
 /* stat_ns: of a folder; 0: it cannot be read. */
 int64_t stat_ns(int root_fd, const char *path);

@@ -281,6 +281,13 @@ is_still_there(Scan *scan, const PhRecord *record, Letters was)
 	if (faccessat(scan->account->root_fd, where, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return true;
 	path = find_own(scan->listing, scan->connection, &record->blob, was);
+	/* the rename that took it out of tmp was lost with the power */
+	if (path != NULL && g_str_has_prefix(path, "tmp/"))
+		scan->moved =
+			ph_durable_move(&(PhRename){ scan->account->root_fd, scan->account->root_fd,
+		                                     path, where, true },
+		                        NULL)
+			|| scan->moved;
 	return path != NULL;
 }
 
@@ -567,13 +574,17 @@ scan_refresh(void *data, const PhMailboxId *mailbox, GError **error)
 	Folder *folder = mailbox != NULL ? folder_find(account, mailbox) : NULL;
 	bool good = false;
 
-	if (mailbox != NULL
+	if (mailbox != NULL && (account->checked || !account->deferred)
 	    && (folder == NULL || folder->is_gone
 	        || (!must_read(account, folder, IN_NEW) && !must_read(account, folder, IN_CUR))))
 		return true;
 	(void) flock(account->lock_fd, LOCK_EX);
-	good = mailbox == NULL ? folders_look(account, error)
-	                       : tidy_places(account, error) && scan_folder(account, folder, error);
+	good = defer_check(account, error);
+	if (good)
+		good = mailbox == NULL ? folders_look(account, error)
+		                       : folder == NULL || folder->is_gone
+		                                 || (tidy_places(account, error)
+		                                     && scan_folder(account, folder, error));
 	(void) flock(account->lock_fd, LOCK_UN);
 	return good;
 }

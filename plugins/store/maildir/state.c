@@ -37,7 +37,7 @@ sql(PhIndexConnection *connection, uint32_t which, int64_t first, GError **error
 		[SQL_ARRIVING_PUT] = "INSERT OR REPLACE INTO arriving VALUES (?1, ?2)",
 		[SQL_DROP_ADD] = "INSERT INTO dropped VALUES (NULL, ?1, 0, ?2)",
 		[SQL_DROP_NEXT] = "SELECT id, removed, blobs FROM dropped"
-				  " WHERE id > ?1 AND (removed = 0 OR time < ?2)"
+				  " WHERE id > ?1 AND time < ?3 AND (removed = 0 OR time < ?2)"
 				  " ORDER BY id LIMIT 1",
 		[SQL_DROP_DONE] = "UPDATE dropped SET removed = 1 WHERE id = ?1",
 		[SQL_DROP_REMOVE] = "DELETE FROM dropped WHERE id = ?1",

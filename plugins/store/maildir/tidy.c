@@ -25,12 +25,13 @@
 enum {
 	STEP = 256,
 	SOON_US = 200 * 1000,
+	SYNC_US = 1000 * 1000, /* so often, at most, for housekeeping alone */
 };
 
 void
 tidy_soon(Account *account)
 {
-	ph_index_tend_soon(account->index, SOON_US);
+	ph_index_tend_soon(account->index, account->deferred ? SYNC_US : SOON_US);
 }
 
 /* --- brackets --------------------------------------------------------------------------------- */
@@ -84,8 +85,6 @@ tidy_sync(const Account *account, const char *path, GError **error)
 	int fd = -1;
 	bool good = false;
 
-	if (account->deferred)
-		return true;
 	fd = openat(account->root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 && errno == ENOENT)
 		return true;
@@ -185,17 +184,23 @@ static bool
 place_file(Cycle *cycle, const PhRecord *record, const File *file)
 {
 	Account *account = cycle->account;
-	Letters letters = wanted_letters(cycle, record, 0);
+	bool is_new = file->copy == 0 && file->home == cycle->folder->no && record->flags == 0
+	              && record->keywords[0] == NULL;
+	Letters letters = wanted_letters(cycle, record, is_new ? LETTERS_NEW : 0);
+	g_autofree char *waiting = file->copy == 0 ? g_strconcat("tmp/", file->base, NULL) : NULL;
 	g_autofree char *to = folder_where(account, cycle->folder, letters, ph_slice(file->base));
 	g_autofree char *own = NULL;
 	g_autofree char *source = NULL;
 	bool good = false;
 
 	cycle->n_done++;
-	own = find_own(cycle->listing, cycle->connection, &record->blob, letters);
+	cycle->folder->has_new = cycle->folder->has_new || is_new;
+	good = waiting != NULL && rename_file(account, waiting, to);
+	if (!good)
+		own = find_own(cycle->listing, cycle->connection, &record->blob, letters);
 	if (own != NULL)
 		good = g_str_equal(own, to) || rename_file(account, own, to);
-	if (own == NULL) {
+	if (!good && own == NULL) {
 		account->has_renamed = true;
 		source = find_source(cycle->listing, cycle->connection, &record->blob, letters);
 		good = source != NULL
@@ -229,6 +234,8 @@ look_at(const PhRecord *record, void *user_data)
 
 	if (cycle->n_done >= STEP || cycle->account->plans->len >= STEP)
 		return false;
+	if (record->change > cycle->account->cycle_bound)
+		return true;
 	cycle->good = states_load(&cycle->states, cycle->folder->no, record->uid, cycle->error);
 	now = cycle->good ? cycle->states.states[record->uid % CHUNK] : 0;
 	if (cycle->good && file_unpack(&record->blob, cycle->connection, &file)) {
@@ -284,6 +291,7 @@ carry_out(Account *account, PhIndexConnection *connection, GError **error)
 
 	if (account->plans->len == 0 || folder == NULL)
 		return true;
+	account->plans_time = 0;
 	touch_begin(&touch, account, folder);
 	for (guint i = 0; good && i < account->plans->len; i++) {
 		const Plan *plan = &g_array_index(account->plans, Plan, i);
@@ -369,6 +377,8 @@ tidy_resume(Account *account, GError **error)
 typedef struct {
 	Account *account;
 	GPtrArray *folders;
+	Safe safe;
+	uint64_t change; /* the highest */
 } Behind;
 
 static bool
@@ -377,7 +387,9 @@ find_behind(const PhMailboxInfo *info, void *user_data)
 	Behind *behind = user_data;
 	Folder *folder = folder_find(behind->account, &info->id);
 
-	if (folder != NULL && !folder->is_gone && folder->synced < info->change)
+	behind->change = MAX(behind->change, info->change);
+	if (folder != NULL && !folder->is_gone
+	    && folder->synced < MIN(info->change, behind->safe.change))
 		g_ptr_array_add(behind->folders, folder);
 	return true;
 }
@@ -412,6 +424,8 @@ follow(Cycle *cycle, bool *more_out)
 	PhChangesResult result = { 0 };
 	Touch touch;
 
+	if (from == 0)
+		account->cycle_bound = defer_safe(account).change;
 	touch_begin(&touch, account, cycle->folder);
 	if (!ph_index_changes(account->index, &cycle->folder->id, &query, &result, cycle->error))
 		return false;
@@ -421,7 +435,7 @@ follow(Cycle *cycle, bool *more_out)
 		return false;
 	if (from == 0) {
 		account->cycle_folder = cycle->folder->no;
-		account->cycle_change = result.complete_to;
+		account->cycle_change = MIN(result.complete_to, account->cycle_bound);
 	}
 	*more_out = cycle->n_done >= STEP || account->plans->len >= STEP;
 	account->cycle_uid = cycle->last;
@@ -462,17 +476,49 @@ step(Account *account,
 	return good;
 }
 
+/* Announced renames wait until it is certain that the announcement survives. */
+static bool
+plans_wait(Account *account)
+{
+	if (!account->deferred || account->plans->len == 0)
+		return false;
+	if (account->plans_time == 0) {
+		account->plans_time = g_get_monotonic_time();
+		g_atomic_int_set(&account->unsynced, 1);
+	}
+	return account->plans_time > defer_safe(account).time;
+}
+
+static void
+ask_for_sync(Account *account, uint64_t change)
+{
+	int64_t next = 0;
+	int64_t now = g_get_monotonic_time();
+
+	if (!account->deferred || g_atomic_int_get(&account->unsynced) == 0)
+		return;
+	next = defer_safe(account).time + SYNC_US;
+	if (now >= next)
+		defer_ask(account, change);
+	else
+		ph_index_tend_soon(account->index, (uint64_t) (next - now));
+}
+
 bool
 tidy(void *data, PhIndexConnection *connection, PhTime now)
 {
 	Account *account = data;
 	g_autoptr(GPtrArray) folders = g_ptr_array_new();
-	Behind behind = { account, folders };
+	Behind behind = { account, folders, defer_safe(account), 0 };
 	uint64_t change = 0;
 	bool more = false;
+	bool waits = plans_wait(account);
 
-	if (!carry_out(account, connection, NULL)
+	if ((!waits && !carry_out(account, connection, NULL))
 	    || !ph_index_mailboxes(account->index, find_behind, &behind, &change, NULL))
+		return false;
+	ask_for_sync(account, MAX(behind.change, change));
+	if (waits)
 		return false;
 	for (guint i = 0; i < folders->len; i++) {
 		Folder *folder = g_ptr_array_index(folders, i);
@@ -511,10 +557,12 @@ bool
 tidy_places(Account *account, GError **error)
 {
 	g_autoptr(GPtrArray) folders = g_ptr_array_new();
-	Behind behind = { account, folders };
+	Behind behind = { account, folders, defer_safe(account), 0 };
 	uint64_t change = 0;
 	bool more = true;
 
+	if (account->plans_time != 0)
+		return true; /* names are as the index has them */
 	if (!ph_index_mailboxes(account->index, find_behind, &behind, &change, error))
 		return false;
 	for (guint i = 0; i < folders->len; i++)

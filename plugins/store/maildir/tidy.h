@@ -5,6 +5,7 @@
 #ifndef STORE_MAILDIR_TIDY_H
 #define STORE_MAILDIR_TIDY_H
 
+#include "defer.h"
 #include "maildir.h"
 
 bool tidy(void *account, PhIndexConnection *connection, PhTime now);
@@ -16,6 +17,17 @@ char *find_file(Account *account,
                 const PhBlobId *blob,
                 Letters guess);
 char *trash_path(const Account *account, const PhBlobId *blob);
+
+/* Touch: a bracket around what we change in a folder: when nobody else changed it since we looked, it
+ * need not be read again. */
+typedef struct {
+	Account *account;
+	Folder *folder; /* (nullable) */
+	bool known[2];
+} Touch;
+
+void touch_begin(Touch *touch, Account *account, Folder *folder);
+void touch_end(Touch *touch);
 
 /* Listing: the names of one folder, read when the first guess fails. */
 typedef struct {

@@ -31,6 +31,7 @@ next_row(Account *account, PhIndexConnection *connection, PhTime now, Row *row_o
 	if (row == NULL)
 		return false;
 	(void) sqlite3_bind_int64(row, 2, now - (int64_t) account->settings.grace.us);
+	(void) sqlite3_bind_int64(row, 3, defer_safe(account).wall);
 	found = sqlite3_step(row) == SQLITE_ROW;
 	if (found) {
 		row_out->id = sqlite3_column_int64(row, 0);
@@ -187,7 +188,8 @@ clean_tmp(Account *account, PhTime now)
 	while (dir != NULL && (entry = readdir(dir)) != NULL) {
 		struct stat info;
 
-		if (entry->d_name[0] == '.'
+		/* a name with sizes was given after a commit */
+		if (entry->d_name[0] == '.' || strstr(entry->d_name, ",S=") != NULL
 		    || fstatat(fd, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) < 0
 		    || !S_ISREG(info.st_mode))
 			continue;
