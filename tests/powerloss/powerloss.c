@@ -8,6 +8,8 @@
  * POWERLOSS_IGNORE=KIND:TEXT: syncs of that kind (file, folder, system) of paths that contain the
  * text do not count: with it a test shows that it would notice if the server left one out.
  *
+ * POWERLOSS_FAIL=PATH: while that file is there every sync fails; this needs no trace.
+ *
  * An event is a line, and for a write its octets:
  *
  *	file ID PATH       the path names this file (opened for the first time)
@@ -614,6 +616,17 @@ note_sync(int fd)
 		say("names %s\n", path);
 }
 
+static bool
+must_fail(void)
+{
+	const char *path = getenv("POWERLOSS_FAIL");
+
+	if (path == NULL || access(path, F_OK) != 0)
+		return false;
+	errno = EIO;
+	return true;
+}
+
 static void
 sync_file(int fd)
 {
@@ -627,6 +640,8 @@ sync_file(int fd)
 int
 fsync(int fd)
 {
+	if (must_fail())
+		return -1;
 	sync_file(fd);
 	return 0;
 }
@@ -634,6 +649,8 @@ fsync(int fd)
 int
 fdatasync(int fd)
 {
+	if (must_fail())
+		return -1;
 	sync_file(fd);
 	return 0;
 }
@@ -641,6 +658,8 @@ fdatasync(int fd)
 int
 syncfs(int fd)
 {
+	if (must_fail())
+		return -1;
 	if (trace < 0)
 		return REAL(syncfs)(fd);
 	enter();
