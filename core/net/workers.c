@@ -105,8 +105,9 @@ ph_workers_push(PhWorkers *workers, PhReady *ready)
 	*workers->last_link = ready;
 	workers->last_link = &ready->next;
 	atomic_fetch_add(&workers->n_ready, 1);
-	pthread_mutex_unlock(&workers->lock);
+	/* with the lock: once it can be taken, all may end and go, while we are still here */
 	rouse_one(workers);
+	pthread_mutex_unlock(&workers->lock);
 }
 
 static PhReady *
