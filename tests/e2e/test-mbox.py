@@ -75,6 +75,9 @@ def names(imap, mailbox="INBOX"):
     return [subject for _, (subject, _) in sorted(subjects(imap, mailbox).items())]
 
 
+here = threading.RLock()  # an fcntl lock is the process's: threads need one of their own
+
+
 @contextlib.contextmanager
 def locked(path, dot=True):
     """The locks that procmail takes: dot lock first, then fcntl."""
@@ -85,7 +88,7 @@ def locked(path, dot=True):
             break
         except FileExistsError:
             time.sleep(0.005)
-    with open(path, "r+b") as stream:
+    with here, open(path, "r+b") as stream:
         fcntl.lockf(stream, fcntl.LOCK_EX)
         try:
             yield stream
