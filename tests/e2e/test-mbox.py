@@ -479,7 +479,8 @@ def test_locks_of_others_are_waited_for_and_stale_ones_removed():
 def test_a_program_with_another_order_of_locks_gets_them():
     """As mutt: fcntl, then the dot lock, tried once a second and given up after five times."""
     for order in ("fcntl, dotlock", "dotlock, fcntl"):
-        with MboxServer("write-locks = %s\nlock-timeout = 20s\n" % order) as server:
+        config = CONFIG.replace("lock-timeout = 3s", "lock-timeout = 20s")
+        with MboxServer("write-locks = %s\n" % order, config) as server:
             server.send(b"Subject: one\r\n\r\nx\r\n")
             imap = server.imap()
             with open(server.path(), "r+b") as stream:
@@ -487,7 +488,7 @@ def test_a_program_with_another_order_of_locks_gets_them():
                 sender = threading.Thread(target=imap.append,
                                           args=("INBOX", None, None, b"Subject: two\r\n\r\nx\r\n"))
                 sender.start()
-                for attempt in range(5):
+                for _ in range(5):
                     time.sleep(1)
                     with contextlib.suppress(FileExistsError):
                         os.close(os.open(server.path() + ".lock", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o444))
