@@ -21,7 +21,9 @@ enum {
 	PH_ACCOUNTS_OPEN = 500, /* engine handles kept open */
 	PH_LANE_OPS = 1000,     /* of one batch */
 	PH_LANE_OCTETS = 4 * 1024 * 1024,
-	PH_LANE_STEP = 10000, /* messages of one step of a large operation */
+	PH_LANE_STEP = 10000, /* messages of one step of a large operation, at first */
+	PH_LANE_STEP_MIN = 2500,
+	PH_LANE_STEP_MAX = 100000,
 	PH_LANE_THREADS = 32,
 	PH_ACCOUNT_KEYWORDS = 64, /* of a mailbox, that views can hold */
 };
@@ -90,6 +92,7 @@ struct PhAccount {
 	uint64_t list_version;     /* rises when a mailbox is made, named or removed */
 	uint64_t counts_version;   /* rises with every commit */
 	GQueue waiting;            /* the lane: transactions not yet taken */
+	uint32_t step;             /* messages of a step; 0: not known yet */
 	bool scheduled;            /* the lane is in the pool's queue or being worked on */
 	GHashTable *mailboxes;     /* PhMailboxId -> PhMailbox: open ones, not counted */
 	struct PhForeign *foreign; /* (nullable) set once: other programs may write too */

@@ -202,9 +202,14 @@ static bool
 apply(PhAccount *account, GPtrArray *batch, GError **error)
 {
 	PhTx *tx = g_ptr_array_index(batch, 0);
+	uint64_t started_us = ph_clock_us();
+	bool good = false;
 
-	if (!is_refresh(batch))
-		return commit(account, batch, error);
+	if (!is_refresh(batch)) {
+		good = commit(account, batch, error);
+		ph_tx_note_time(account, batch, ph_clock_us() - started_us);
+		return good;
+	}
 	tx->public.done = ph_foreign_run(tx, error);
 	return tx->public.done;
 }

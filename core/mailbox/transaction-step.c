@@ -8,6 +8,28 @@
  */
 #include "mailbox/transaction.h"
 
+enum {
+	SHORT_US = 5000, /* a step that takes less may grow */
+	LONG_US = 20000, /* others have waited too long */
+};
+
+/* --- how large ------------------------------------------------------------------------------------ */
+
+static uint32_t
+step_size(PhAccount *account)
+{
+	PH_LOCKED(&account->lock);
+	return account->step != 0 ? account->step : PH_LANE_STEP;
+}
+
+uint32_t
+ph_tx_step_after(uint32_t step, uint64_t took_us)
+{
+	if (took_us < SHORT_US)
+		return MIN(step * 2, PH_LANE_STEP_MAX);
+	return took_us > LONG_US ? MAX(step / 2, PH_LANE_STEP_MIN) : step;
+}
+
 static bool
 may_be_cut(const PhTx *tx)
 {
@@ -15,41 +37,43 @@ may_be_cut(const PhTx *tx)
 
 	if (op == NULL || op->uids == NULL || op->must_exist || op->has_given)
 		return false;
-	return ph_uid_set_count(op->uids) > PH_LANE_STEP;
+	return ph_uid_set_count(op->uids) > step_size(tx->account);
 }
 
-/* Sets of PH_LANE_STEP numbers; what lies above the uids in use comes in one piece. */
-static GPtrArray *
-cut(const PhUidSet *uids, uint32_t highest)
+static bool
+has_more(const PhTx *whole)
 {
-	GPtrArray *steps = g_ptr_array_new_with_free_func((GDestroyNotify) ph_uid_set_free);
-	PhUidSet *step = ph_uid_set_new();
-	uint64_t room = PH_LANE_STEP;
+	const PhOp *op = g_ptr_array_index(whole->ops, 0);
 	size_t n = 0;
-	const PhUidRange *ranges = ph_uid_set_ranges(uids, &n);
 
-	for (size_t i = 0; i < n; i++) {
-		uint64_t first = ranges[i].first;
-		uint64_t last = ranges[i].last;
+	(void) ph_uid_set_ranges(op->uids, &n);
+	return whole->next_range < n;
+}
 
-		while (first <= last) {
-			uint64_t end = first > highest ? last : MIN(last, first + room - 1);
+/* The uids of the next step. */
+static PhUidSet *
+cut(PhTx *whole)
+{
+	const PhOp *op = g_ptr_array_index(whole->ops, 0);
+	PhUidSet *step = ph_uid_set_new();
+	uint64_t room = step_size(whole->account);
+	size_t n = 0;
+	const PhUidRange *ranges = ph_uid_set_ranges(op->uids, &n);
 
-			ph_uid_set_add_range(step, (uint32_t) first, (uint32_t) end);
-			room -= MIN(room, end - first + 1);
-			first = end + 1;
-			if (room > 0)
-				continue;
-			g_ptr_array_add(steps, step);
-			step = ph_uid_set_new();
-			room = PH_LANE_STEP;
+	while (whole->next_range < n && room > 0) {
+		const PhUidRange *range = &ranges[whole->next_range];
+		uint64_t first = MAX(range->first, whole->next_uid);
+		uint64_t end = first + room - 1;
+
+		if (first > whole->highest || end >= range->last) {
+			end = range->last;
+			whole->next_range++;
 		}
+		ph_uid_set_add_range(step, (uint32_t) first, (uint32_t) end);
+		room -= MIN(room, end - first + 1);
+		whole->next_uid = end + 1;
 	}
-	if (!ph_uid_set_is_empty(step))
-		g_ptr_array_add(steps, step);
-	else
-		ph_uid_set_free(step);
-	return steps;
+	return step;
 }
 
 static uint32_t
@@ -68,34 +92,69 @@ bool
 ph_tx_needs_steps(PhTx *tx)
 {
 	const PhOp *op = NULL;
+	bool is_cut = false;
 
 	if (!may_be_cut(tx))
 		return false;
 	op = g_ptr_array_index(tx->ops, 0);
-	tx->steps = cut(op->uids, highest_uid(tx->account, &op->mailbox));
-	for (guint i = 0; i < tx->steps->len / 2; i++) {
-		void **steps = tx->steps->pdata;
-		void *other = steps[tx->steps->len - 1 - i];
-
-		steps[tx->steps->len - 1 - i] = steps[i];
-		steps[i] = other;
-	}
-	return tx->steps->len > 1;
+	tx->highest = highest_uid(tx->account, &op->mailbox);
+	ph_uid_set_free(cut(tx));
+	is_cut = has_more(tx);
+	tx->next_range = 0;
+	tx->next_uid = 0;
+	return is_cut;
 }
 
-/* Ids of steps follow from the whole's, so that a repeated whole repeats its steps. */
+/* How many messages it can have met; ranges reach far beyond what is there. */
+static uint64_t
+size_of(const PhTx *tx)
+{
+	const PhOp *op = tx->public.n_ops == 1 ? tx->public.ops[0] : NULL;
+
+	if (op == NULL || op->uids == NULL)
+		return 0;
+	return MIN(ph_uid_set_count(op->uids), highest_uid(tx->account, &op->mailbox));
+}
+
+/* Only a whole step that others follow shows that larger ones are quick too. */
+void
+ph_tx_note_time(PhAccount *account, const GPtrArray *batch, uint64_t took_us)
+{
+	uint32_t step = step_size(account);
+	bool counts = false;
+
+	if (took_us >= SHORT_US && took_us <= LONG_US)
+		return;
+	for (guint i = 0; i < batch->len && !counts; i++) {
+		const PhTx *tx = g_ptr_array_index(batch, i);
+
+		if (took_us > LONG_US)
+			counts = size_of(tx) >= step / 2;
+		else
+			counts = tx->whole != NULL && has_more(tx->whole) && size_of(tx) >= step;
+	}
+	if (!counts)
+		return;
+	PH_LOCKED(&account->lock);
+	account->step = ph_tx_step_after(step, took_us);
+}
+
+/* --- one after another ---------------------------------------------------------------------------- */
+
+/* Ids of steps follow from the whole's and their uids, so that a step that is repeated is known, and
+ * one that is cut in another way is not taken for it. */
 static PhTx *
 step_of(PhTx *whole, PhUidSet *uids)
 {
 	uint8_t id[16];
-	uint32_t number = whole->steps->len + 1;
+	const uint32_t ends[] = { ph_uid_set_next(uids, 1), (uint32_t) (whole->next_uid - 1) };
 	const PhOp *from = g_ptr_array_index(whole->ops, 0);
 	PhTransaction *step = NULL;
 	PhOp *op = NULL;
 
 	memcpy(id, whole->public.id, sizeof id);
-	for (size_t i = 0; i < sizeof number; i++)
-		id[i] ^= (uint8_t) (number >> (8 * i));
+	for (size_t i = 0; i < sizeof ends; i++)
+		id[i] ^= (uint8_t) (ends[i / 4] >> (8 * (i % 4)));
 	step = ph_transaction_new(whole->account, id);
 	if (from->kind == PH_OP_FLAGS)
 		op = ph_transaction_flags(step, &from->mailbox, uids, from->flags_mode, from->flags,
@@ -117,9 +176,7 @@ step_of(PhTx *whole, PhUidSet *uids)
 PhTx *
 ph_tx_next_step(PhTx *tx)
 {
-	PhUidSet *uids = g_ptr_array_steal_index(tx->steps, tx->steps->len - 1);
-
-	return step_of(tx, uids);
+	return step_of(tx, cut(tx));
 }
 
 static void
@@ -167,7 +224,7 @@ ph_tx_take_step(PhTx *step)
 	whole->public.done = step->public.done;
 	if (step->public.done) {
 		add_results(whole, step);
-		if (whole->steps->len > 0)
+		if (has_more(whole))
 			next = ph_tx_next_step(whole);
 	} else {
 		whole->public.error = g_steal_pointer(&step->public.error);

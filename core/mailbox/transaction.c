@@ -80,7 +80,6 @@ ph_tx_free(PhTx *tx)
 		ph_account_release(tx->account);
 	}
 	g_ptr_array_unref(tx->ops);
-	g_clear_pointer(&tx->steps, g_ptr_array_unref);
 	g_clear_error(&tx->public.error);
 	ph_account_unref(tx->account);
 	g_free(tx);

@@ -28,8 +28,10 @@ struct PhTx {
 	bool refreshes_list;
 	PhMailboxId refreshed;
 	uint64_t octets;
-	PhTx *whole;      /* a step: of this */
-	GPtrArray *steps; /* of a large operation: uid sets not yet submitted, last first */
+	PhTx *whole;       /* a step: of this */
+	size_t next_range; /* of a large operation's uids: where the next step begins */
+	uint64_t next_uid;
+	uint32_t highest; /* what lies above comes in one piece */
 };
 
 static inline PhTx *
@@ -53,6 +55,11 @@ void ph_tx_resolve(PhTx *tx);
 bool ph_tx_needs_steps(PhTx *tx);
 PhTx *ph_tx_next_step(PhTx *tx);
 PhTx *ph_tx_take_step(PhTx *step);
+
+/* ph_tx_note_time: a batch was applied: the account's next steps may be larger, or must be smaller.
+ * ph_tx_step_after: the rule. */
+void ph_tx_note_time(PhAccount *account, const GPtrArray *batch, uint64_t took_us);
+uint32_t ph_tx_step_after(uint32_t step, uint64_t took_us);
 
 /* ph_lane_submit: @tx: (owned) by the lane until it is resolved. */
 void ph_lane_submit(PhTx *tx);

@@ -5,6 +5,7 @@
 #include <posthorn/slice.h>
 
 #include "accounts.h"
+#include "mailbox/transaction.h"
 
 static void
 test_inbox(void)
@@ -206,6 +207,57 @@ test_steps(void)
 	test_store_clear(&store);
 }
 
+static uint32_t step_sizes[16];
+static uint32_t n_steps;
+static bool (*quick_commit)(void *account, PhTransaction *const *batch, size_t n, GError **error);
+
+static bool
+slow_commit(void *account, PhTransaction *const *batch, size_t n, GError **error)
+{
+	if (batch[0]->ops[0]->kind == PH_OP_FLAGS && n_steps < G_N_ELEMENTS(step_sizes)) {
+		step_sizes[n_steps++] = (uint32_t) ph_uid_set_count(batch[0]->ops[0]->uids);
+		g_usleep(30000);
+	}
+	return quick_commit(account, batch, n, error);
+}
+
+/* Steps grow while they are quick, and shrink where others would wait too long. */
+static void
+test_step_sizes(void)
+{
+	static const uint32_t expected[] = { 10000, 5000, 2500, 2500, 2500 };
+	TestStore store;
+	g_autoptr(GError) error = NULL;
+
+	g_assert_cmpuint(ph_tx_step_after(10000, 4000), ==, 20000);
+	g_assert_cmpuint(ph_tx_step_after(80000, 4000), ==, PH_LANE_STEP_MAX);
+	g_assert_cmpuint(ph_tx_step_after(10000, 10000), ==, 10000);
+	g_assert_cmpuint(ph_tx_step_after(10000, 30000), ==, 5000);
+	g_assert_cmpuint(ph_tx_step_after(3000, 30000), ==, PH_LANE_STEP_MIN);
+	test_store_init(&store);
+	quick_commit = store.table->commit;
+	store.table->commit = slow_commit;
+	{
+		g_autoptr(PhAccount) account = test_account(&store, "ann", 0);
+		PhMailboxId inbox = test_mailbox(account, "INBOX");
+		g_autoptr(PhTransaction) raise = ph_transaction_new(account, NULL);
+		g_autoptr(PhTransaction) flags = ph_transaction_new(account, NULL);
+		g_autoptr(PhUidSet) all = ph_uid_set_new_range(1, 22500);
+		PhMailboxInfo info;
+
+		(void) ph_transaction_raise(raise, &inbox, 30001, 0);
+		g_assert_true(ph_transaction_run(raise, &error));
+		g_assert_true(ph_account_find(account, ph_slice("INBOX"), &info, &error));
+		g_assert_cmpuint(info.uidnext, ==, 30001);
+		(void) ph_transaction_flags(flags, &inbox, all, PH_FLAGS_ADD, PH_FLAG_SEEN, NULL);
+		g_assert_true(ph_transaction_run(flags, &error));
+		g_assert_cmpuint(n_steps, ==, G_N_ELEMENTS(expected));
+		for (size_t i = 0; i < G_N_ELEMENTS(expected); i++)
+			g_assert_cmpuint(step_sizes[i], ==, expected[i]);
+	}
+	test_store_clear(&store);
+}
+
 /* A store that has committed and cannot say so; then it is away; then it cannot say again. */
 static gint n_unknown;
 static bool (*real_commit)(void *account, PhTransaction *const *batch, size_t n, GError **error);
@@ -310,6 +362,7 @@ main(int argc, char **argv)
 	g_test_add_func("/mailbox/account/many-writers-one-lane", test_lane);
 	g_test_add_func("/mailbox/account/rename-takes-children-and-spares-inbox", test_rename);
 	g_test_add_func("/mailbox/account/large-operations-in-steps", test_steps);
+	g_test_add_func("/mailbox/account/steps-as-large-as-they-are-quick", test_step_sizes);
 	g_test_add_func("/mailbox/account/an-unknown-outcome-is-asked-again", test_unknown);
 	g_test_add_func("/mailbox/account/a-changed-quota-holds", test_quota_changes);
 	g_test_add_func("/mailbox/account/names-are-checked", test_name_check);
