@@ -177,9 +177,10 @@ class PowerCut:
         for thread in threads:
             thread.join()
 
-    def cut(self, survival, seed):
+    def cut(self, survival, seed, keep=""):
         after = os.path.join(self.server.dir, "after")
-        rebuild(self.trace, self.base, self.data, after, survival, random.Random(seed))
+        rebuild(self.trace, self.base, self.data, after, survival, random.Random(seed),
+                keep)
         shutil.rmtree(self.data)
         os.rename(after, self.data)
 
@@ -243,6 +244,23 @@ def test_nothing_acknowledged_is_lost_with_a_journal():
     if STORE not in DEFERS:
         raise Skip("%s does not defer: it syncs what it commits" % STORE)
     survive(JOURNAL)
+
+
+def test_octets_are_lost_that_the_index_knows():
+    """The index's log and all names are there, other files are empty: the journal has the octets."""
+    if STORE not in DEFERS:
+        raise Skip("%s does not defer" % STORE)
+    power = PowerCut(JOURNAL.replace("300ms", "1h"))
+    try:
+        power.run(0.7)
+        power.cut(0, 1, "-wal")
+        wrong = power.look()
+        print("# %d acknowledged" % len(power.ledger.there))
+        assert not wrong and power.ledger.there, "; ".join(wrong[:5])
+    finally:
+        if power.server.process is not None:
+            power.server.kill()
+        shutil.rmtree(power.server.dir, ignore_errors=True)
 
 
 def test_it_would_be_noticed_if_a_store_left_out_its_sync():

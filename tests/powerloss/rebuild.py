@@ -105,14 +105,15 @@ class Disk:
             if one is not None:
                 one.sync()
 
-    def lose_power(self, survival, chance):
-        kept = len(self.pending) if survival == 1 else int(
+    def lose_power(self, survival, chance, keep=""):
+        kept = len(self.pending) if survival == 1 or keep else int(
             len(self.pending) * survival * chance.random() * 2)
         for _, function in self.pending[:kept]:
             function(self.durable)
+        lucky = {one for path, one in self.durable.items() if keep and keep in path}
         for one in set(self.durable.values()):
             if one is not None:
-                one.lose_power(survival, chance)
+                one.lose_power(1 if one in lucky else survival, chance)
 
     def write(self, target):
         for path in sorted(self.durable):
@@ -193,12 +194,13 @@ def play(disk, stream):
             raise ValueError("a trace has no %r" % word)
 
 
-def rebuild(trace, base, root, target, survival, chance):
-    """Writes the folder `target`: what `root` could be after the trace; `base` is what it was before."""
+def rebuild(trace, base, root, target, survival, chance, keep=""):
+    """Writes the folder `target`: what `root` could be after the trace; `base` is what it was before.
+    @keep: all changes to names, and all that was written to files with that in their path, are there."""
     disk = Disk(base, os.path.realpath(root))
     with open(trace, "rb") as stream:
         play(disk, stream)
-    disk.lose_power(survival, chance)
+    disk.lose_power(survival, chance, keep)
     shutil.rmtree(target, ignore_errors=True)
     os.makedirs(target)
     disk.write(target)
