@@ -57,6 +57,7 @@ class Ledger:
         self.there = {}   # name -> (user, octets)
         self.flagged = set()
         self.gone = set()
+        self.copied = set()  # to Archive
         self.large = 0.05  # share of messages that are too large for the journal
         self.pause = 0
 
@@ -92,6 +93,7 @@ def work(server, ledger, stop):
     while not stop.is_set():
         try:
             client = server.imap(user)
+            client.create("Archive")
             client.select("INBOX")
             for _ in range(random.randrange(1, 20)):
                 name = ledger.new()
@@ -103,6 +105,8 @@ def work(server, ledger, stop):
                 uid = re.search(rb"APPENDUID \d+ (\d+)", answer[1][0]).group(1)
                 if client.uid("STORE", uid, "+FLAGS", "(\\Flagged)")[0] == "OK":
                     ledger.flagged.add(name)
+                if random.random() < 0.2 and client.uid("COPY", uid, "Archive")[0] == "OK":
+                    ledger.copied.add(name)
                 if random.random() < 0.2:
                     del ledger.there[name]
                     client.uid("STORE", uid, "+FLAGS", "(\\Deleted)")
@@ -129,6 +133,18 @@ def found(server):
     return names
 
 
+def archived(server):
+    """Names of what is in Archive."""
+    client = server.imap(USERS[0])
+    names = []
+    if client.select("Archive", readonly=True)[0] == "OK":
+        for part in client.fetch("1:*", "(BODY.PEEK[])")[1]:
+            if isinstance(part, tuple):
+                names.append(re.search(rb"^X-Ledger: (\S+)\r$", part[1], re.MULTILINE)[1].decode())
+    client.logout()
+    return names
+
+
 def missing(server, ledger):
     """What was acknowledged and is not so, in words."""
     names, wrong = found(server), []
@@ -139,6 +155,10 @@ def missing(server, ledger):
             wrong.append("%s is not what was sent" % name)
         elif name in ledger.flagged and b"\\Flagged" not in names[name][2]:
             wrong.append("%s lost its flag" % name)
+    copies = archived(server)
+    wrong += ["the copy of %s is there %d times" % (name, copies.count(name))
+              for name in ledger.copied | set(copies)
+              if copies.count(name) > 1 or (name in ledger.copied and name not in copies)]
     wrong += ["%s was expunged and is back" % name for name in ledger.gone if name in names]
     return wrong
 

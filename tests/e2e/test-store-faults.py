@@ -203,10 +203,10 @@ def test_no_name_leaves_the_account():
             imap.logout()
 
 
-def test_two_servers_share_an_mbox():
-    """The store says that processes may share an account; both take mail at the same time."""
-    first = Server(config("mbox"))
-    second = Server(config("mbox").replace("{{data}}/", first.values["data"] + "/"))
+def share(store):
+    """Both servers take mail for one account at the same time."""
+    first = Server(config(store))
+    second = Server(config(store).replace("{{data}}/", first.values["data"] + "/"))
     kept, lock = [], threading.Lock()
 
     def deliver(server, base):
@@ -226,6 +226,14 @@ def test_two_servers_share_an_mbox():
         check(first, kept, "first")
         check(second, kept, "second")
         assert len(inbox(first)) == len(inbox(second))
+
+
+def test_two_servers_share_an_mbox():
+    share("mbox")
+
+
+def test_two_servers_share_a_maildir():
+    share("maildir")
 
 
 main(globals())

@@ -273,6 +273,18 @@ take_locks(File *file, GError **error)
 
 /* --- opening -------------------------------------------------------------------------------------- */
 
+/* Its name is durable before mail is in it: no sync of the file itself promises that. */
+static bool
+make_empty(File *file, int flags, GError **error)
+{
+	file->fd =
+		openat(file->folder_fd, file->base, O_RDWR | O_CREAT | O_EXCL | flags, FILE_MODE);
+	if (file->fd < 0 || ph_durable_sync_folder(file->folder_fd, error))
+		return true;
+	(void) unlinkat(file->folder_fd, file->base, 0);
+	return false;
+}
+
 static bool
 open_existing(File *file, FileMode mode, GError **error)
 {
@@ -284,9 +296,9 @@ open_existing(File *file, FileMode mode, GError **error)
 		file->writes = false;
 		file->fd = openat(file->folder_fd, file->base, O_RDONLY | flags);
 	}
-	if (file->fd < 0 && mode == FILE_APPEND && errno == ENOENT)
-		file->fd = openat(file->folder_fd, file->base, O_RDWR | O_CREAT | O_EXCL | flags,
-		                  FILE_MODE);
+	if (file->fd < 0 && mode == FILE_APPEND && errno == ENOENT
+	    && !make_empty(file, flags, error))
+		return false;
 	if (file->fd < 0 && errno == ENOENT)
 		return true;
 	if (file->fd < 0) {
