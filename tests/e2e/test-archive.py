@@ -146,6 +146,7 @@ def test_hostile_files_are_refused_with_a_sentence():
     box = ("1/mailbox.json", b'{"name":"INBOX","uidvalidity":1,"uidnext":1,"change":1}')
     one = ("1/messages-1.json", b'{"messages":[{"uid":4000000000}]}')
     cases = [
+        (b"", "cut off"),
         (tar_of(head)[:300], "cut off"),
         (b"no archive" * 200, "no archive of mail"),
         (tar_of(("x", b"y")), "no archive of mail"),
