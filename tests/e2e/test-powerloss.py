@@ -31,7 +31,7 @@ STORE = os.environ.get("POSTHORN_POWER_STORE", "sqlite")
 WHOLE = lib.WHOLE.replace(lib.STORE, lib.STORES[STORE].replace(
     "write-delay = 0s", "write-delay = 0s\nstale-lock = 2s"))
 ROUNDS = int(os.environ.get("POSTHORN_POWER_ROUNDS", "4"))
-DEFERS = ("sqlite", "maildir", "compress", "encrypt")
+DEFERS = ("sqlite", "compress", "encrypt", "maildir")
 # The syncs that mail in each store stands on: without any of them something is lost.
 MATTERS = {
     "sqlite": ["file:-wal"],
@@ -125,8 +125,9 @@ def found(server):
         uids = []
         for part in client.fetch("1:*", "(UID FLAGS BODY.PEEK[])")[1] if count else []:
             if isinstance(part, tuple):
-                name = re.search(rb"^X-Ledger: (\S+)\r$", part[1], re.MULTILINE).group(1)
-                names[name.decode()] = (user, part[1], part[0])
+                name = re.search(rb"^X-Ledger: (\S+)\r$", part[1], re.MULTILINE)
+                assert name, "a message is not what anybody sent"
+                names[name.group(1).decode()] = (user, part[1], part[0])
                 uids.append(int(re.search(rb"UID (\d+)", part[0]).group(1)))
         assert uids == sorted(set(uids)), "uids do not ascend"
         client.logout()
