@@ -137,7 +137,7 @@ def test_mail_can_be_removed_on_a_full_disk():
         imap.select("INBOX")
         assert imap.store("1:10", "+FLAGS", "(\\Flagged)")[0] == "OK"
         filler = fill(server.values["data"])
-        assert append(server, b"x: y\r\n\r\n" + b"z" * 100000)[0] == "NO"
+        assert append(server, b"x: y\r\n\r\n" + b"z" * 2000000)[0] == "NO"
         for number in range(1, 11):
             assert imap.store(str(number), "-FLAGS", "(\\Flagged)")[0] == "OK", number
         for number in range(30):
