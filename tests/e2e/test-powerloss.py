@@ -138,10 +138,13 @@ def archived(server):
     """Names of what is in Archive."""
     client = server.imap(USERS[0])
     names = []
-    if client.select("Archive", readonly=True)[0] == "OK":
+    answer, count = client.select("Archive", readonly=True)
+    if answer == "OK" and int(count[0]) > 0:
         for part in client.fetch("1:*", "(BODY.PEEK[])")[1]:
             if isinstance(part, tuple):
-                names.append(re.search(rb"^X-Ledger: (\S+)\r$", part[1], re.MULTILINE)[1].decode())
+                name = re.search(rb"^X-Ledger: (\S+)\r$", part[1], re.MULTILINE)
+                assert name, "a copy is not what anybody sent"
+                names.append(name[1].decode())
     client.logout()
     return names
 
