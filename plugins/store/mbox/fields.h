@@ -34,7 +34,7 @@ enum {
 	MARK_NO_END = 1U << 1,      /* the last line has no line end */
 	MARK_HEADER_ONLY = 1U << 2, /* no empty line ends the header */
 	MARK_COUNTED = 1U << 3,     /* Content-Length is believed */
-	MARK_VERBATIM = 1U << 4,    /* nothing is quoted */
+	MARK_VERBATIM = 1U << 4,    /* nothing is quoted in the body */
 	MARK_QUOTED_ONCE = 1U << 5, /* only ">From " is quoted (mboxo) */
 	MARK_UID = 1U << 6,         /* X-UID is the uid under the mailbox's uidvalidity */
 	MARK_STRAY = 1U << 7,       /* metadata stand elsewhere than at the top */

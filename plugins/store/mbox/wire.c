@@ -82,13 +82,15 @@ put_line(Wire *wire, const Line *line, PhSlice text)
 
 /* --- quoting ----------------------------------------------------------------------------------- */
 
+/* Whether a body is verbatim is known only when its header has been read: it says nothing of that. */
 static PhSlice
 unquote(const Wire *wire, const Line *line, PhSlice text)
 {
 	size_t depth = line->first ? quote_depth(text) : 0;
 	bool once = (wire->marks & MARK_QUOTED_ONCE) != 0;
+	bool verbatim = (wire->marks & MARK_VERBATIM) != 0 && !wire->in_header;
 
-	if (depth == 0 || (wire->marks & MARK_VERBATIM) != 0 || (once && depth > 1))
+	if (depth == 0 || verbatim || (once && depth > 1))
 		return text;
 	return ph_slice_from(text, 1);
 }
