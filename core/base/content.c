@@ -343,6 +343,26 @@ ph_content_file(const PhContent *content, int *fd_out, uint64_t *offset_out)
 	return false;
 }
 
+ssize_t
+ph_content_read_blocks(PhContentBlockFunc block,
+                       void *handle,
+                       uint64_t offset,
+                       char *buffer,
+                       size_t length,
+                       GError **error)
+{
+	size_t copied = 0;
+
+	while (copied < length) {
+		size_t n = block(handle, offset + copied, buffer + copied, length - copied, error);
+
+		if (n == 0)
+			return -1;
+		copied += n;
+	}
+	return (ssize_t) copied;
+}
+
 bool
 ph_content_each(PhContent *content,
                 uint64_t offset,

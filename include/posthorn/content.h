@@ -66,6 +66,23 @@ PH_PUBLIC bool ph_content_peek(const PhContent *content, PhSlice *octets_out);
  * descriptor stays the content's. */
 PH_PUBLIC bool ph_content_file(const PhContent *content, int *fd_out, uint64_t *offset_out);
 
+/* PhContentBlockFunc: copies what one block holds from @offset on, at least one octet and at most
+ * @length. Returns: 0 with @error. */
+typedef size_t (*PhContentBlockFunc)(void *handle,
+                                     uint64_t offset,
+                                     char *buffer,
+                                     size_t length,
+                                     GError **error);
+
+/* ph_content_read_blocks: a table's read of content that lies in blocks (compressed frames, sealed
+ * chunks): asks @block until @length octets are copied, which must be there. */
+PH_PUBLIC ssize_t ph_content_read_blocks(PhContentBlockFunc block,
+                                         void *handle,
+                                         uint64_t offset,
+                                         char *buffer,
+                                         size_t length,
+                                         GError **error);
+
 /* PhContentFunc: one piece in order. Returns false with an error to stop. */
 typedef bool (*PhContentFunc)(PhSlice piece, void *user_data, GError **error);
 

@@ -102,8 +102,9 @@ unpack_frame(const Frames *frames, uint32_t frame, char *out, GError **error)
 /* Octets of one frame from @offset on; a whole frame goes straight to @buffer. Returns: how many,
  * 0 with @error. */
 static size_t
-read_from_frame(Frames *frames, uint64_t offset, char *buffer, size_t length, GError **error)
+read_from_frame(void *handle, uint64_t offset, char *buffer, size_t length, GError **error)
 {
+	Frames *frames = handle;
 	uint32_t frame = (uint32_t) (offset >> frames->layout.frame_bits);
 	size_t inside = (size_t) (offset - ((uint64_t) frame << frames->layout.frame_bits));
 	size_t whole = frame_length(&frames->layout, frame);
@@ -129,20 +130,11 @@ static ssize_t
 frames_read(void *handle, uint64_t offset, char *buffer, size_t length, GError **error)
 {
 	Frames *frames = handle;
-	size_t copied = 0;
 
 	if (offset >= frames->layout.length)
 		return 0;
 	length = (size_t) MIN((uint64_t) length, frames->layout.length - offset);
-	while (copied < length) {
-		size_t n = read_from_frame(frames, offset + copied, buffer + copied,
-		                           length - copied, error);
-
-		if (n == 0)
-			return -1;
-		copied += n;
-	}
-	return (ssize_t) copied;
+	return ph_content_read_blocks(read_from_frame, frames, offset, buffer, length, error);
 }
 
 static void

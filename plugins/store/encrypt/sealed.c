@@ -233,8 +233,9 @@ open_chunk(const Opened *opened, uint64_t chunk, char *out, GError **error)
 /* Octets of one chunk from @offset on; a whole one goes straight to @buffer. Returns: how many, 0
  * with @error. */
 static size_t
-read_from_chunk(Opened *opened, uint64_t offset, char *buffer, size_t length, GError **error)
+read_from_chunk(void *handle, uint64_t offset, char *buffer, size_t length, GError **error)
 {
+	Opened *opened = handle;
 	uint64_t chunk = offset >> opened->layout.chunk_bits;
 	size_t inside = (size_t) (offset - (chunk << opened->layout.chunk_bits));
 	size_t whole = chunk_length(&opened->layout, chunk);
@@ -260,20 +261,11 @@ static ssize_t
 opened_read(void *handle, uint64_t offset, char *buffer, size_t length, GError **error)
 {
 	Opened *opened = handle;
-	size_t copied = 0;
 
 	if (offset >= opened->layout.length)
 		return 0;
 	length = (size_t) MIN((uint64_t) length, opened->layout.length - offset);
-	while (copied < length) {
-		size_t n = read_from_chunk(opened, offset + copied, buffer + copied,
-		                           length - copied, error);
-
-		if (n == 0)
-			return -1;
-		copied += n;
-	}
-	return (ssize_t) copied;
+	return ph_content_read_blocks(read_from_chunk, opened, offset, buffer, length, error);
 }
 
 static void
