@@ -19,9 +19,10 @@ BELOW = {
     "login": {"base", "message", "config", "plugin", "net"},
     "mailbox": {"base", "message", "config", "plugin", "net", "journal"},
     "tools": {"base", "message", "config", "plugin", "net", "journal", "mailbox"},
-    "server": {"base", "message", "config", "plugin", "net", "journal", "login", "mailbox", "tools"},
+    "queue": {"base", "message", "config", "plugin", "net", "journal"},
+    "server": {"base", "message", "config", "plugin", "net", "journal", "login", "mailbox", "queue", "tools"},
     "conform": set(),
-    "cli": {"base", "message", "config", "plugin", "net", "journal", "login", "mailbox", "tools", "server", "conform"},
+    "cli": {"base", "message", "config", "plugin", "net", "journal", "login", "mailbox", "queue", "tools", "server", "conform"},
 }
 INCLUDE = re.compile(r"^[ \t]*#[ \t]*include[ \t]+([<\"])([^>\"]+)[>\"]", re.MULTILINE)
 CONTRACT_MAY = re.compile(r"^(posthorn/[\w.-]+|glib\.h|std\w+\.h|string\.h|limits\.h|inttypes\.h|sys/types\.h)$")
