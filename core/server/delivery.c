@@ -56,6 +56,13 @@ ph_delivery_identity(const PhDelivery *delivery, size_t index)
 	return target_at(delivery, index)->identity;
 }
 
+const char *
+ph_delivery_recipient_parameter(const PhDelivery *delivery, size_t index, const char *name)
+{
+	return ph_mail_recipient_parameter(delivery->mail, target_at(delivery, index)->recipient,
+	                                   name);
+}
+
 const uint8_t *
 ph_delivery_transaction(const PhDelivery *delivery, size_t index)
 {

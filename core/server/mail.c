@@ -37,6 +37,7 @@ clear_recipient(void *data)
 
 	g_clear_pointer(&recipient->address, g_free);
 	g_clear_pointer(&recipient->targets, g_free);
+	g_clear_pointer(&recipient->parameters, g_array_unref);
 }
 
 static void
@@ -173,10 +174,10 @@ ph_mail_user(const PhMail *mail)
 }
 
 static PhMailParameter *
-find_parameter(const PhMail *mail, const char *name)
+find_parameter(const GArray *parameters, const char *name)
 {
-	for (guint i = 0; mail->parameters != NULL && i < mail->parameters->len; i++) {
-		PhMailParameter *row = &g_array_index(mail->parameters, PhMailParameter, i);
+	for (guint i = 0; parameters != NULL && i < parameters->len; i++) {
+		PhMailParameter *row = &g_array_index(parameters, PhMailParameter, i);
 
 		if (strcmp(row->name, name) == 0)
 			return row;
@@ -184,10 +185,10 @@ find_parameter(const PhMail *mail, const char *name)
 	return NULL;
 }
 
-void
-ph_mail_set_parameter(PhMail *mail, const char *name, PhSlice value)
+static void
+set_parameter(GArray **parameters, const char *name, PhSlice value)
 {
-	PhMailParameter *row = find_parameter(mail, name);
+	PhMailParameter *row = find_parameter(*parameters, name);
 	PhMailParameter added;
 
 	if (row != NULL) {
@@ -195,18 +196,24 @@ ph_mail_set_parameter(PhMail *mail, const char *name, PhSlice value)
 		row->value = ph_slice_dup(value);
 		return;
 	}
-	if (mail->parameters == NULL) {
-		mail->parameters = g_array_new(FALSE, FALSE, sizeof(PhMailParameter));
-		g_array_set_clear_func(mail->parameters, clear_parameter);
+	if (*parameters == NULL) {
+		*parameters = g_array_new(FALSE, FALSE, sizeof(PhMailParameter));
+		g_array_set_clear_func(*parameters, clear_parameter);
 	}
 	added = (PhMailParameter){ g_strdup(name), ph_slice_dup(value) };
-	g_array_append_val(mail->parameters, added);
+	g_array_append_val(*parameters, added);
+}
+
+void
+ph_mail_set_parameter(PhMail *mail, const char *name, PhSlice value)
+{
+	set_parameter(&mail->parameters, name, value);
 }
 
 const char *
 ph_mail_parameter(const PhMail *mail, const char *name)
 {
-	const PhMailParameter *row = find_parameter(mail, name);
+	const PhMailParameter *row = find_parameter(mail->parameters, name);
 
 	return row != NULL ? row->value : NULL;
 }
@@ -277,6 +284,7 @@ add_target(PhMail *mail, PhResolved *resolved)
 	target.route = resolved->route;
 	target.identity = g_steal_pointer(&resolved->identity);
 	target.address = g_steal_pointer(&resolved->address);
+	target.recipient = mail->recipients->len;
 	memcpy(target.transaction, mail->random, sizeof target.transaction);
 	for (unsigned i = 0; i < 4; i++)
 		target.transaction[12 + i] ^= (uint8_t) (index >> (8 * i));
@@ -351,6 +359,23 @@ ph_mail_recipient(const PhMail *mail, size_t index)
 {
 	g_return_val_if_fail(index < mail->recipients->len, "");
 	return g_array_index(mail->recipients, PhRecipient, index).address;
+}
+
+void
+ph_mail_set_recipient_parameter(PhMail *mail, size_t index, const char *name, PhSlice value)
+{
+	g_return_if_fail(index < mail->recipients->len);
+	set_parameter(&g_array_index(mail->recipients, PhRecipient, index).parameters, name, value);
+}
+
+const char *
+ph_mail_recipient_parameter(const PhMail *mail, size_t index, const char *name)
+{
+	const PhMailParameter *row = NULL;
+
+	g_return_val_if_fail(index < mail->recipients->len, NULL);
+	row = find_parameter(g_array_index(mail->recipients, PhRecipient, index).parameters, name);
+	return row != NULL ? row->value : NULL;
 }
 
 PhRcpt

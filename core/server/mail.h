@@ -20,20 +20,22 @@ typedef struct {
 	char *address;
 	GError *error; /* why not; NULL: delivered */
 	uint8_t transaction[16];
-	bool was_served; /* by an earlier submission: see partial.h */
+	uint32_t recipient; /* index of the first that led to it: its parameters count */
+	bool was_served;    /* by an earlier submission: see partial.h */
 } PhTarget;
+
+typedef struct {
+	char *name;
+	char *value;
+} PhMailParameter;
 
 /* PhRecipient: one address as the client gave it. */
 typedef struct {
 	char *address;
 	uint32_t *targets; /* indexes */
 	uint32_t n_targets;
+	GArray *parameters; /* (nullable) PhMailParameter */
 } PhRecipient;
-
-typedef struct {
-	char *name;
-	char *value;
-} PhMailParameter;
 
 struct PhMail {
 	gint refs;

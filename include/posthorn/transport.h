@@ -39,7 +39,8 @@ PH_PUBLIC const char *ph_mail_sender(const PhMail *mail);
 PH_PUBLIC void ph_mail_set_user(PhMail *mail, const PhIdentity *user);
 PH_PUBLIC const PhIdentity *ph_mail_user(const PhMail *mail);
 
-/* Parameters that travel with a mail: names as in ESMTP, upper case ("BODY", "RET", "ENVID"). */
+/* Parameters that travel with a mail: names as in ESMTP, upper case ("BODY", "RET", "ENVID"); a flag
+ * has the value "". Values are as they came, in their checked form: xtext stays encoded. */
 PH_PUBLIC void ph_mail_set_parameter(PhMail *mail, const char *name, PhSlice value);
 PH_PUBLIC const char *ph_mail_parameter(const PhMail *mail, const char *name);
 
@@ -61,6 +62,16 @@ typedef enum {
 PH_PUBLIC PhRcpt ph_mail_add_recipient(PhMail *mail, PhSlice address);
 PH_PUBLIC size_t ph_mail_n_recipients(const PhMail *mail);
 PH_PUBLIC const char *ph_mail_recipient(const PhMail *mail, size_t index);
+
+/* Parameters of one recipient ("NOTIFY", "ORCPT"), which whoever gets the mail in its place has too.
+ * Of one that has none by that name: NULL. */
+PH_PUBLIC void ph_mail_set_recipient_parameter(PhMail *mail,
+                                               size_t index,
+                                               const char *name,
+                                               PhSlice value);
+PH_PUBLIC const char *ph_mail_recipient_parameter(const PhMail *mail,
+                                                  size_t index,
+                                                  const char *name);
 
 /* ph_mail_set_content: the octets that were received, without our trace. Referenced.
  * ph_mail_prepend: header fields to stand before them, each ending in CRLF: the newest first. */
@@ -120,6 +131,11 @@ PH_PUBLIC const char *ph_delivery_recipient(const PhDelivery *delivery, size_t i
 /* ph_delivery_identity: the local user behind the recipient (borrowed), NULL when the route has no
  * directory. */
 PH_PUBLIC const PhIdentity *ph_delivery_identity(const PhDelivery *delivery, size_t index);
+
+/* ph_delivery_recipient_parameter: of the recipient that led to this one: see above. */
+PH_PUBLIC const char *ph_delivery_recipient_parameter(const PhDelivery *delivery,
+                                                      size_t index,
+                                                      const char *name);
 
 /* ph_delivery_transaction: 16 octets to commit with: the same when this delivery is a retry of one
  * that was interrupted. */

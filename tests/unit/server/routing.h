@@ -87,6 +87,7 @@ static const PhDirectory fake_directory = {
 /* FakeTransport: what it was given, and what it answers from now on. */
 typedef struct {
 	GPtrArray *delivered; /* "identity <address>" */
+	GString *notify;      /* "identity=NOTIFY " of those that have the parameter */
 	bool is_healed;       /* "temp" and "unsure" are delivered too */
 	uint8_t transaction[16];
 } FakeTransport;
@@ -112,8 +113,12 @@ fake_deliver(void *instance, PhDelivery *delivery)
 	for (size_t i = 0; i < n; i++) {
 		const char *address = ph_delivery_recipient(delivery, i);
 		const PhIdentity *identity = ph_delivery_identity(delivery, i);
+		const char *notify = ph_delivery_recipient_parameter(delivery, i, "NOTIFY");
 		g_autoptr(GError) error = fake_error(fake, address);
 
+		if (notify != NULL)
+			g_string_append_printf(fake->notify, "%s=%s ",
+			                       ph_identity_address(identity), notify);
 		if (g_str_has_prefix(address, "unsure@"))
 			memcpy(fake->transaction, ph_delivery_transaction(delivery, i),
 			       sizeof fake->transaction);
@@ -134,6 +139,7 @@ fake_transport_new(void)
 	FakeTransport *fake = g_new0(FakeTransport, 1);
 
 	fake->delivered = g_ptr_array_new_with_free_func(g_free);
+	fake->notify = g_string_new(NULL);
 	return fake;
 }
 
@@ -141,6 +147,7 @@ static inline void
 fake_transport_free(FakeTransport *fake)
 {
 	g_ptr_array_unref(fake->delivered);
+	g_string_free(fake->notify, TRUE);
 	g_free(fake);
 }
 

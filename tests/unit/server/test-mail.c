@@ -119,6 +119,29 @@ test_envelope(Fixture *fixture, gconstpointer data)
 }
 
 static void
+test_recipient_parameters(Fixture *fixture, gconstpointer data)
+{
+	g_autoptr(PhMail) mail = ph_mail_new_routed(fixture->router);
+	g_autoptr(PhContent) content = ph_content_new_copy(ph_slice("x"));
+	unsigned n_wakes = 0;
+
+	ph_mail_add_recipient(mail, ph_slice("bob@example.org"));
+	ph_mail_set_recipient_parameter(mail, 0, "NOTIFY", ph_slice("FAILURE"));
+	ph_mail_set_recipient_parameter(mail, 0, "NOTIFY", ph_slice("NEVER"));
+	ph_mail_add_recipient(mail, ph_slice("list@example.org"));
+	ph_mail_set_recipient_parameter(mail, 1, "NOTIFY", ph_slice("SUCCESS"));
+	ph_mail_add_recipient(mail, ph_slice("alice@example.org"));
+	g_assert_cmpstr(ph_mail_recipient_parameter(mail, 0, "NOTIFY"), ==, "NEVER");
+	g_assert_null(ph_mail_recipient_parameter(mail, 0, "ORCPT"));
+	g_assert_null(ph_mail_recipient_parameter(mail, 2, "NOTIFY"));
+	ph_mail_set_content(mail, content);
+	ph_mail_submit(mail, ph_wake_new_func(count_wake, &n_wakes));
+	g_assert_cmpstr(fixture->fake->notify->str, ==,
+	                "bob@example.org=NEVER alice@example.org=SUCCESS "
+	                "carol@example.net=SUCCESS ");
+}
+
+static void
 test_all(Fixture *fixture, gconstpointer data)
 {
 	assert_outcome(send(fixture, "alice@example.org bob@example.org", "x"), 2, 0, 0);
@@ -224,6 +247,7 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	ADD("/server/mail/ids-are-unique", test_ids);
 	ADD("/server/mail/keeps-the-envelope", test_envelope);
+	ADD("/server/mail/parameters-follow-a-recipient", test_recipient_parameters);
 	ADD("/server/mail/delivers-to-all-recipients", test_all);
 	ADD("/server/mail/delivers-once-to-each-user", test_once);
 	ADD("/server/mail/takes-a-thousand-recipients", test_many);
