@@ -537,6 +537,38 @@ def test_a_full_disk_loses_nothing():
         shutil.rmtree(server.dir, ignore_errors=True)
 
 
+def test_a_torn_append_is_undone_after_others_went_on():
+    """The octets are in the file, the index knows nothing of them; then another mailbox gets mail."""
+    with MboxServer() as server:
+        server.send(b"Subject: one\r\n\r\nx\r\n")
+        imap = server.imap()
+        assert imap.create("other")[0] == "OK"
+        imap.logout()
+        server.stop()
+        before = server.path("before")
+        os.mkdir(before)
+        indexes = [name for name in os.listdir(server.home) if name.startswith("index.sqlite")]
+        for name in indexes:
+            if not os.path.isdir(server.path(name)):
+                shutil.copy2(server.path(name), before)
+        server.start()
+        server.send(b"Subject: torn\r\n\r\nx\r\n")
+        server.kill()
+        assert b"Subject: torn" in server.octets()
+        for name in os.listdir(server.home):
+            if name.startswith("index.sqlite") and not name.endswith((".intent", ".octets")):
+                os.unlink(server.path(name))
+        for name in os.listdir(before):
+            if not name.endswith(".intent"):
+                shutil.copy2(os.path.join(before, name), server.home)
+        server.start()
+        imap = server.imap()
+        assert imap.append("other", None, None, b"Subject: two\r\n\r\nx\r\n")[0] == "OK"
+        assert names(imap) == [b"one"]
+        assert b"Subject: torn" not in server.octets()
+        assert names(imap, "other") == [b"two"]
+
+
 def test_the_index_is_made_anew_from_the_files():
     with MboxServer() as server:
         for name in (b"one", b"two", b"three"):

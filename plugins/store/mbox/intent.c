@@ -19,17 +19,18 @@
 
 enum {
 	MODE = 0600,
-	MOST = 64,
+	MOST = 1 << 20,    /* mailboxes that have a slot */
 	STUB_OCTETS = 400, /* of a From_ line and metadata at most */
 };
 
-static const uint64_t magic = UINT64_C(0x3174657874655450);
+static const uint64_t magic = UINT64_C(0x3274657874655450);
 
+/* Slot: a mailbox's place in the file, by its number: only who holds that mailbox's lock writes it,
+ * so that what a crash left in one mailbox is still known when others get mail. */
 typedef struct {
 	uint64_t magic;
-	uint64_t n;
-	Intent intents[MOST];
-} Record;
+	Intent intent;
+} Slot;
 
 static char *
 path_of(const Account *account)
@@ -37,21 +38,30 @@ path_of(const Account *account)
 	return g_strconcat(account->path, ".intent", NULL);
 }
 
+static void
+write_slot(int fd, const Intent *intent)
+{
+	Slot slot = { .magic = magic, .intent = *intent };
+
+	/* half a slot is none: the magic number of none is a last resort */
+	if (pwrite(fd, &slot, sizeof slot, intent->no * (off_t) sizeof slot)
+	    == (ssize_t) sizeof slot)
+		return;
+	slot.magic = 0;
+	(void) !pwrite(fd, &slot.magic, sizeof slot.magic, intent->no * (off_t) sizeof slot);
+}
+
 void
 intent_write(const Account *account, const Intent *intents, size_t n)
 {
 	g_autofree char *path = path_of(account);
-	g_autofree Record *record = g_new0(Record, 1);
 	int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, MODE);
 
-	record->magic = magic;
-	record->n = MIN(n, MOST);
-	memcpy(record->intents, intents, (size_t) record->n * sizeof *intents);
 	if (fd < 0)
 		return;
-	/* half a record is none: it is found to be too short */
-	if (pwrite(fd, record, sizeof *record, 0) != (ssize_t) sizeof *record)
-		(void) unlink(path);
+	for (size_t i = 0; i < n; i++)
+		if (intents[i].no > 0 && intents[i].no < MOST)
+			write_slot(fd, &intents[i]);
 	(void) close(fd);
 }
 
@@ -59,21 +69,14 @@ static bool
 read_intent(const Account *account, int64_t no, Intent *intent)
 {
 	g_autofree char *path = path_of(account);
-	g_autofree Record *record = g_new0(Record, 1);
-	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	ssize_t got = fd >= 0 ? pread(fd, record, sizeof *record, 0) : -1;
+	Slot slot = { .magic = 0 };
+	int fd = no < MOST ? open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
+	ssize_t got = fd >= 0 ? pread(fd, &slot, sizeof slot, no * (off_t) sizeof slot) : -1;
 
 	if (fd >= 0)
 		(void) close(fd);
-	if (got != (ssize_t) sizeof *record || record->magic != magic || record->n > MOST)
-		return false;
-	for (uint64_t i = 0; i < record->n; i++) {
-		if (record->intents[i].no != no)
-			continue;
-		*intent = record->intents[i];
-		return true;
-	}
-	return false;
+	*intent = slot.intent;
+	return got == (ssize_t) sizeof slot && slot.magic == magic && slot.intent.no == no;
 }
 
 /* Is @text the beginning of what is written behind the From_ line for that uid? */
@@ -96,7 +99,7 @@ is_torn(const Box *box, File *file, const Message *message, uint32_t uid)
 	uint64_t length = message->length - MIN(message->length, message->from);
 	ssize_t got = 0;
 
-	if (message->uid != 0 || length >= sizeof text)
+	if (length >= sizeof text)
 		return false;
 	got = file_read(file, message->offset + message->from, text, (size_t) length, NULL);
 	return got == (ssize_t) length && is_stub(box, uid, PH_SLICE(text, (size_t) length));
