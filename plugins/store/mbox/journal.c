@@ -403,6 +403,14 @@ recover(Journal *journal, const Box *box, File *file, GError **error)
 }
 
 bool
+journal_is_left(const Account *account, const Box *box)
+{
+	g_autofree char *path = path_of(account, box->no);
+
+	return access(path, F_OK) == 0;
+}
+
+bool
 journal_recover(Account *account, const Box *box, File *file, GError **error)
 {
 	Journal journal = { .account = account, .fd = -1 };

@@ -231,7 +231,8 @@ bool journal_add(Journal *journal, uint64_t offset, PhSlice octets, GError **err
 /* journal_apply: makes it durable, then changes the file; @size: what it has afterwards. */
 bool journal_apply(Journal *journal, File *file, uint64_t size, GError **error);
 void journal_free(Journal *journal);
-/* journal_recover: finishes what a crash interrupted. */
+/* journal_is_left: did a crash interrupt a change? journal_recover: finishes it. */
+bool journal_is_left(const Account *account, const Box *box);
 bool journal_recover(Account *account, const Box *box, File *file, GError **error);
 
 /* verify.c */

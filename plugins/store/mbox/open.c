@@ -26,7 +26,8 @@ open_is_same(Account *account, const PhMailboxId *id)
 	bool same = false;
 
 	if (!place_load_box(account, id, &box, NULL) || box.no == 0
-	    || !g_str_equal(box.path, box.name) || !layout_find(account, box.name, &where, NULL))
+	    || !g_str_equal(box.path, box.name) || journal_is_left(account, &box)
+	    || !layout_find(account, box.name, &where, NULL))
 		return false;
 	if (fstatat(where.folder_fd, where.base, &status, AT_SYMLINK_NOFOLLOW) == 0) {
 		look = file_look(&status);
