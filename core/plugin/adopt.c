@@ -94,6 +94,18 @@ forget_nothing(void *account, PhTime before)
 {
 }
 
+/* The domain, in lower case. */
+static size_t
+domain_destination(void *instance, const char *address, char *buffer, size_t size)
+{
+	const char *at = strrchr(address, '@');
+	size_t length = g_strlcpy(buffer, at != NULL ? at + 1 : address, size);
+
+	for (char *c = buffer; size > 0 && *c != '\0'; c++)
+		*c = g_ascii_tolower(*c);
+	return MIN(length, size > 0 ? size - 1 : 0);
+}
+
 #define REQUIRED(S, member)                        \
 	{                                          \
 #member, offsetof(S, member), NULL \
@@ -171,6 +183,7 @@ static const Member filter_members[] = {
 static const Member transport_members[] = {
 	REQUIRED(PhTransport, create),
 	FALLBACK(PhTransport, destroy, destroy_nothing),
+	FALLBACK(PhTransport, destination, domain_destination),
 	MEMBERS_END,
 };
 

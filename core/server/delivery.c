@@ -21,6 +21,7 @@ struct PhDelivery {
 	PhMail *mail;
 	const PhRoute *route;
 	gint n_pending;
+	uint32_t attempt;
 	uint32_t n_targets;
 	uint32_t targets[]; /* indexes of the mail's targets */
 };
@@ -75,6 +76,18 @@ ph_delivery_store(const PhDelivery *delivery)
 	return delivery->route->params.store;
 }
 
+uint32_t
+ph_delivery_attempt(const PhDelivery *delivery)
+{
+	return delivery->attempt;
+}
+
+PhTime
+ph_delivery_arrived(const PhDelivery *delivery)
+{
+	return delivery->mail->arrived;
+}
+
 /* --- results ---------------------------------------------------------------------------------- */
 
 static void
@@ -92,10 +105,18 @@ finish_one(PhMail *mail)
 void
 ph_delivery_complete(PhDelivery *delivery, size_t index, const GError *error)
 {
+	PhDeliveryResult result = { .size = sizeof result, .error = error };
+
+	ph_delivery_complete_with(delivery, index, &result);
+}
+
+void
+ph_delivery_complete_with(PhDelivery *delivery, size_t index, const PhDeliveryResult *result)
+{
 	PhMail *mail = delivery->mail;
 
-	if (error != NULL)
-		target_at(delivery, index)->error = g_error_copy(error);
+	if (result->error != NULL)
+		target_at(delivery, index)->error = g_error_copy(result->error);
 	if (!g_atomic_int_dec_and_test(&delivery->n_pending))
 		return;
 	g_free(delivery);
@@ -173,6 +194,7 @@ gather(PhMail *mail, const PhRoute *route)
 
 	delivery->mail = ph_mail_ref(mail);
 	delivery->route = route;
+	delivery->attempt = 1;
 	for (guint i = 0; i < mail->targets->len; i++)
 		if (ph_mail_target(mail, i)->route == route && !ph_mail_target(mail, i)->was_served)
 			delivery->targets[delivery->n_targets++] = i;

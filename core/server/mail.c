@@ -11,6 +11,7 @@
 #include <posthorn/secret.h>
 #include <posthorn/slice.h>
 
+#include "base/clock.h"
 #include "mailbox/account.h"
 
 #include <string.h>
@@ -97,6 +98,7 @@ ph_mail_new_routed(PhRouter *router)
 	PhMail *mail = g_new0(PhMail, 1);
 
 	mail->refs = 1;
+	mail->arrived = ph_clock_wall_us();
 	make_id(mail);
 	mail->router = router != NULL ? ph_router_ref(router) : NULL;
 	mail->recipients = g_array_sized_new(FALSE, TRUE, sizeof(PhRecipient), 1);

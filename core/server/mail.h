@@ -42,6 +42,7 @@ struct PhMail {
 	gint n_pending; /* deliveries that are not finished, and the submitter itself */
 	char id[24];
 	uint8_t random[16];
+	PhTime arrived;
 	PhRouter *router; /* (nullable) */
 	char *sender;
 	PhIdentity *user;

@@ -4,6 +4,10 @@
  * submits it; the router finds a route for each recipient; the route's transport delivers. A
  * recipient's result is one of three: delivered (durably), failed for good, try later.
  *
+ * Where every route's transport commits at once (PH_TRANSPORT_COMMITS) the submitter waits for all
+ * recipients; those that fail temporarily are put into the queue. Mail with another recipient is
+ * written to the queue first, for all of them, and delivered from there.
+ *
  * Without a queue the submitter waits for all recipients: it answers positively only when every
  * one was delivered. When some were delivered and others must be tried later the answer is
  * temporary, and a retry of the same message (same sender, same octets) is not stored a second
@@ -144,9 +148,38 @@ PH_PUBLIC const uint8_t *ph_delivery_transaction(const PhDelivery *delivery, siz
 /* ph_delivery_store: the store of the delivery's route; NULL when the route has none. */
 PH_PUBLIC PhSection *ph_delivery_store(const PhDelivery *delivery);
 
+/* ph_delivery_attempt: 1 for the first time that these recipients are tried. ph_delivery_arrived: when
+ * the mail was taken over. */
+PH_PUBLIC uint32_t ph_delivery_attempt(const PhDelivery *delivery);
+PH_PUBLIC PhTime ph_delivery_arrived(const PhDelivery *delivery);
+
 /* ph_delivery_complete: one recipient's result. @error: (borrowed, nullable) NULL: delivered,
- * durably. After the last one the delivery is gone. Thread: any. */
+ * durably. Errors of a kind that is temporary (ph_error_is_temporary()) are tried again when the
+ * mail lies in the queue; all others are final and reported to the sender. After the last
+ * recipient's result the delivery is gone. Thread: any. */
 PH_PUBLIC void ph_delivery_complete(PhDelivery *delivery, size_t index, const GError *error);
+
+/* What a next hop has taken over, for reports that the sender has asked for (RFC 3461). */
+enum {
+	PH_DELIVERED_RELAYED_NO_DSN = 1U
+	                              << 0, /* by a host that will not report: we do, "relayed" */
+	PH_DELIVERED_FINAL = 1U << 1,       /* where the mail ends: we report "delivered" */
+};
+
+/* PhDeliveryResult: one recipient's result with what the next hop said. All borrowed for the call. */
+typedef struct {
+	size_t size;            /* sizeof(PhDeliveryResult) */
+	const GError *error;    /* (nullable) NULL: delivered, durably */
+	const char *remote_mta; /* (nullable) the host that answered: "mx1.example.net" */
+	const char *reply;      /* (nullable) its last reply: "550 5.1.1 no such user" */
+	uint32_t flags;         /* PH_DELIVERED_* */
+	uint32_t not_before; /* seconds until the next attempt at the earliest; 0: as configured */
+} PhDeliveryResult;
+
+/* ph_delivery_complete_with: as ph_delivery_complete, with more to tell. Thread: any. */
+PH_PUBLIC void ph_delivery_complete_with(PhDelivery *delivery,
+                                         size_t index,
+                                         const PhDeliveryResult *result);
 
 /* PhTransportNeeds: which keys of a [route] this transport cannot do without. */
 enum {
@@ -154,10 +187,17 @@ enum {
 	PH_ROUTE_NEEDS_DIRECTORY = 1U << 1,
 };
 
+/* PhTransportFlags. */
+enum {
+	/* A delivery that succeeds is durable here and does not wait for another host: mail for such
+	 * recipients alone is not written to the queue first. */
+	PH_TRANSPORT_COMMITS = 1U << 0,
+};
+
 struct PhTransport {
 	size_t size;
 	uint32_t needs; /* PH_ROUTE_NEEDS_* */
-	uint32_t reserved;
+	uint32_t flags; /* PH_TRANSPORT_* */
 
 	/* create: for one route section. Required. Thread: load. */
 	bool (*create)(PhSection *section,
@@ -173,6 +213,12 @@ struct PhTransport {
 	/* deliver: the blocking form, run on the delivery pool: gives every recipient a result
 	 * before it returns. Optional. Thread: worker. Blocks: yes. */
 	void (*deliver)(void *instance, PhDelivery *delivery);
+
+	/* destination: the key under which deliveries share concurrency, back-off and connections: for
+	 * the recipient at @address, written to @buffer with its NUL, cut at @size. Two recipients of
+	 * one mail with the same key may come in one delivery. Optional; without it the address's
+	 * domain in lower case. Thread: any. Blocks: no. Returns: its length. */
+	size_t (*destination)(void *instance, const char *address, char *buffer, size_t size);
 };
 
 G_END_DECLS

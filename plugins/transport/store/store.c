@@ -205,6 +205,7 @@ begin(void *instance, PhDelivery *delivery)
 static const PhTransport transport = {
 	.size = sizeof transport,
 	.needs = PH_ROUTE_NEEDS_STORE | PH_ROUTE_NEEDS_DIRECTORY,
+	.flags = PH_TRANSPORT_COMMITS,
 	.create = create,
 	.destroy = destroy,
 	.begin = begin,
