@@ -180,6 +180,33 @@ build_tls(PhBuilder *builder, const PhKeyfileSection *keys)
 		g_array_append_val(builder->config->tls, row);
 }
 
+/* [resolver] and the like: they hold with their defaults when they are not written. */
+static void
+build_plain(PhBuilder *builder, const PhSectionKind *kind)
+{
+	const PhKeyfileSection *keys = file_section(builder->config->keyfile, kind->word);
+	g_autofree char *title = title_of(kind->word, "");
+	PhBinding binding = { .rows = kind->rows,
+		              .keys = keys,
+		              .title = title,
+		              .line = keys != NULL ? keys->line : 0,
+		              .mistakes = builder->mistakes };
+	PhConfigPlain plain = { .kind = kind, .line = binding.line };
+
+	if (keys != NULL)
+		check_keys(builder, keys, kind->rows, NULL);
+	plain.settings = ph_bind(&binding, &builder->context);
+	g_array_append_val(builder->config->plain, plain);
+}
+
+static void
+build_all_plain(PhBuilder *builder)
+{
+	for (const PhSectionKind *kind = ph_section_kinds; kind->word != NULL; kind++)
+		if (kind->kind == 0 && !kind->takes_name && strcmp(kind->word, "server") != 0)
+			build_plain(builder, kind);
+}
+
 static PhSection *
 add_section(PhBuilder *builder, const PhSectionKind *kind, const char *name, unsigned int line)
 {
@@ -465,6 +492,7 @@ ph_build_all(PhBuilder *builder)
 	builder->context.folder = config->folder;
 	check_servers(builder);
 	build_server(builder);
+	build_all_plain(builder);
 	for (guint i = 0; i < config->keyfile->sections->len; i++)
 		make_section(builder, config->keyfile->sections->pdata[i]);
 	n_written = config->sections->len;

@@ -10,6 +10,13 @@
 
 #include <stdatomic.h>
 
+/* PhConfigPlain: a section without plugin and name, written or not. */
+typedef struct {
+	const PhSectionKind *kind;
+	unsigned int line; /* 0: it is not written */
+	void *settings;
+} PhConfigPlain;
+
 struct PhConfig {
 	atomic_uint n_refs;
 	char *folder;
@@ -19,6 +26,7 @@ struct PhConfig {
 	uid_t user;
 	gid_t group;
 	GArray *tls;         /* of PhConfigTls */
+	GArray *plain;       /* of PhConfigPlain */
 	GPtrArray *sections; /* of PhSection: owned, in the order of the file, then implicit ones */
 	GPtrArray *all;      /* the same, NULL behind the last */
 	GPtrArray *ordered;  /* used ones, by need, NULL behind the last */

@@ -14,6 +14,7 @@
 #include "config/build.h"
 #include "config/certificate.h"
 #include "config/listen.h"
+#include "config/name-server.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -338,6 +339,26 @@ check_route(PhBuilder *builder, const PhSection *section, GHashTable *seen)
 }
 
 static void
+check_resolver(PhBuilder *builder)
+{
+	unsigned int line = 0;
+	const PhResolverSettings *resolver = ph_config_plain(builder->config, "resolver", &line);
+
+	for (size_t i = 0; resolver->server != NULL && resolver->server[i] != NULL; i++) {
+		g_autofree char *server = ph_name_server_parse(resolver->server[i]);
+
+		if (server == NULL)
+			ph_mistakes_add(builder->mistakes, line,
+			                "'%s' is no name server; write such as 127.0.0.1, "
+			                "127.0.0.1:5353 or [::1]:5353",
+			                resolver->server[i]);
+	}
+	if (resolver->trust_anchor != NULL && access(resolver->trust_anchor, R_OK) != 0)
+		ph_mistakes_add(builder->mistakes, line, "cannot read the trust anchor '%s': %s",
+		                resolver->trust_anchor, g_strerror(errno));
+}
+
+static void
 warn_unused(PhBuilder *builder, const PhSection *section)
 {
 	if (section->is_used || section->offer == NULL
@@ -358,6 +379,7 @@ ph_check_all(PhBuilder *builder)
 
 	check_server(builder);
 	check_tls(builder);
+	check_resolver(builder);
 	ph_check_order(builder);
 	for (guint i = 0; i < builder->config->sections->len; i++) {
 		const PhSection *section = builder->config->sections->pdata[i];

@@ -41,6 +41,7 @@ config_new(const char *folder)
 	atomic_init(&config->n_refs, 1);
 	config->folder = g_strdup(folder);
 	config->tls = g_array_new(FALSE, FALSE, sizeof(PhConfigTls));
+	config->plain = g_array_new(FALSE, FALSE, sizeof(PhConfigPlain));
 	config->sections = g_ptr_array_new_with_free_func(free_section);
 	config->all = g_ptr_array_new();
 	config->ordered = g_ptr_array_new();
@@ -69,6 +70,12 @@ ph_config_unref(PhConfig *config)
 		ph_bind_free(rows_of("tls"), (void *) (uintptr_t) settings);
 	}
 	g_array_unref(config->tls);
+	for (guint i = 0; i < config->plain->len; i++) {
+		const PhConfigPlain *plain = &g_array_index(config->plain, PhConfigPlain, i);
+
+		ph_bind_free(plain->kind->rows, plain->settings);
+	}
+	g_array_unref(config->plain);
 	ph_bind_free(rows_of("server"), config->server);
 	ph_keyfile_free(config->keyfile);
 	g_free(config->folder);
@@ -166,6 +173,27 @@ ph_config_make_data(const PhConfig *config, GError **error)
 		return true;
 	ph_error_set_errno(error, errno, "cannot give '%s' to the server's user", data);
 	return false;
+}
+
+const void *
+ph_config_plain(const PhConfig *config, const char *word, unsigned int *line_out)
+{
+	for (guint i = 0; i < config->plain->len; i++) {
+		const PhConfigPlain *plain = &g_array_index(config->plain, PhConfigPlain, i);
+
+		if (strcmp(plain->kind->word, word) != 0)
+			continue;
+		if (line_out != NULL)
+			*line_out = plain->line;
+		return plain->settings;
+	}
+	g_return_val_if_reached(NULL);
+}
+
+const PhResolverSettings *
+ph_config_resolver(const PhConfig *config)
+{
+	return ph_config_plain(config, "resolver", NULL);
 }
 
 const PhConfigTls *

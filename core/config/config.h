@@ -54,6 +54,11 @@ bool ph_config_make_data(const PhConfig *config, GError **error);
 /* ph_config_tls: number @index, the unnamed one first; NULL behind the last. */
 const PhConfigTls *ph_config_tls(const PhConfig *config, size_t index);
 
+/* ph_config_plain: the settings of a section without plugin and name, such as "resolver"; with the
+ * defaults when it is not written. @line_out: (out, nullable) of its header; 0 when it is not. */
+const void *ph_config_plain(const PhConfig *config, const char *word, unsigned int *line_out);
+const PhResolverSettings *ph_config_resolver(const PhConfig *config);
+
 /* ph_config_sections: every section with a plugin that a listener or route needs, what is named
  * before what names it; NULL behind the last. */
 PhSection *const *ph_config_sections(const PhConfig *config);

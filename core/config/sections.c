@@ -239,6 +239,35 @@ static const PhOption route_rows[] = {
 	PH_OPTIONS_END,
 };
 
+static const PhOption resolver_rows[] = {
+	PH_OPTION_LIST(PhResolverSettings,
+	               server,
+	               PH_ABSENT,
+	               "name servers to ask: IP, IP:PORT or [IPv6]:PORT; those of "
+	               "/etc/resolv.conf when absent"),
+	PH_OPTION_DURATION(
+		PhResolverSettings,
+		timeout,
+		"10s",
+		"most time for one question; then it is asked again with the next attempt"),
+	PH_OPTION_PATH(PhResolverSettings,
+	               trust_anchor,
+	               PH_ABSENT,
+	               "file with the root's key, such as /usr/share/dns/root.key: answers are "
+	               "validated (DNSSEC); the name servers must pass signatures on"),
+	PH_OPTION_PATH(PhResolverSettings,
+	               hosts,
+	               "/etc/hosts",
+	               "file with names and addresses that need no name server"),
+	PH_OPTION_INTEGER(PhResolverSettings,
+	                  max_questions,
+	                  "1000",
+	                  1,
+	                  MANY,
+	                  "most questions under way at once"),
+	PH_OPTIONS_END,
+};
+
 #define BULKHEAD_ROWS(default_concurrency)                                                    \
 	PH_OPTION_INTEGER(PhPluginSettings, concurrency, default_concurrency, 0, MANY,        \
 	                  "most calls into the plugin at once; others wait; 0 for no limit"), \
@@ -310,6 +339,7 @@ const PhSectionKind ph_section_kinds[] = {
 	{ "server", 0, NULL, false, false, server_rows, "the server as a whole", NULL },
 	{ "tls", 0, NULL, true, false, tls_rows,
 	  "a certificate; further ones have a name and are chosen by the client's SNI", NULL },
+	{ "resolver", 0, NULL, false, false, resolver_rows, "how the DNS is asked", NULL },
 	{ "listener", PH_KIND_PROTOCOL, "plugin", true, true, listener_rows,
 	  "addresses where a protocol is spoken", "protocol" },
 	{ "route", PH_KIND_TRANSPORT, "transport", true, true, route_rows,

@@ -121,6 +121,15 @@ typedef struct {
 	PhSection *moves_to; /* (nullable) where `store convert` takes the users */
 } PhPluginSettings;
 
+/* [resolver] */
+typedef struct {
+	const char *const *server; /* (nullable) */
+	PhDuration timeout;
+	const char *trust_anchor; /* (nullable) */
+	const char *hosts;        /* (nullable) */
+	int64_t max_questions;
+} PhResolverSettings;
+
 /* PhSectionKind: one row for each word that may open a section header. */
 typedef struct {
 	const char *word;

@@ -13,6 +13,7 @@
 #include "login/service.h"
 #include "mailbox/account.h"
 #include "net/address-list.h"
+#include "net/resolver.h"
 #include "net/tls-context.h"
 #include "net/tls-stream.h"
 #include "plugin/instance.h"
@@ -213,6 +214,21 @@ make_all(PhGeneration *generation, PhGeneration *previous, PhMistakes *mistakes)
 	return true;
 }
 
+/* One for the process: the present config's. */
+static void
+use_resolver(const PhConfig *config)
+{
+	const PhResolverSettings *settings = ph_config_resolver(config);
+
+	ph_resolver_configure(&(PhResolverParams){
+		.servers = settings->server,
+		.trust_anchor = settings->trust_anchor,
+		.hosts = settings->hosts,
+		.timeout = settings->timeout,
+		.max_questions = (uint32_t) settings->max_questions,
+	});
+}
+
 PhGeneration *
 ph_generation_new(const PhRuntime *runtime,
                   PhConfig *config,
@@ -226,8 +242,10 @@ ph_generation_new(const PhRuntime *runtime,
 	generation->runtime = runtime;
 	generation->config = ph_config_ref(config);
 	generation->listeners = g_ptr_array_new_with_free_func(free_listener);
-	if (make_all(generation, previous, mistakes))
+	if (make_all(generation, previous, mistakes)) {
+		use_resolver(config);
 		return generation;
+	}
 	destroy(generation);
 	return NULL;
 }

@@ -103,6 +103,8 @@ ph_sandbox_grants(const PhConfig *config, const char *const *folders)
 		grant_folder_of(grants, tls->settings->certificate);
 		grant_folder_of(grants, tls->settings->key);
 	}
+	grant_folder_of(grants, ph_config_resolver(config)->trust_anchor);
+	grant_folder_of(grants, ph_config_resolver(config)->hosts);
 	grant_sections(grants, config);
 	return grants;
 }

@@ -9,6 +9,7 @@
 #include <posthorn/slice.h>
 #include <posthorn/testing.h>
 
+#include "net/resolver.h"
 #include "net/testing.h"
 #include "plugin/registry.h"
 #include "server/generation.h"
@@ -64,6 +65,7 @@ ph_test_server_free(PhTestServer *server)
 {
 	if (server == NULL)
 		return;
+	ph_resolver_stop();
 	ph_generation_unref(server->generation);
 	ph_partial_free(server->runtime.partial);
 	ph_backoff_free(server->runtime.backoff);

@@ -19,6 +19,7 @@
 #include "base/spool.h"
 #include "mailbox/account.h"
 #include "net/channel.h"
+#include "net/resolver.h"
 #include "net/socket.h"
 #include "plugin/call.h"
 #include "plugin/registry.h"
@@ -606,6 +607,7 @@ finish(Worker *w)
 		ph_log(PH_LOG_WARNING, "stop-forced", "threads hang in a plugin", PH_LOG_END);
 		_exit(w->exit_status);
 	}
+	ph_resolver_stop();
 	g_clear_pointer(&w->control, ph_control_free);
 	for (guint i = 0; i < w->open->len; i++)
 		g_clear_pointer(&g_array_index(w->open, Open, i).listener, ph_listener_close);
