@@ -24,6 +24,8 @@ struct PhIdentity {
 	uint64_t quota_messages;
 	char **groups;
 	char **attributes; /* name, value, ... */
+	char **senders;
+	char **aliases;
 	char strings[];
 };
 
@@ -108,6 +110,8 @@ build(const PhIdentityValues *values, const char *domain)
 	identity->quota_messages = values->quota_messages;
 	identity->groups = g_strdupv((char **) (uintptr_t) values->groups);
 	identity->attributes = g_strdupv((char **) (uintptr_t) values->attributes);
+	identity->senders = g_strdupv((char **) (uintptr_t) values->senders);
+	identity->aliases = g_strdupv((char **) (uintptr_t) values->aliases);
 	return identity;
 }
 
@@ -139,6 +143,8 @@ ph_identity_with_quota(const PhIdentity *identity, uint64_t octets, uint64_t mes
 		.quota_messages = messages,
 		.groups = (const char *const *) identity->groups,
 		.attributes = (const char *const *) identity->attributes,
+		.senders = (const char *const *) identity->senders,
+		.aliases = (const char *const *) identity->aliases,
 	};
 
 	return build(&values, identity->domain);
@@ -162,6 +168,8 @@ ph_identity_unref(PhIdentity *identity)
 		return;
 	g_strfreev(identity->groups);
 	g_strfreev(identity->attributes);
+	g_strfreev(identity->senders);
+	g_strfreev(identity->aliases);
 	g_free(identity);
 }
 
@@ -211,6 +219,52 @@ const char *const *
 ph_identity_groups(const PhIdentity *identity)
 {
 	return (const char *const *) identity->groups;
+}
+
+const char *const *
+ph_identity_senders(const PhIdentity *identity)
+{
+	return (const char *const *) identity->senders;
+}
+
+const char *const *
+ph_identity_aliases(const PhIdentity *identity)
+{
+	return (const char *const *) identity->aliases;
+}
+
+static bool
+is_listed(char **names, PhSlice address)
+{
+	for (; names != NULL && *names != NULL; names++)
+		if (ph_slice_is_nocase(address, *names))
+			return true;
+	return false;
+}
+
+static bool
+fits_sender(const char *rule, PhSlice address)
+{
+	size_t n = strlen(rule);
+
+	if (strcmp(rule, "*") == 0)
+		return true;
+	if (rule[0] != '@')
+		return ph_slice_is_nocase(address, rule);
+	if (address.length <= n)
+		return false;
+	return ph_slice_is_nocase(ph_slice_from(address, address.length - n), rule);
+}
+
+bool
+ph_identity_may_send_as(const PhIdentity *identity, PhSlice address)
+{
+	if (ph_slice_is_nocase(address, identity->address) || is_listed(identity->aliases, address))
+		return true;
+	for (char **rule = identity->senders; rule != NULL && *rule != NULL; rule++)
+		if (fits_sender(*rule, address))
+			return true;
+	return false;
 }
 
 const char *

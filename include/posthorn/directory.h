@@ -29,9 +29,14 @@ typedef enum {
 /* PhListFunc: called for each name; false stops. */
 typedef bool (*PhListFunc)(const char *address, void *user_data);
 
+/* PhDirectoryFlags. */
+enum {
+	PH_DIRECTORY_WRITES = 1U << 0, /* writes below the folders of its path options, not only in tools */
+};
+
 struct PhDirectory {
 	size_t size;
-	uint32_t flags;
+	uint32_t flags; /* PH_DIRECTORY_* */
 	uint32_t reserved;
 
 	/* create, destroy. Required. Thread: load / main. create may read files but must not
@@ -97,6 +102,12 @@ struct PhDirectory {
 	/* remove: NOT_FOUND when unknown. Durable on return. Optional. Thread: worker.
 	 * Blocks: yes. */
 	bool (*remove)(void *instance, const char *address, GError **error);
+
+	/* version: a number that is another one as soon as an answer could be: answers that the core
+	 * has kept from before are then asked for again. Called before each use of a kept answer:
+	 * must cost microseconds and no round trip. 0: not known at this moment.
+	 * Optional: without it kept answers are used for the section's `cache` time. Thread: worker. */
+	uint64_t (*version)(void *instance);
 };
 
 /* --- helpers for directory plugins --------------------------------------------------------- */

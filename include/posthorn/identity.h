@@ -27,6 +27,8 @@ typedef struct {
 	const char *const *groups; /* (nullable) NULL-terminated */
 	const char *const
 		*attributes; /* (nullable) NULL-terminated pairs: name, value, name, ... */
+	const char *const *senders; /* (nullable) see ph_identity_senders */
+	const char *const *aliases; /* (nullable) see ph_identity_aliases */
 } PhIdentityValues;
 
 /* Thread: any, for all. */
@@ -46,6 +48,18 @@ PH_PUBLIC const char *ph_identity_home(const PhIdentity *identity);
 PH_PUBLIC uint64_t ph_identity_quota_octets(const PhIdentity *identity);
 PH_PUBLIC uint64_t ph_identity_quota_messages(const PhIdentity *identity);
 PH_PUBLIC const char *const *ph_identity_groups(const PhIdentity *identity);
+
+/* ph_identity_senders: whom else the user may send as, besides its own address and its aliases:
+ * "sales@example.org", "@example.org" for a whole domain, "*" for everybody. NULL-terminated, or NULL
+ * for nobody. */
+PH_PUBLIC const char *const *ph_identity_senders(const PhIdentity *identity);
+
+/* ph_identity_aliases: other addresses of the same user. NULL-terminated, or NULL for none. */
+PH_PUBLIC const char *const *ph_identity_aliases(const PhIdentity *identity);
+
+/* ph_identity_may_send_as: is @address the user's own, an alias, or among those it may send as?
+ * ASCII case is ignored. */
+PH_PUBLIC bool ph_identity_may_send_as(const PhIdentity *identity, PhSlice address);
 
 /* ph_identity_attribute: value of a further attribute, or NULL. */
 PH_PUBLIC const char *ph_identity_attribute(const PhIdentity *identity, const char *name);
