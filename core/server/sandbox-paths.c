@@ -29,10 +29,10 @@ grant(GArray *grants, char *path, bool may_write)
 
 /* The folder of a file: it may be replaced by another of the same name. */
 static void
-grant_folder_of(GArray *grants, const char *file, bool may_write)
+grant_folder_of(GArray *grants, const char *file)
 {
 	if (file != NULL)
-		grant(grants, g_path_get_dirname(file), may_write);
+		grant(grants, g_path_get_dirname(file), false);
 }
 
 static char *
@@ -79,7 +79,7 @@ grant_option(GArray *grants, const PhSection *section, const PhOption *row)
 	if (writes(section->kind))
 		grant(grants, fixed_part(value), true);
 	else
-		grant_folder_of(grants, value, writes_beside(section));
+		grant(grants, g_path_get_dirname(value), writes_beside(section));
 }
 
 static void
@@ -112,8 +112,8 @@ ph_sandbox_grants(const PhConfig *config, const char *const *folders)
 	for (size_t i = 0; folders != NULL && folders[i] != NULL; i++)
 		grant(grants, g_strdup(folders[i]), false);
 	for (size_t i = 0; (tls = ph_config_tls(config, i)) != NULL; i++) {
-		grant_folder_of(grants, tls->settings->certificate, false);
-		grant_folder_of(grants, tls->settings->key, false);
+		grant_folder_of(grants, tls->settings->certificate);
+		grant_folder_of(grants, tls->settings->key);
 	}
 	grant_folder_of(grants, ph_config_resolver(config)->trust_anchor);
 	grant_folder_of(grants, ph_config_resolver(config)->hosts);
