@@ -158,6 +158,99 @@ def test_wrong_passwords_are_answered_late_and_counted():
         pop3.quit()
 
 
+def with_options(text):
+    return lib.WHOLE.replace("plugin = pop3\n", "plugin = pop3\n" + text)
+
+
+def enter(server):
+    """Logs in; the server's last word."""
+    pop3 = poplib.POP3("127.0.0.1", server.ports["pop3"], timeout=30)
+    pop3.user("anna@example.org")
+    return pop3, pop3.pass_(PASSWORD)
+
+
+def test_who_comes_back_early_is_sent_away():
+    with Server(config=with_options("login-delay = 1h\n")) as server:
+        pop3, _ = enter(server)
+        assert pop3.capa()["LOGIN-DELAY"] == ["3600"]
+        pop3.quit()
+        again = poplib.POP3("127.0.0.1", server.ports["pop3"], timeout=30)
+        again.user("anna@example.org")
+        assert refused(again.pass_, PASSWORD).startswith(b"-ERR [LOGIN-DELAY]")
+        again.user("ben@example.org")
+        again.pass_(PASSWORD)
+        again.quit()
+
+
+def test_a_shared_maildrop_takes_two_sessions():
+    with Server(config=with_options("maildrop = shared\nexpire = 30d\n")) as server:
+        fill(server, 3)
+        first, _ = enter(server)
+        assert first.capa()["EXPIRE"] == ["30"]
+        second, _ = enter(server)
+        first.dele(1)
+        second.dele(1)
+        second.dele(2)
+        first.quit()
+        assert second.retr(3)[1][-1] == b"line three"
+        second.quit()
+        third, _ = enter(server)
+        assert third.stat()[0] == 1
+        third.quit()
+
+
+WIDE = "Subject: Grüße\r\n\r\nplain\r\n".encode()
+
+
+def send_wide(server):
+    client = server.smtp()
+    client.sendmail("carla@example.net", ["anna@example.org"], WIDE, mail_options=["SMTPUTF8", "BODY=8BITMIME"])
+    client.quit()
+
+
+def test_a_wide_header_goes_out_as_it_is_or_only_after_utf8():
+    with Server(config=with_options("utf8-headers = refuse\n")) as server:
+        send_wide(server)
+        pop3, _ = enter(server)
+        assert refused(pop3.retr, 1).startswith(b"-ERR [UTF8]")
+        assert refused(pop3.top, 1, 0).startswith(b"-ERR [UTF8]")
+        pop3.quit()
+        pop3 = poplib.POP3("127.0.0.1", server.ports["pop3"], timeout=30)
+        assert pop3.capa()["UTF8"] == ["USER"]
+        pop3.utf8()
+        pop3.user("anna@example.org")
+        pop3.pass_(PASSWORD)
+        assert "Subject: Grüße".encode() in pop3.retr(1)[1]
+        assert refused(pop3._shortcmd, "UTF8").startswith(b"-ERR")
+        pop3.quit()
+    with Server() as server:
+        send_wide(server)
+        pop3, _ = enter(server)
+        assert "Subject: Grüße".encode() in pop3.retr(1)[1]
+        pop3.quit()
+
+
+def test_names_outside_ascii_log_in():
+    with Server(users=("anna@example.org", "jürgen@example.org")) as server:
+        pop3 = poplib.POP3("127.0.0.1", server.ports["pop3"], timeout=30)
+        pop3.encoding = "utf-8"
+        pop3.utf8()
+        pop3.user("jürgen@example.org")
+        pop3.pass_(PASSWORD)
+        pop3.quit()
+
+
+def test_languages_are_listed_and_chosen():
+    with Server() as server:
+        pop3 = poplib.POP3("127.0.0.1", server.ports["pop3"], timeout=30)
+        assert "LANG" in pop3.capa()
+        assert pop3._longcmd("LANG")[1] == [b"en English", b"i-default English"]
+        assert pop3._shortcmd("LANG *").startswith(b"+OK en ")
+        assert pop3._shortcmd("LANG en-GB").startswith(b"+OK en ")
+        assert refused(pop3._shortcmd, "LANG MUL").startswith(b"-ERR")
+        pop3.quit()
+
+
 def test_curl_reads_by_number():
     with Server() as server:
         fill(server, 1)

@@ -41,6 +41,8 @@ static const Command commands[] = {
 	{ "PASS", pop3_pass, BEFORE_LOGIN | NEEDS_ARGUMENT },
 	{ "AUTH", pop3_auth, BEFORE_LOGIN },
 	{ "STLS", pop3_stls, BEFORE_LOGIN | TAKES_NOTHING },
+	{ "UTF8", pop3_utf8, BEFORE_LOGIN | TAKES_NOTHING },
+	{ "LANG", pop3_lang, ANY_TIME },
 };
 
 static const Command *

@@ -5,7 +5,8 @@
  *
  * The maildrop is INBOX as it was at login: the view is never synced, so numbers stay. Marks are
  * only ours until QUIT; then one transaction removes what was marked, and "+OK" is said when
- * that is durable. Without QUIT nothing is removed (RFC 1939 section 6). One session has the lock.
+ * that is durable. Without QUIT nothing is removed (RFC 1939 section 6). One session has the lock unless it is
+ * configured to be shared.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -145,6 +146,15 @@ knows_total(Client *client)
 	       && info.uidnext == ph_view_uidnext(client->view);
 }
 
+static bool
+take_maildrop(Client *client)
+{
+	if (client->server->settings->maildrop == MAILDROP_SHARED)
+		return true;
+	client->has_lock = ph_account_lock_maildrop(client->account);
+	return client->has_lock;
+}
+
 PhNext
 pop3_open(PhSession *session, const PhIdentity *identity)
 {
@@ -154,11 +164,15 @@ pop3_open(PhSession *session, const PhIdentity *identity)
 	client->account = ph_session_account(session, identity, &error);
 	if (client->account == NULL)
 		return refuse_open(session, error);
-	if (!ph_account_lock_maildrop(client->account)) {
+	if (!take_maildrop(client)) {
 		pop3_leave(session);
 		return pop3_refuse(session, "-ERR [IN-USE] another session has the maildrop");
 	}
-	client->has_lock = true;
+	if (!delay_admit(client->server->delay, ph_identity_address(identity),
+	                 g_get_monotonic_time())) {
+		pop3_leave(session);
+		return pop3_refuse(session, "-ERR [LOGIN-DELAY] you were here a moment ago");
+	}
 	if (!open_view(session, &error))
 		return refuse_open(session, error);
 	return knows_total(client) ? greet(session) : with_sizes(session, greet);

@@ -1,6 +1,6 @@
-/* login.c: what comes before the maildrop: USER and PASS, AUTH, STLS, CAPA
+/* login.c: who the client is: USER and PASS, AUTH
  *
- * RFC 1939 section 7, RFC 5034 (AUTH), RFC 2595 (STLS), RFC 2449 (CAPA). Passwords go to the login
+ * RFC 1939 section 7, RFC 5034 (AUTH). Passwords go to the login
  * service and nowhere else; a wrong one is [AUTH], a directory that is away [SYS/TEMP].
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -135,41 +135,4 @@ pop3_auth_line(PhSession *session, PhSlice line, uint32_t flaws)
 	const Client *client = ph_session_data(session);
 
 	return go_on(session, ph_login_answer_line(client->login, line, flaws));
-}
-
-/* --- CAPA and STLS ---------------------------------------------------------------------------- */
-
-PhNext
-pop3_capa(PhSession *session, PhSlice argument)
-{
-	const Client *client = ph_session_data(session);
-	const char *const *names = ph_login_mechanisms(session);
-
-	pop3_reply(session, "+OK capabilities");
-	pop3_reply(session, "TOP\r\nUIDL\r\nPIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE");
-	if (client->account == NULL && ph_login_plaintext_allowed(session))
-		pop3_reply(session, "USER");
-	if (names != NULL && names[0] != NULL) {
-		ph_session_write_text(session, "SASL");
-		for (size_t i = 0; names[i] != NULL; i++) {
-			ph_session_write_text(session, " ");
-			ph_session_write_text(session, names[i]);
-		}
-		pop3_reply(session, "");
-	}
-	if (client->account == NULL && ph_session_tls_available(session))
-		pop3_reply(session, "STLS");
-	return pop3_reply(session, "EXPIRE NEVER\r\nIMPLEMENTATION Posthorn\r\n.");
-}
-
-PhNext
-pop3_stls(PhSession *session, PhSlice argument)
-{
-	if (ph_session_is_tls(session))
-		return pop3_refuse(session, "-ERR TLS is already there");
-	if (!ph_session_tls_available(session))
-		return pop3_refuse(session, "-ERR TLS is not offered here");
-	pop3_reply(session, "+OK begin TLS");
-	ph_session_start_tls(session);
-	return PH_DONE;
 }

@@ -1,11 +1,14 @@
 /* pop3.c: the pop3 protocol plugin: options, the life of a session, what goes where
  *
- * RFC 1939 with CAPA (2449), STLS (2595), AUTH (5034) and response codes (3206). APOP is left out:
+ * RFC 1939 with CAPA (2449), STLS (2595), AUTH (5034), response codes (3206), UTF8 and LANG (6856). APOP is left out:
  * it needs passwords in clear on the server.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "pop3.h"
+
+static const char *const maildrops[] = { "exclusive", "shared", NULL };
+static const char *const headers[] = { "send", "refuse", NULL };
 
 static const PhOption options[] = {
 	PH_OPTION_SIZE(Settings, command_length, "1K", "longest command line"),
@@ -15,6 +18,26 @@ static const PhOption options[] = {
 	                   idle_timeout,
 	                   "10min",
 	                   "time for the next command after login; at least 10min by RFC 1939"),
+	PH_OPTION_DURATION(Settings,
+	                   login_delay,
+	                   "0s",
+	                   "least time between two sessions of one user (LOGIN-DELAY)"),
+	PH_OPTION_DURATION(Settings,
+	                   expire,
+	                   "0s",
+	                   "how long mail is kept, told as EXPIRE in days; 0s: NEVER"),
+	PH_OPTION_CHOICE(Settings,
+	                 maildrop,
+	                 "exclusive",
+	                 maildrops,
+	                 "exclusive: one session at a time has the maildrop; shared: any number"),
+	PH_OPTION_CHOICE(
+		Settings,
+		utf8_headers,
+		"send",
+		headers,
+		"what a client that has not said UTF8 gets when a header needs it: send: the "
+		"message as it is; refuse: -ERR [UTF8]"),
 	PH_OPTION_INTEGER(Settings,
 	                  max_errors,
 	                  "20",
@@ -36,6 +59,7 @@ create(PhSection *section, const void *settings, void **instance_out, GError **e
 	server->settings = settings;
 	server->greeting = g_strdup_printf("+OK %s %s", ph_section_hostname(section),
 	                                   server->settings->banner);
+	server->delay = delay_new(server->settings->login_delay.us);
 	*instance_out = server;
 	return true;
 }
@@ -45,6 +69,7 @@ destroy(void *instance)
 {
 	Server *server = instance;
 
+	delay_free(server->delay);
 	g_free(server->greeting);
 	g_free(server);
 }

@@ -14,13 +14,30 @@
 #include <posthorn/protocol.h>
 #include <posthorn/slice.h>
 
+#include "delay.h"
 #include "stuff.h"
+
+/* Utf8Headers: what a client that has not said UTF8 gets of a message whose header has octets above
+ * 127: the message, or -ERR [UTF8]. */
+typedef enum {
+	UTF8_SEND = 0,
+	UTF8_REFUSE = 1,
+} Utf8Headers;
+
+typedef enum {
+	MAILDROP_EXCLUSIVE = 0,
+	MAILDROP_SHARED = 1,
+} Maildrop;
 
 typedef struct {
 	PhSize command_length;
 	PhSize auth_length;
 	PhDuration login_timeout;
 	PhDuration idle_timeout;
+	PhDuration login_delay;
+	PhDuration expire;
+	uint32_t maildrop;     /* Maildrop */
+	uint32_t utf8_headers; /* Utf8Headers */
 	int64_t max_errors;
 	const char *banner;
 } Settings;
@@ -28,6 +45,7 @@ typedef struct {
 typedef struct {
 	const Settings *settings;
 	char *greeting;
+	Delay *delay;
 } Server;
 
 typedef enum {
@@ -74,6 +92,7 @@ typedef struct {
 	uint8_t work;
 	bool has_lock;
 	bool has_sizes;
+	bool is_utf8; /* the client said so */
 } Client;
 
 /* commands.c */
@@ -90,8 +109,14 @@ PhNext pop3_pass(PhSession *session, PhSlice argument);
 PhNext pop3_auth(PhSession *session, PhSlice argument);
 PhNext pop3_auth_line(PhSession *session, PhSlice line, uint32_t flaws);
 PhNext pop3_login_resumed(PhSession *session);
+
+/* extensions.c */
 PhNext pop3_capa(PhSession *session, PhSlice argument);
 PhNext pop3_stls(PhSession *session, PhSlice argument);
+PhNext pop3_utf8(PhSession *session, PhSlice argument);
+PhNext pop3_lang(PhSession *session, PhSlice argument);
+/* pop3_needs_utf8: must the message not go to this client? */
+bool pop3_needs_utf8(const Client *client, PhContent *content);
 
 /* drop.c */
 PhNext pop3_open(PhSession *session, const PhIdentity *identity);

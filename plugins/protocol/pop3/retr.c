@@ -117,6 +117,10 @@ start(PhSession *session, uint32_t number, bool is_whole)
 		return pop3_refuse(session, "-ERR [SYS/TEMP] that message was removed meanwhile");
 	if (client->content == NULL)
 		return pop3_refuse_error(session, "a message could not be read", error);
+	if (pop3_needs_utf8(client, client->content)) {
+		g_clear_pointer(&client->content, ph_content_unref);
+		return pop3_refuse(session, "-ERR [UTF8] that message needs UTF8 before login");
+	}
 	client->offset = 0;
 	client->work = WORK_SEND;
 	if (is_whole)
