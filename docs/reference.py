@@ -82,9 +82,20 @@ def program_pages(build):
     for word in ("server", "tls", "listener", "route", "store"):
         made["section-%s.md" % word] = printed(program, "section", word)
     for path in sorted(glob.glob(os.path.join(TOP, "plugins", "*", "*", "meson.build"))):
-        kind, name = os.path.dirname(path).split(os.sep)[-2:]
-        made["plugin-%s-%s.md" % (kind, name)] = printed(program, kind, name)
+        kind = os.path.dirname(path).split(os.sep)[-2]
+        for name in plugin_names(os.path.dirname(path), kind, build):
+            made["plugin-%s-%s.md" % (kind, name)] = printed(program, kind, name)
     return made
+
+
+def plugin_names(folder, kind, build):
+    """A folder makes one plugin of its own name, or several with a common source."""
+    offers = set()
+    for path in glob.glob(os.path.join(folder, "*.c")):
+        with open(path, encoding="utf-8") as stream:
+            offers.update(re.findall(r"PH_OFFER_%s\(\s*\"([\w-]+)\"" % kind.upper(), stream.read()))
+    return sorted(name for name in offers if os.path.exists(
+        os.path.join(build, "plugins", "%s-%s.so" % (kind, name)))) or [os.path.basename(folder)]
 
 
 def printed(program, kind, name):

@@ -183,13 +183,21 @@ ph_chain_expand(PhChain chain,
 	return ask_chain(chain, &question, error);
 }
 
-bool
-ph_chain_can_give_secret(PhChain chain)
+static bool
+gives(PhSection *section, const char *scheme)
 {
-	for (; chain != NULL && *chain != NULL; chain++) {
-		const PhDirectory *table = ph_section_table(*chain);
-		if (table->secret != NULL)
+	const PhDirectory *table = ph_section_table(section);
+
+	if (table->secret == NULL)
+		return false;
+	return table->gives == NULL || table->gives(ph_section_instance(section), scheme);
+}
+
+bool
+ph_chain_gives(PhChain chain, const char *scheme)
+{
+	for (; chain != NULL && *chain != NULL; chain++)
+		if (gives(*chain, scheme))
 			return true;
-	}
 	return false;
 }

@@ -51,7 +51,7 @@ PhVerify ph_chain_expand(PhChain chain,
                          void *user_data,
                          GError **error);
 
-/* ph_chain_can_give_secret: does any directory keep forms that challenge mechanisms need? */
-bool ph_chain_can_give_secret(PhChain chain);
+/* ph_chain_gives: may any directory have stored forms in @scheme? */
+bool ph_chain_gives(PhChain chain, const char *scheme);
 
 #endif

@@ -13,6 +13,8 @@
 #include <posthorn/error.h>
 #include <posthorn/slice.h>
 
+#include "login/invent.h"
+#include "login/password-digest.h"
 #include "login/prepare.h"
 
 #include <string.h>
@@ -142,6 +144,53 @@ ph_exchange_secret(PhExchange *exchange, PhSlice user, const char *scheme, GErro
 	return result == PH_VERIFY_OK ? secret : NULL;
 }
 
+bool
+ph_exchange_gives(PhExchange *exchange, const char *scheme)
+{
+	return ph_chain_gives(exchange->directories, scheme);
+}
+
+/* For exchanges of no server, as in tests and tools: one key for the life of the process. */
+static const uint8_t *
+key_of_process(void)
+{
+	static uint8_t key[PH_LOGIN_KEY_SIZE];
+	static gsize made;
+
+	if (g_once_init_enter(&made)) {
+		ph_secret_random(key, sizeof key);
+		g_once_init_leave(&made, 1);
+	}
+	return key;
+}
+
+void
+ph_exchange_invent(PhExchange *exchange,
+                   const char *purpose,
+                   PhSlice user,
+                   uint8_t *octets,
+                   size_t n)
+{
+	const uint8_t *key = exchange->key != NULL ? exchange->key : key_of_process();
+	g_autofree char *name = ph_prepare_name(user);
+
+	ph_invent(key, purpose, name != NULL ? ph_slice(name) : user, octets, n);
+}
+
+bool
+ph_exchange_derive(PhExchange *exchange, const PhDerivation *how, PhSlice password, uint8_t *key)
+{
+	g_autoptr(PhSecret) prepared = ph_prepare_secret(password);
+	PhSlice secret = prepared != NULL ? ph_secret_slice(prepared) : PH_SLICE_EMPTY;
+	bool done = false;
+
+	g_return_val_if_fail(how->length <= PH_INVENT_MAX, false);
+	ph_hash_slot_enter();
+	done = ph_digest_derive(how->digest, secret, how->salt, how->iterations, key, how->length);
+	ph_hash_slot_leave();
+	return done;
+}
+
 PhStep
 ph_exchange_accept(PhExchange *exchange, PhSlice authzid, PhSlice user, GError **error)
 {
@@ -152,6 +201,24 @@ bool
 ph_exchange_binding(PhExchange *exchange, const char *type, GByteArray *out)
 {
 	return exchange->session != NULL && ph_session_tls_binding(exchange->session, type, out);
+}
+
+bool
+ph_exchange_is_plus(const PhExchange *exchange)
+{
+	return exchange->is_plus;
+}
+
+bool
+ph_exchange_offers_plus(const PhExchange *exchange)
+{
+	return exchange->offers_plus;
+}
+
+bool
+ph_exchange_certificate(PhExchange *exchange, GByteArray *out)
+{
+	return exchange->session != NULL && ph_session_tls_certificate(exchange->session, out);
 }
 
 const char *

@@ -20,6 +20,9 @@ struct PhExchange {
 	char *authzid;            /* (nullable) whom the user wants to be */
 	PhSecret *secret;         /* (nullable) to verify; without it the user is looked up */
 	PhChainWalk walk;         /* of the question asked last */
+	const uint8_t *key;       /* (nullable) of the server: login/invent.h */
+	bool is_plus;             /* the client chose NAME-PLUS */
+	bool offers_plus;         /* and could have */
 };
 
 /* ph_exchange_ask: what ph_exchange_verify and ph_exchange_accept left to do. Returns: DONE, FAILED,

@@ -44,12 +44,12 @@ const char *const *
 ph_login_mechanisms(PhSession *session)
 {
 	static const char *const none[] = { NULL };
-	const PhLoginService *service = service_of(session);
+	PhLoginService *service = service_of(session);
 	if (service == NULL)
 		return none;
 
-	return ph_offered_names(service, ph_session_is_tls(session),
-	                        ph_plaintext_ok(service, session));
+	PhLoginConnection connection = ph_login_connection(service, session);
+	return ph_offered_names(service, &connection);
 }
 
 bool
@@ -175,6 +175,7 @@ ph_login_new(PhSession *session)
 	if (service != NULL) {
 		login->params = ph_login_service_params(service);
 		login->exchange.directories = login->params->directories;
+		login->exchange.key = login->params->key;
 	}
 	return login;
 }
@@ -189,16 +190,19 @@ failed_too_often(PhSession *session, const PhLoginService *service)
 
 /* May this exchange begin at all? PH_LOGIN_DONE: yes. */
 static PhLoginOutcome
-admit(PhLogin *login, const PhLoginService *service, PhSlice mechanism)
+admit(PhLogin *login, const PhLoginService *service, PhSlice mechanism, bool is_command)
 {
 	if (service == NULL)
 		return PH_LOGIN_NOT_OFFERED;
 	if (failed_too_often(login->session, service))
 		return PH_LOGIN_TOO_MANY;
 
-	PhOffered offered =
-		ph_offered_find(service, mechanism, ph_session_is_tls(login->session),
-	                        ph_plaintext_ok(service, login->session), &login->section);
+	PhOfferedMechanism found = { NULL };
+	PhLoginConnection connection = ph_login_connection(service, login->session);
+	PhOffered offered = ph_offered_find(service, mechanism, &connection, is_command, &found);
+	login->section = found.section;
+	login->exchange.is_plus = found.is_plus;
+	login->exchange.offers_plus = found.offers_plus;
 	if (offered == PH_OFFERED_NEEDS_TLS)
 		return PH_LOGIN_NEEDS_TLS;
 	return offered == PH_OFFERED_YES ? PH_LOGIN_DONE : PH_LOGIN_NOT_OFFERED;
@@ -237,9 +241,20 @@ ph_login_start(PhSession *session,
 {
 	const PhLoginService *service = service_of(session);
 	PhLogin *login = ph_login_new(session);
-	PhLoginOutcome outcome = admit(login, service, mechanism);
+	PhLoginOutcome outcome = admit(login, service, mechanism, false);
 
 	*outcome_out = outcome == PH_LOGIN_DONE ? begin(login, initial) : outcome;
+	return login;
+}
+
+PhLogin *
+ph_login_start_command(PhSession *session, const char *command, PhLoginOutcome *outcome_out)
+{
+	const PhLoginService *service = service_of(session);
+	PhLogin *login = ph_login_new(session);
+	PhLoginOutcome outcome = admit(login, service, ph_slice(command), true);
+
+	*outcome_out = outcome == PH_LOGIN_DONE ? begin(login, NULL) : outcome;
 	return login;
 }
 

@@ -16,9 +16,11 @@ ph_offered_judge(const PhMechanism *table, const PhOfferedQuestion *question)
 		PhOffered otherwise;
 	} needs[] = {
 		{ PH_MECHANISM_NEEDS_SECRET, question->can_give_secret, PH_OFFERED_NO },
-		{ PH_MECHANISM_NEEDS_CERTIFICATE, question->certificate, PH_OFFERED_NO },
-		{ PH_MECHANISM_NEEDS_BINDING, question->tls, PH_OFFERED_NEEDS_TLS },
-		{ PH_MECHANISM_SHOWS_PASSWORD, question->tls || question->plaintext_ok,
+		{ PH_MECHANISM_NEEDS_CERTIFICATE, question->connection.certificate, PH_OFFERED_NO },
+		{ PH_MECHANISM_NEEDS_BINDING, question->connection.tls, PH_OFFERED_NEEDS_TLS },
+		{ PH_MECHANISM_NEEDS_BINDING, question->connection.binding, PH_OFFERED_NO },
+		{ PH_MECHANISM_SHOWS_PASSWORD,
+		  question->connection.tls || question->connection.plaintext_ok,
 		  PH_OFFERED_NEEDS_TLS },
 	};
 
@@ -26,4 +28,16 @@ ph_offered_judge(const PhMechanism *table, const PhOfferedQuestion *question)
 		if ((table->flags & needs[i].flag) != 0 && !needs[i].met)
 			return needs[i].otherwise;
 	return PH_OFFERED_YES;
+}
+
+PhOffered
+ph_offered_judge_plus(const PhMechanism *table, const PhOfferedQuestion *question)
+{
+	PhOffered offered = ph_offered_judge(table, question);
+
+	if ((table->flags & PH_MECHANISM_HAS_PLUS) == 0 || offered != PH_OFFERED_YES)
+		return PH_OFFERED_NO;
+	if (!question->connection.tls)
+		return PH_OFFERED_NEEDS_TLS;
+	return question->connection.binding ? PH_OFFERED_YES : PH_OFFERED_NO;
 }

@@ -8,13 +8,12 @@
 #include "login/service.h"
 
 typedef struct {
-	bool tls;
-	bool plaintext_ok;    /* a password may be shown */
-	bool can_give_secret; /* a directory keeps what challenge mechanisms need */
-	bool certificate;     /* the client showed a certificate */
+	PhLoginConnection connection;
+	bool can_give_secret; /* a directory keeps what this mechanism needs */
 } PhOfferedQuestion;
 
-/* ph_offered_judge: pure. */
+/* ph_offered_judge, ph_offered_judge_plus: by its name, and as NAME-PLUS. Pure. */
 PhOffered ph_offered_judge(const PhMechanism *table, const PhOfferedQuestion *question);
+PhOffered ph_offered_judge_plus(const PhMechanism *table, const PhOfferedQuestion *question);
 
 #endif

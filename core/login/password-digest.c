@@ -135,6 +135,23 @@ derive(const char *digest, PhSlice secret, PhSlice salt, uint32_t rounds, Digest
 	       == 1;
 }
 
+bool
+ph_digest_derive(const char *digest,
+                 PhSlice secret,
+                 PhSlice salt,
+                 uint32_t rounds,
+                 uint8_t *key,
+                 size_t length)
+{
+	const EVP_MD *md = EVP_get_digestbyname(digest);
+
+	return md != NULL && rounds > 0 && rounds <= MAX_ITERATIONS
+	       && PKCS5_PBKDF2_HMAC(secret.data, (int) secret.length,
+	                            (const unsigned char *) salt.data, (int) salt.length,
+	                            (int) rounds, md, (int) length, key)
+	                  == 1;
+}
+
 PhDigestResult
 ph_digest_pbkdf2(const PhDigestQuestion *question)
 {

@@ -35,6 +35,19 @@ PhDigestResult ph_digest_salted(const PhDigestQuestion *question); /* digest(sec
 PhDigestResult ph_digest_pbkdf2(const PhDigestQuestion *question); /* $1$salt$rounds$hex (SHA-1) */
 PhDigestResult ph_digest_scram(const PhDigestQuestion *question);  /* RFC 5803 fields by ',' */
 
+/* ph_digest_derive: PBKDF2 with HMAC. False when the digest is not known. */
+bool ph_digest_derive(const char *digest,
+                      PhSlice secret,
+                      PhSlice salt,
+                      uint32_t rounds,
+                      uint8_t *key,
+                      size_t length);
+
+/* ph_hash_slot_enter, ph_hash_slot_leave: around work that is as slow as a password hash: only so many
+ * run at once as there are processors. Blocks: until there is room. */
+void ph_hash_slot_enter(void);
+void ph_hash_slot_leave(void);
+
 /* ph_digest_make_scram: "iterations,salt,stored-key,server-key". Returns: (owned). */
 char *ph_digest_make_scram(const char *digest, PhSlice secret);
 

@@ -118,8 +118,8 @@ static PhLock slots_lock = PH_LOCK_INIT; /* guards slots_used */
 static PhSignal slots_freed = { PTHREAD_COND_INITIALIZER };
 static unsigned slots_used;
 
-static void
-enter_slot(void)
+void
+ph_hash_slot_enter(void)
 {
 	unsigned limit = g_get_num_processors();
 
@@ -130,8 +130,8 @@ enter_slot(void)
 	ph_lock_drop(&slots_lock);
 }
 
-static void
-leave_slot(void)
+void
+ph_hash_slot_leave(void)
 {
 	ph_lock_take(&slots_lock);
 	slots_used--;
@@ -187,10 +187,10 @@ static bool
 run_check(const Scheme *scheme, const PhDigestQuestion *question, GError **error)
 {
 	if (scheme->slow)
-		enter_slot();
+		ph_hash_slot_enter();
 	PhDigestResult result = scheme->check(question);
 	if (scheme->slow)
-		leave_slot();
+		ph_hash_slot_leave();
 
 	if (result == PH_DIGEST_MALFORMED)
 		g_set_error(error, PH_ERROR, PH_ERROR_CORRUPT,

@@ -1,7 +1,7 @@
 /* service.c: what one listener's logins need: mechanisms, directories, policy
  *
- * Immutable once made. The four lists of mechanisms (with and without TLS, passwords allowed or
- * not) are computed once, because they stand in every greeting.
+ * Immutable but for the lists of names, which stand in every greeting: each list is made when it is
+ * first wanted and kept. There are few: one for each set of mechanisms that was ever offered.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -9,30 +9,43 @@
 
 #include <posthorn/session.h>
 
+#include "base/lock.h"
 #include "login/offered.h"
+
+#include <string.h>
+
+enum {
+	MECHANISMS_MAX = 32, /* two bits of a set for each */
+};
 
 struct PhLoginService {
 	PhLoginParams params;
-	const char **offered[2][2]; /* [tls][plaintext ok]; names borrowed from the mechanisms */
+	size_t n_mechanisms;
+	bool wants_binding;
+	bool wants_certificate;
+	PhLock lock;        /* guards lists */
+	GHashTable *lists;  /* set of mechanisms to their names */
+	GStringChunk *plus; /* "NAME-PLUS" */
 };
 
-static const char **
-list_offered(const PhLoginParams *params, bool tls, bool plaintext_ok)
+static const PhMechanism *
+mechanism_at(const PhLoginService *service, size_t i)
 {
-	GPtrArray *names = g_ptr_array_new();
-	PhOfferedQuestion question = {
-		.tls = tls,
-		.plaintext_ok = plaintext_ok,
-		.can_give_secret = ph_chain_can_give_secret(params->directories),
-	};
+	return ph_section_table(service->params.mechanisms[i]);
+}
 
-	for (PhSection *const *m = params->mechanisms; m != NULL && *m != NULL; m++) {
-		const PhMechanism *table = ph_section_table(*m);
-		if (ph_offered_judge(table, &question) == PH_OFFERED_YES)
-			g_ptr_array_add(names, (gpointer) (uintptr_t) table->sasl_name);
-	}
-	g_ptr_array_add(names, NULL);
-	return (const char **) g_ptr_array_free(names, FALSE);
+static gboolean
+equal_sets(gconstpointer a, gconstpointer b)
+{
+	return *(const uint64_t *) a == *(const uint64_t *) b;
+}
+
+static guint
+hash_set(gconstpointer set)
+{
+	uint64_t bits = *(const uint64_t *) set;
+
+	return (guint) (bits ^ bits >> 32);
 }
 
 PhLoginService *
@@ -41,10 +54,18 @@ ph_login_service_new(const PhLoginParams *params)
 	PhLoginService *service = g_new0(PhLoginService, 1);
 
 	service->params = *params;
-	for (int tls = 0; tls < 2; tls++)
-		for (int plaintext_ok = 0; plaintext_ok < 2; plaintext_ok++)
-			service->offered[tls][plaintext_ok] =
-				list_offered(params, tls != 0, plaintext_ok != 0);
+	ph_lock_init(&service->lock);
+	service->lists = g_hash_table_new_full(hash_set, equal_sets, g_free, g_free);
+	service->plus = g_string_chunk_new(64);
+	for (PhSection *const *m = params->mechanisms; m != NULL && *m != NULL; m++) {
+		const PhMechanism *table = ph_section_table(*m);
+
+		service->n_mechanisms++;
+		if ((table->flags & (PH_MECHANISM_HAS_PLUS | PH_MECHANISM_NEEDS_BINDING)) != 0)
+			service->wants_binding = true;
+		if ((table->flags & PH_MECHANISM_NEEDS_CERTIFICATE) != 0)
+			service->wants_certificate = true;
+	}
 	return service;
 }
 
@@ -53,9 +74,9 @@ ph_login_service_free(PhLoginService *service)
 {
 	if (service == NULL)
 		return;
-	for (int tls = 0; tls < 2; tls++)
-		for (int plaintext_ok = 0; plaintext_ok < 2; plaintext_ok++)
-			g_free(service->offered[tls][plaintext_ok]);
+	g_hash_table_unref(service->lists);
+	g_string_chunk_free(service->plus);
+	ph_lock_clear(&service->lock);
 	g_free(service);
 }
 
@@ -65,32 +86,141 @@ ph_login_service_params(const PhLoginService *service)
 	return &service->params;
 }
 
-const char *const *
-ph_offered_names(const PhLoginService *service, bool tls, bool plaintext_ok)
+/* --- what a connection can do --- */
+
+static bool
+can_bind(const PhSession *session)
 {
-	return service->offered[tls ? 1 : 0][plaintext_ok ? 1 : 0];
+	g_autoptr(GByteArray) octets = g_byte_array_new();
+
+	return ph_session_tls_binding(session, "tls-exporter", octets)
+	       || ph_session_tls_binding(session, "tls-server-end-point", octets);
+}
+
+PhLoginConnection
+ph_login_connection(const PhLoginService *service, const PhSession *session)
+{
+	bool tls = ph_session_is_tls(session);
+
+	return (PhLoginConnection){
+		.tls = tls,
+		.plaintext_ok = ph_plaintext_ok(service, session),
+		.certificate = tls && service->wants_certificate
+		               && ph_session_tls_certificate(session, NULL),
+		.binding = tls && service->wants_binding && can_bind(session),
+	};
+}
+
+/* --- what is offered on it --- */
+
+static bool
+can_give_secret(const PhLoginService *service, const PhMechanism *table)
+{
+	static const char *const plain[] = { "PLAIN", NULL };
+	const char *const *schemes = table->schemes != NULL ? table->schemes : plain;
+
+	if ((table->flags & PH_MECHANISM_NEEDS_SECRET) == 0)
+		return false;
+	for (; *schemes != NULL; schemes++)
+		if (ph_chain_gives(service->params.directories, *schemes))
+			return true;
+	return false;
+}
+
+static uint64_t
+offered_set(const PhLoginService *service, const PhLoginConnection *connection)
+{
+	uint64_t set = 0;
+
+	for (size_t i = 0; i < MIN(service->n_mechanisms, (size_t) MECHANISMS_MAX); i++) {
+		const PhMechanism *table = mechanism_at(service, i);
+		const PhOfferedQuestion question = {
+			.connection = *connection,
+			.can_give_secret = can_give_secret(service, table),
+		};
+
+		if ((table->flags & PH_MECHANISM_IS_COMMAND) != 0)
+			continue;
+		if (ph_offered_judge_plus(table, &question) == PH_OFFERED_YES)
+			set |= UINT64_C(1) << (2 * i);
+		if (ph_offered_judge(table, &question) == PH_OFFERED_YES)
+			set |= UINT64_C(2) << (2 * i);
+	}
+	return set;
+}
+
+static const char *const *
+make_list(PhLoginService *service, uint64_t set)
+{
+	g_autoptr(GPtrArray) names = g_ptr_array_new();
+
+	for (size_t i = 0; i < MIN(service->n_mechanisms, (size_t) MECHANISMS_MAX); i++) {
+		const char *name = mechanism_at(service, i)->sasl_name;
+
+		if ((set >> (2 * i) & 1) != 0) {
+			g_autofree char *plus = g_strconcat(name, "-PLUS", NULL);
+			g_ptr_array_add(names, g_string_chunk_insert_const(service->plus, plus));
+		}
+		if ((set >> (2 * i) & 2) != 0)
+			g_ptr_array_add(names, (gpointer) (uintptr_t) name);
+	}
+	g_ptr_array_add(names, NULL);
+	return (const char *const *) g_ptr_array_free(g_steal_pointer(&names), FALSE);
+}
+
+const char *const *
+ph_offered_names(PhLoginService *service, const PhLoginConnection *connection)
+{
+	uint64_t set = offered_set(service, connection);
+	PH_LOCKED(&service->lock);
+	const char *const *list = g_hash_table_lookup(service->lists, &set);
+
+	if (list == NULL) {
+		list = make_list(service, set);
+		g_hash_table_insert(service->lists, g_memdup2(&set, sizeof set),
+		                    (gpointer) (uintptr_t) list);
+	}
+	return list;
+}
+
+/* Is @name this mechanism's? @is_plus_out: with "-PLUS" behind it. */
+static bool
+is_called(const PhMechanism *table, PhSlice name, bool *is_plus_out)
+{
+	size_t length = strlen(table->sasl_name);
+
+	*is_plus_out = false;
+	if (ph_slice_is_nocase(name, table->sasl_name))
+		return true;
+	*is_plus_out = (table->flags & PH_MECHANISM_HAS_PLUS) != 0
+	               && ph_slice_starts_nocase(name, table->sasl_name)
+	               && ph_slice_is_nocase(ph_slice_from(name, length), "-PLUS");
+	return *is_plus_out;
 }
 
 PhOffered
 ph_offered_find(const PhLoginService *service,
                 PhSlice name,
-                bool tls,
-                bool plaintext_ok,
-                PhSection **section_out)
+                const PhLoginConnection *connection,
+                bool is_command,
+                PhOfferedMechanism *found)
 {
-	PhOfferedQuestion question = {
-		.tls = tls,
-		.plaintext_ok = plaintext_ok,
-		.can_give_secret = ph_chain_can_give_secret(service->params.directories),
-	};
+	for (size_t i = 0; i < service->n_mechanisms; i++) {
+		const PhMechanism *table = mechanism_at(service, i);
+		bool is_plus = false;
 
-	for (PhSection *const *m = service->params.mechanisms; m != NULL && *m != NULL; m++) {
-		const PhMechanism *table = ph_section_table(*m);
-		if (!ph_slice_is_nocase(name, table->sasl_name))
+		if (((table->flags & PH_MECHANISM_IS_COMMAND) != 0) != is_command
+		    || !is_called(table, name, &is_plus))
 			continue;
-		PhOffered offered = ph_offered_judge(table, &question);
+		const PhOfferedQuestion question = {
+			.connection = *connection,
+			.can_give_secret = can_give_secret(service, table),
+		};
+		PhOffered plus = ph_offered_judge_plus(table, &question);
+		PhOffered offered = is_plus ? plus : ph_offered_judge(table, &question);
 		if (offered == PH_OFFERED_YES)
-			*section_out = *m;
+			*found = (PhOfferedMechanism){ service->params.mechanisms[i], is_plus,
+				                       plus == PH_OFFERED_YES };
 		return offered;
 	}
 	return PH_OFFERED_NO;

@@ -20,8 +20,9 @@ typedef struct {
 	PhChain directories;          /* NULL-terminated */
 	PhSection *const *mechanisms; /* NULL-terminated; (nullable) none */
 	PhBackoff *backoff;           /* of the process */
-	uint32_t plaintext;           /* PhPlaintextAuth: from where a password may be sent without TLS */
-	uint32_t max_failures;        /* a connection may fail so often */
+	uint32_t plaintext;    /* PhPlaintextAuth: from where a password may be sent without TLS */
+	uint32_t max_failures; /* a connection may fail so often */
+	const uint8_t *key;    /* (nullable) PH_LOGIN_KEY_SIZE octets: login/invent.h */
 } PhLoginParams;
 
 PhLoginService *ph_login_service_new(const PhLoginParams *params);
@@ -31,8 +32,20 @@ void ph_login_service_free(PhLoginService *service);
 
 const PhLoginParams *ph_login_service_params(const PhLoginService *service);
 
-/* ph_offered_names: what may be offered on a connection, NULL-terminated, upper case (borrowed). */
-const char *const *ph_offered_names(const PhLoginService *service, bool tls, bool plaintext_ok);
+/* PhLoginConnection: what a connection can do for mechanisms. */
+typedef struct {
+	bool tls;
+	bool plaintext_ok; /* a password may be shown */
+	bool certificate;  /* the client showed one that was verified */
+	bool binding;      /* TLS can be bound to */
+} PhLoginConnection;
+
+/* ph_login_connection: @service: (borrowed) its policy, and whether it has use for the costly ones. */
+PhLoginConnection ph_login_connection(const PhLoginService *service, const PhSession *session);
+
+/* ph_offered_names: what may be offered on a connection, NULL-terminated, upper case (borrowed from
+ * the service). */
+const char *const *ph_offered_names(PhLoginService *service, const PhLoginConnection *connection);
 
 /* PhOffered: is a mechanism there for this connection? */
 typedef enum {
@@ -41,11 +54,19 @@ typedef enum {
 	PH_OFFERED_NO = 3,
 } PhOffered;
 
+/* PhOfferedMechanism: what was asked for by its name. */
+typedef struct {
+	PhSection *section;
+	bool is_plus;     /* as NAME-PLUS */
+	bool offers_plus; /* it could have been */
+} PhOfferedMechanism;
+
+/* ph_offered_find: @is_command: APOP, not SASL. @found: set only for YES. */
 PhOffered ph_offered_find(const PhLoginService *service,
                           PhSlice name,
-                          bool tls,
-                          bool plaintext_ok,
-                          PhSection **section_out);
+                          const PhLoginConnection *connection,
+                          bool is_command,
+                          PhOfferedMechanism *found);
 
 /* ph_plaintext_ok: may a password be shown on this connection? */
 bool ph_plaintext_ok(const PhLoginService *service, const PhSession *session);

@@ -466,6 +466,14 @@ ph_session_tls_binding(const PhSession *session, const char *type, GByteArray *o
 	return session->stream->table->binding(session->stream, type, out);
 }
 
+bool
+ph_session_tls_certificate(const PhSession *session, GByteArray *out)
+{
+	if (!session->tls || session->stream->table->certificate == NULL)
+		return false;
+	return session->stream->table->certificate(session->stream, out);
+}
+
 uint32_t
 ph_session_tls_version(const PhSession *session)
 {

@@ -52,6 +52,9 @@ typedef struct {
 	uint32_t (*version)(const PhStream *stream);
 	bool (*binding)(PhStream *stream, const char *type, GByteArray *out);
 
+	/* certificate: appends the peer's verified certificate (DER). @out: (nullable) */
+	bool (*certificate)(PhStream *stream, GByteArray *out);
+
 	/* failure: why handshake, read or write returned PH_STREAM_FAILED, for the log and for
 	 * client sessions; sets @error and returns false. NULL: errno says it. */
 	bool (*failure)(const PhStream *stream, GError **error);

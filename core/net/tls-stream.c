@@ -302,6 +302,26 @@ bind_channel(PhStream *stream, const char *type, GByteArray *out)
 }
 
 static bool
+show_certificate(PhStream *stream, GByteArray *out)
+{
+	SSL *ssl = tls_of(stream)->ssl;
+	X509 *certificate = SSL_is_init_finished(ssl) ? SSL_get0_peer_certificate(ssl) : NULL;
+	unsigned char *octets = NULL;
+	int length = 0;
+
+	if (certificate == NULL || SSL_get_verify_result(ssl) != X509_V_OK)
+		return false;
+	if (out == NULL)
+		return true;
+	length = i2d_X509(certificate, &octets);
+	if (length <= 0)
+		return false;
+	g_byte_array_append(out, octets, (guint) length);
+	OPENSSL_free(octets);
+	return true;
+}
+
+static bool
 tell_failure(const PhStream *stream, GError **error)
 {
 	const TlsStream *tls = tls_of_const(stream);
@@ -332,6 +352,7 @@ static const PhStreamTable tls_table = {
 	.description = describe,
 	.version = version,
 	.binding = bind_channel,
+	.certificate = show_certificate,
 	.failure = tell_failure,
 	.free = free_tls,
 };

@@ -10,6 +10,7 @@
 #include <posthorn/error.h>
 #include <posthorn/log.h>
 
+#include "login/invent.h"
 #include "login/service.h"
 #include "mailbox/account.h"
 #include "net/address-list.h"
@@ -37,6 +38,8 @@ struct PhGeneration {
 	PhTlsContext *tls;
 	PhRouter *router;
 	GPtrArray *listeners; /* of Listener */
+	bool has_login_key;
+	uint8_t login_key[PH_LOGIN_KEY_SIZE];
 };
 
 static void
@@ -75,6 +78,7 @@ destroy(gpointer pointer)
 		ph_instances_release(generation->config);
 	}
 	ph_config_unref(generation->config);
+	ph_secret_wipe(generation->login_key, sizeof generation->login_key);
 	g_free(generation);
 	return G_SOURCE_REMOVE;
 }
@@ -159,17 +163,48 @@ make_router(PhGeneration *generation, PhMistakes *mistakes)
 	return generation->router != NULL;
 }
 
+static bool
+needs_login_key(PhSection *const *mechanisms)
+{
+	for (; mechanisms != NULL && *mechanisms != NULL; mechanisms++) {
+		const PhMechanism *table = ph_section_table(*mechanisms);
+
+		if ((table->flags & PH_MECHANISM_NEEDS_SECRET) != 0)
+			return true;
+	}
+	return false;
+}
+
+/* Without the file the key lasts as long as the generation: salts of unknown users change then. */
 static void
-make_login(const PhGeneration *generation, Listener *listener, const PhListenerSettings *settings)
+load_login_key(PhGeneration *generation)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (generation->has_login_key)
+		return;
+	generation->has_login_key = true;
+	if (!ph_login_key_load(ph_config_server(generation->config)->data, generation->login_key,
+	                       &error))
+		ph_log(PH_LOG_WARNING, "login-key",
+		       "the key that hides which users exist cannot be kept", PH_LOG_FAILURE(error),
+		       PH_LOG_END);
+}
+
+static void
+make_login(PhGeneration *generation, Listener *listener, const PhListenerSettings *settings)
 {
 	if (settings->directory == NULL)
 		return;
+	if (needs_login_key(settings->mechanisms))
+		load_login_key(generation);
 	listener->login = (PhLoginParams){
 		.directories = settings->directory,
 		.mechanisms = settings->mechanisms,
 		.backoff = generation->runtime->backoff,
 		.plaintext = settings->plaintext_auth,
 		.max_failures = (uint32_t) ph_config_server(generation->config)->login_failures,
+		.key = generation->login_key,
 	};
 	listener->services.login = ph_login_service_new(&listener->login);
 }

@@ -108,6 +108,11 @@ struct PhDirectory {
 	 * must cost microseconds and no round trip. 0: not known at this moment.
 	 * Optional: without it kept answers are used for the section's `cache` time. Thread: worker. */
 	uint64_t (*version)(void *instance);
+
+	/* gives: may `secret` find something in this scheme for some user? Decides whether challenge
+	 * mechanisms are offered at all; asked at each greeting, so answer from memory. Optional:
+	 * without it a directory with `secret` may. Thread: worker. Blocks: briefly. */
+	bool (*gives)(void *instance, const char *scheme);
 };
 
 /* --- helpers for directory plugins --------------------------------------------------------- */

@@ -63,6 +63,14 @@ PH_PUBLIC PhLogin *ph_login_start(PhSession *session,
                                   const PhSlice *initial,
                                   PhLoginOutcome *outcome_out);
 
+/* ph_login_start_command: the same for a mechanism that is a command of the protocol and no SASL
+ * (PH_MECHANISM_IS_COMMAND): POP3 begins "APOP" when it greets, tells the challenge there, and gives
+ * what stands behind the command to ph_login_answer(). NOT_OFFERED when the listener does not name
+ * such a mechanism. Returns: (owned); never NULL. */
+PH_PUBLIC PhLogin *ph_login_start_command(PhSession *session,
+                                          const char *command,
+                                          PhLoginOutcome *outcome_out);
+
 /* ph_login_password: the same for a plain name and password (LOGIN of IMAP, USER and PASS). */
 PH_PUBLIC PhLogin *ph_login_password(PhSession *session,
                                      PhSlice user,

@@ -23,6 +23,9 @@ enum {
 	PH_MECHANISM_NEEDS_SECRET = 1U << 2,      /* needs a directory that offers `secret` */
 	PH_MECHANISM_NEEDS_BINDING = 1U << 3,     /* only on connections with channel binding */
 	PH_MECHANISM_NEEDS_CERTIFICATE = 1U << 4, /* only when the client showed a certificate */
+	PH_MECHANISM_HAS_PLUS = 1U << 5,   /* is offered as NAME-PLUS too where TLS can be bound to */
+	PH_MECHANISM_IS_COMMAND = 1U << 6, /* a command of a protocol (APOP): never listed, no SASL */
+	PH_MECHANISM_BLOCKS = 1U << 7,     /* the step itself waits for others; see `step` */
 };
 
 /* PhStep: result of a step. */
@@ -60,7 +63,9 @@ struct PhMechanism {
 
 	/* step: the client's next response. @response: (borrowed) NULL for the first step of an
 	 * exchange without initial response. Required. Thread: worker, serial for one exchange.
-	 * Blocks: yes, in the ph_exchange functions. Errors: PH_STEP_ERROR with TEMPORARY: the
+	 * Blocks: yes, in the ph_exchange functions; one that waits for the network or a disk by
+	 * itself has the flag BLOCKS: it is run within its section's `concurrency` and `timeout`,
+	 * and must not ask for secrets. Errors: PH_STEP_ERROR with TEMPORARY: the
 	 * client is told to try later and nothing is counted against it. */
 	PhStep (*step)(void *instance,
 	               void *state,
@@ -70,6 +75,10 @@ struct PhMechanism {
 
 	/* end: frees the state. Optional. Thread: worker. */
 	void (*end)(void *instance, void *state);
+
+	/* schemes: with NEEDS_SECRET: the stored forms that it can work with, NULL-terminated: it
+	 * is offered when a directory gives one of them. NULL: "PLAIN" alone. */
+	const char *const *schemes;
 };
 
 /* Thread: the step's, for all. */
@@ -96,6 +105,34 @@ PH_PUBLIC PhSecret *ph_exchange_secret(PhExchange *exchange,
                                        const char *scheme,
                                        GError **error);
 
+/* ph_exchange_gives: may some directory have stored forms in @scheme at all? A mechanism asks for
+ * those that exist, known user or not, and does the same work for both. */
+PH_PUBLIC bool ph_exchange_gives(PhExchange *exchange, const char *scheme);
+
+/* ph_exchange_invent: @n (at most 64) octets that are always the same for this server, @purpose and
+ * user, and that nobody can foretell: what an unknown user is given for a salt or a key. */
+PH_PUBLIC void ph_exchange_invent(PhExchange *exchange,
+                                  const char *purpose,
+                                  PhSlice user,
+                                  uint8_t *octets,
+                                  size_t n);
+
+/* PhDerivation: PBKDF2 (RFC 8018), which is Hi() of RFC 5802. */
+typedef struct {
+	size_t size;        /* sizeof(PhDerivation) */
+	const char *digest; /* OpenSSL's name: "SHA256" */
+	PhSlice salt;
+	uint32_t iterations; /* at most 10,000,000 */
+	size_t length;       /* of the key: at most 64 */
+} PhDerivation;
+
+/* ph_exchange_derive: a key from a password (prepared by the core), within the number of slow hashes
+ * that may run at once. False when the digest is not known. Blocks: yes. */
+PH_PUBLIC bool ph_exchange_derive(PhExchange *exchange,
+                                  const PhDerivation *how,
+                                  PhSlice password,
+                                  uint8_t *key);
+
 /* ph_exchange_accept: the mechanism itself has proved that it is @user: has the user looked up.
  * Returns like verify. */
 PH_PUBLIC PhStep ph_exchange_accept(PhExchange *exchange,
@@ -105,6 +142,15 @@ PH_PUBLIC PhStep ph_exchange_accept(PhExchange *exchange,
 
 /* ph_exchange_binding: channel binding octets of the connection; false when there is none. */
 PH_PUBLIC bool ph_exchange_binding(PhExchange *exchange, const char *type, GByteArray *out);
+
+/* ph_exchange_is_plus: the client chose it as NAME-PLUS (RFC 5801, RFC 5802 section 6).
+ * ph_exchange_offers_plus: it could have. */
+PH_PUBLIC bool ph_exchange_is_plus(const PhExchange *exchange);
+PH_PUBLIC bool ph_exchange_offers_plus(const PhExchange *exchange);
+
+/* ph_exchange_certificate: appends the certificate (DER) that the client showed and that the
+ * listener's `client-ca` vouches for; false when there is none. @out: (nullable) */
+PH_PUBLIC bool ph_exchange_certificate(PhExchange *exchange, GByteArray *out);
 
 /* ph_exchange_hostname: for challenges. Borrowed. */
 PH_PUBLIC const char *ph_exchange_hostname(PhExchange *exchange);

@@ -151,6 +151,10 @@ PH_PUBLIC void ph_session_start_tls(PhSession *session);
 PH_PUBLIC const char *ph_session_tls_description(const PhSession *session);
 PH_PUBLIC bool ph_session_tls_binding(const PhSession *session, const char *type, GByteArray *out);
 
+/* ph_session_tls_certificate: appends the peer's certificate (DER) when it showed one that was
+ * verified; of a client only where the listener has `client-ca`. @out: (nullable) */
+PH_PUBLIC bool ph_session_tls_certificate(const PhSession *session, GByteArray *out);
+
 /* ph_session_tls_protocol_version: 0x0303 or 0x0304; 0 without TLS. */
 PH_PUBLIC uint32_t ph_session_tls_version(const PhSession *session);
 

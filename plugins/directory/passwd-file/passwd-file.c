@@ -294,6 +294,17 @@ secret(void *data, const char *name, const char *scheme, PhSecret **secret_out, 
 	return result;
 }
 
+static bool
+gives(void *data, const char *scheme)
+{
+	const Instance *instance = data;
+	Table *table = watched_file_get(instance->users, NULL);
+	bool found = table != NULL && table_gives(table, scheme);
+
+	table_unref(table);
+	return found;
+}
+
 static PhVerify
 expand(void *data, const char *address, PhListFunc func, void *user_data, GError **error)
 {
@@ -392,6 +403,7 @@ static const PhDirectory directory = {
 	.list = list,
 	.set = set,
 	.remove = remove_user,
+	.gives = gives,
 };
 
 static const PhOffer offers[] = { PH_OFFER_DIRECTORY("passwd-file", &directory), PH_OFFERS_END };

@@ -20,7 +20,8 @@ enum {
 
 struct Table {
 	gatomicrefcount references;
-	GHashTable *users; /* lower-case name to User; both live in the chunk */
+	GHashTable *users;   /* lower-case name to User; both live in the chunk */
+	GHashTable *schemes; /* upper-case names of the forms in it */
 	GPtrArray *order;
 	GStringChunk *chunk;
 	GPtrArray *arrays; /* groups */
@@ -118,6 +119,24 @@ line_user(PhSlice line)
 	return ph_slice_split(&rest, ':');
 }
 
+static void
+note_scheme(Table *table, PhSlice stored)
+{
+	const guint most = 64;
+	PhSlice rest = stored;
+
+	if (stored.length == 0 || stored.data[0] != '{' || ph_slice_find(stored, '}') < 0)
+		return;
+	PhSlice name = ph_slice_from(ph_slice_split(&rest, '}'), 1);
+	char *key = ph_slice_is_nocase(name, "CLEARTEXT")
+	                    ? g_strdup("PLAIN")
+	                    : g_ascii_strup(name.data, (gssize) name.length);
+	if (g_hash_table_size(table->schemes) < most)
+		g_hash_table_add(table->schemes, key);
+	else
+		g_free(key);
+}
+
 /* Returns what is wrong with the line, NULL when it was taken (or holds nothing). */
 static const char *
 take_line(Table *table, PhSlice line)
@@ -146,6 +165,7 @@ take_line(Table *table, PhSlice line)
 	user->stored = keep(table, fields[FIELD_STORED]);
 	user->full_name = keep(table, fields[FIELD_FULL_NAME]);
 	user->home = keep(table, fields[FIELD_HOME]);
+	note_scheme(table, ph_slice(user->stored));
 	g_ptr_array_add(table->order, user);
 	g_hash_table_insert(table->users, g_steal_pointer(&key), user);
 	return apply_extra(table, user, fields[FIELD_EXTRA]);
@@ -159,6 +179,7 @@ table_parse(PhSlice text, MistakeFunc mistake, void *user_data)
 
 	g_atomic_ref_count_init(&table->references);
 	table->users = g_hash_table_new_full(ph_str_hash, g_str_equal, g_free, NULL);
+	table->schemes = g_hash_table_new_full(ph_str_hash, g_str_equal, g_free, NULL);
 	table->order = g_ptr_array_new_with_free_func(g_free);
 	table->chunk = g_string_chunk_new(chunk_octets);
 	table->arrays = g_ptr_array_new_with_free_func(g_free);
@@ -187,6 +208,7 @@ table_unref(Table *table)
 	if (table == NULL || !g_atomic_ref_count_dec(&table->references))
 		return;
 	g_hash_table_unref(table->users);
+	g_hash_table_unref(table->schemes);
 	g_ptr_array_unref(table->order);
 	g_ptr_array_unref(table->arrays);
 	g_string_chunk_free(table->chunk);
@@ -199,6 +221,12 @@ table_find(const Table *table, PhSlice name)
 	g_autofree char *key = lower_key(name);
 
 	return g_hash_table_lookup(table->users, key);
+}
+
+bool
+table_gives(const Table *table, const char *scheme)
+{
+	return g_hash_table_contains(table->schemes, scheme);
 }
 
 const User *

@@ -32,6 +32,9 @@ void table_unref(Table *table);
 /* table_find: ASCII case does not matter. Borrowed from the table; NULL when not there. */
 const User *table_find(const Table *table, PhSlice name);
 
+/* table_gives: has any user a form in that scheme ("PLAIN" is {CLEARTEXT} too)? */
+bool table_gives(const Table *table, const char *scheme);
+
 /* table_any: some user (nullable): its hash stands in for that of an unknown one. */
 const User *table_any(const Table *table);
 

@@ -164,9 +164,9 @@ a_directory_without_passwords_is_passed_over(Fixture *fixture, gconstpointer dat
 	fixture->sections[0].offer = &lookup_offer;
 	g_assert_cmpint(try_password(fixture, "", "anna", "one"), ==, PH_STEP_FAILED);
 	g_assert_cmpint(try_password(fixture, "", "bert", "two"), ==, PH_STEP_DONE);
-	g_assert_true(ph_chain_can_give_secret(fixture->chain));
+	g_assert_true(ph_chain_gives(fixture->chain, "PLAIN"));
 	fixture->sections[1].offer = &lookup_offer;
-	g_assert_false(ph_chain_can_give_secret(fixture->chain));
+	g_assert_false(ph_chain_gives(fixture->chain, "PLAIN"));
 }
 
 static void
