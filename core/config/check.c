@@ -268,11 +268,12 @@ check_address(PhBuilder *builder, const PhSection *section, const char *text, GA
 static void
 check_filters(PhBuilder *builder, const PhSection *section, const PhListenerSettings *listener)
 {
-	if (listener->filters != NULL)
-		ph_mistakes_add(builder->mistakes, ph_section_key_line(section, "filters"),
-		                "this version does not ask filters; take 'filters' out of "
-		                "[listener %s]",
-		                section->name);
+	if (listener->filters == NULL || section->offer == NULL
+	    || (section->offer->needs & PH_ASKS_FILTERS) != 0)
+		return;
+	ph_mistakes_add(builder->mistakes, ph_section_key_line(section, "filters"),
+	                "the protocol of [listener %s] asks no filters; take 'filters' out of it",
+	                section->name);
 }
 
 static void

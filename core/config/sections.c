@@ -16,7 +16,8 @@ static const char *const level_words[] = { "error", "warning", "notice", "info",
 static const char *const tls_words[] = { "none", "starttls", "implicit", NULL };
 static const char *const plaintext_words[] = { "never", "loopback", "always", NULL };
 static const char *const version_words[] = { "1.2", "1.3", NULL };
-static const char *const failure_words[] = { "temporary", "accept", "reject", "discard", NULL };
+static const char *const failure_words[] = { "temporary", "accept",     "reject",
+	                                     "discard",   "quarantine", NULL };
 
 enum {
 	MANY = 1000000
@@ -177,7 +178,7 @@ static const PhOption listener_rows[] = {
 	                   filters,
 	                   PH_ABSENT,
 	                   PH_KIND_FILTER,
-	                   "filters that are asked, in this order; not in this version"),
+	                   "filters that are asked about what comes in, in this order"),
 	PH_OPTION_CHOICE(PhListenerSettings,
 	                 plaintext_auth,
 	                 "loopback",
@@ -236,6 +237,11 @@ static const PhOption route_rows[] = {
 	                 separators,
 	                 PH_ABSENT,
 	                 "characters that end the user in user+detail: + or +-"),
+	PH_OPTION_SECTIONS(PhRouteSettings,
+	                   filters,
+	                   PH_ABSENT,
+	                   PH_KIND_FILTER,
+	                   "filters that are asked before each delivery, in this order"),
 	PH_OPTIONS_END,
 };
 
@@ -332,6 +338,10 @@ static const PhOption filter_rows[] = {
 	                 "temporary",
 	                 failure_words,
 	                 "the verdict when the filter fails or does not answer in time"),
+	PH_OPTION_STRING(PhPluginSettings,
+	                 quarantine,
+	                 "Quarantine",
+	                 "the mailbox of the recipient that gets what is quarantined"),
 	PH_OPTIONS_END,
 };
 

@@ -42,6 +42,7 @@ typedef enum {
 	PH_ON_FAILURE_ACCEPT = 1,
 	PH_ON_FAILURE_REJECT = 2,
 	PH_ON_FAILURE_DISCARD = 3,
+	PH_ON_FAILURE_QUARANTINE = 4,
 } PhOnFailure;
 
 /* [server] */
@@ -104,6 +105,7 @@ typedef struct {
 	const char *catch_all;  /* (nullable) */
 	const char *postmaster; /* (nullable) */
 	const char *separators; /* (nullable) */
+	PhSection *const *filters; /* (nullable) */
 } PhRouteSettings;
 
 /* [directory NAME], [store NAME], [mechanism NAME], [transport NAME], [filter NAME] */
@@ -111,7 +113,8 @@ typedef struct {
 	const char *plugin;
 	int64_t concurrency; /* calls at once; 0: no limit */
 	PhDuration timeout;  /* of one call; 0: none */
-	uint32_t on_failure; /* filters: PhOnFailure */
+	uint32_t on_failure;    /* filters: PhOnFailure */
+	const char *quarantine; /* filters: the mailbox */
 	/* [store NAME] alone */
 	PhSize quota;                 /* of a user whose directory gives none; 0: no limit */
 	int64_t quota_messages;       /* 0: no limit */

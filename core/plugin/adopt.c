@@ -90,6 +90,11 @@ account_nothing(void *account, GError **error)
 }
 
 static void
+cancel_nothing(void *instance, void *state)
+{
+}
+
+static void
 forget_nothing(void *account, PhTime before)
 {
 }
@@ -177,6 +182,7 @@ static const Member filter_members[] = {
 	REQUIRED(PhFilter, ask),
 	FALLBACK(PhFilter, begin, begin_mail),
 	FALLBACK(PhFilter, end, end_nothing),
+	FALLBACK(PhFilter, cancel, cancel_nothing),
 	MEMBERS_END,
 };
 

@@ -10,7 +10,7 @@
  * |           | step, resumed, notified, tls_started | go on with the next input |
  * |           | timeout, drain                    | close |
  * | mechanism | create, destroy, begin, end       | nothing; instance and state are NULL |
- * | filter    | begin, end                        | nothing; the state is NULL |
+ * | filter    | begin, end, cancel                | nothing; the state is NULL |
  * | transport | destroy                           | nothing |
  * | store     | refresh, sync, compact            | done |
  * |           | forget                            | nothing |

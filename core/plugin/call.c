@@ -423,6 +423,17 @@ note_longest(PhCalls *calls, uint64_t took_us)
 }
 
 void
+ph_call_park(PhCall *call)
+{
+	leave(call);
+	if (call->holds_room)
+		ph_bulkhead_leave(&call->section->calls->room);
+	call->holds_room = false;
+	call->holds_gate = false;
+	call->is_parked = true;
+}
+
+void
 ph_call_end(PhCall *call, bool ok)
 {
 	PhCalls *calls = call->section->calls;
@@ -430,7 +441,8 @@ ph_call_end(PhCall *call, bool ok)
 	uint64_t took_us = 0;
 	uint64_t timeout_us = 0;
 
-	leave(call);
+	if (!call->is_parked)
+		leave(call);
 	if (calls == NULL)
 		return;
 	if (call->holds_room)

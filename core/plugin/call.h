@@ -22,6 +22,7 @@ typedef struct {
 	uint64_t started_us;
 	bool holds_room;
 	bool holds_gate;
+	bool is_parked;
 } PhCall;
 
 /* ph_call_begin: false with PH_ERROR_TEMPORARY when the section is over its limit or its breaker
@@ -56,6 +57,10 @@ void ph_ticket_wake(PhTicket *ticket, PhWake *wake);
 
 /* ph_ticket_clear: gives the place up, if there is one. */
 void ph_ticket_clear(PhTicket *ticket);
+
+/* ph_call_park: the plugin has returned and will answer later: gives back the thread's places at once;
+ * ph_call_end() follows with the answer. */
+void ph_call_park(PhCall *call);
 
 /* ph_call_end: @ok: false counts an error (the world failed, not a normal negative outcome). */
 void ph_call_end(PhCall *call, bool ok);

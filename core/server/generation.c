@@ -18,6 +18,7 @@
 #include "net/tls-context.h"
 #include "net/tls-stream.h"
 #include "plugin/instance.h"
+#include "server/filter-chain.h"
 #include "server/routes.h"
 
 #include <string.h>
@@ -49,6 +50,7 @@ free_listener(gpointer pointer)
 
 	ph_login_service_free(listener->services.login);
 	ph_accounts_free(listener->services.accounts);
+	ph_filter_chain_free(listener->services.filters);
 	ph_address_list_free(listener->proxies);
 	g_free(listener);
 }
@@ -209,6 +211,26 @@ make_login(PhGeneration *generation, Listener *listener, const PhListenerSetting
 	listener->services.login = ph_login_service_new(&listener->login);
 }
 
+static void *
+hold(void *owner)
+{
+	return ph_generation_ref(owner);
+}
+
+static void
+make_filters(PhGeneration *generation, Listener *listener, const PhListenerSettings *settings)
+{
+	PhFilterChain *chain = NULL;
+
+	if (settings->filters == NULL)
+		return;
+	chain = ph_filter_chain_new(settings->filters);
+	chain->hold = hold;
+	chain->release = release;
+	chain->owner = generation;
+	listener->services.filters = chain;
+}
+
 static bool
 make_listener(PhGeneration *generation, PhSection *section, PhMistakes *mistakes)
 {
@@ -219,6 +241,7 @@ make_listener(PhGeneration *generation, PhSection *section, PhMistakes *mistakes
 	g_ptr_array_add(generation->listeners, listener);
 	listener->section = section;
 	make_login(generation, listener, settings);
+	make_filters(generation, listener, settings);
 	if (settings->store != NULL)
 		listener->services.accounts = ph_accounts_new(settings->store);
 	listener->services.router = generation->router;

@@ -133,6 +133,7 @@ ph_mail_unref(PhMail *mail)
 	g_clear_pointer(&mail->parameters, g_array_unref);
 	g_clear_pointer(&mail->known, g_hash_table_unref);
 	g_clear_pointer(&mail->user, ph_identity_unref);
+	ph_mail_forget_edits(mail);
 	g_clear_pointer(&mail->content, ph_content_unref);
 	if (mail->prepended != NULL)
 		g_string_free(mail->prepended, TRUE);
@@ -289,7 +290,8 @@ add_target(PhMail *mail, PhResolved *resolved)
 	target.recipient = mail->recipients->len;
 	memcpy(target.transaction, mail->random, sizeof target.transaction);
 	for (unsigned i = 0; i < 4; i++)
-		target.transaction[12 + i] ^= (uint8_t) (index >> (8 * i));
+		target.transaction[12 + i] ^= (uint8_t) (mail->n_made >> (8 * i));
+	mail->n_made++;
 	g_array_append_val(mail->targets, target);
 	if (mail->known != NULL)
 		note_known(mail, index);
@@ -301,7 +303,8 @@ add_recipient(PhMail *mail, PhSlice address, GArray *found)
 {
 	PhRecipient recipient = { .address = ph_slice_dup(address),
 		                  .targets = g_new(uint32_t, found->len),
-		                  .n_targets = found->len };
+		                  .n_targets = found->len,
+		                  .flags = mail->is_asked ? PH_RECIPIENT_ADDED : 0 };
 
 	for (guint i = 0; i < found->len; i++)
 		recipient.targets[i] = add_target(mail, &g_array_index(found, PhResolved, i));
@@ -413,6 +416,7 @@ void
 ph_mail_set_content(PhMail *mail, PhContent *content)
 {
 	ph_content_ref(content);
+	ph_mail_forget_edits(mail);
 	g_clear_pointer(&mail->content, ph_content_unref);
 	mail->content = content;
 }

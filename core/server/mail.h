@@ -11,6 +11,7 @@
 
 #include <posthorn/transport.h>
 
+#include "server/mail-edit.h"
 #include "server/router.h"
 
 /* PhTarget: one account or next hop that gets the mail once. */
@@ -34,6 +35,7 @@ typedef struct {
 	char *address;
 	uint32_t *targets; /* indexes */
 	uint32_t n_targets;
+	uint32_t flags;     /* PH_RECIPIENT_* */
 	GArray *parameters; /* (nullable) PhMailParameter */
 } PhRecipient;
 
@@ -54,7 +56,11 @@ struct PhMail {
 	GString *prepended;
 	PhWake *wake;
 	uint32_t partial_hint;
-	bool was_partial; /* some recipients had it already */
+	bool was_partial;  /* some recipients had it already */
+	bool is_asked;     /* filters are: what is added now is added by them */
+	bool is_discarded; /* a filter says: deliver nothing */
+	uint32_t n_made;   /* targets, those that were removed too */
+	PhMailEdit *edit;  /* (owned, nullable) */
 };
 
 static inline PhTarget *

@@ -32,6 +32,7 @@ enum {
 	PH_NEEDS_MECHANISMS = 1U << 2,
 	PH_NEEDS_ROUTES = 1U << 3,
 	PH_SPEAKS_FIRST = 1U << 4, /* the server greets: input before the greeting is an offence */
+	PH_ASKS_FILTERS = 1U << 5, /* a listener may name filters: they will be asked */
 };
 
 struct PhProtocol {

@@ -138,7 +138,7 @@ static PhNext
 refuse_unknown(PhSession *session, PhSlice line)
 {
 	if (!is_foreign(line))
-		return smtp_refuse(session, "500 5.5.1 command unrecognized");
+		return smtp_tell_unknown(session, line);
 	ph_log_session(session, PH_LOG_INFO, "refused", "not SMTP, closing",
 	               PH_LOG_SLICE("line", line), PH_LOG_END);
 	return smtp_goodbye(session, "554 5.5.1 this is an SMTP server, closing");

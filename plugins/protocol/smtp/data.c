@@ -37,6 +37,14 @@ begin_content(PhSession *session, uint8_t mode)
 	ph_session_set_deadline(session, client->server->settings->data_timeout);
 }
 
+static PhNext
+begin_data(PhSession *session)
+{
+	begin_content(session, MODE_DATA);
+	ph_session_read_data(session);
+	return smtp_reply(session, "354 end with CRLF.CRLF");
+}
+
 PhNext
 smtp_data(PhSession *session, PhSlice argument)
 {
@@ -52,9 +60,7 @@ smtp_data(PhSession *session, PhSlice argument)
 	}
 	if (problem != NULL)
 		return smtp_refuse(session, problem);
-	begin_content(session, MODE_DATA);
-	ph_session_read_data(session);
-	return smtp_reply(session, "354 end with CRLF.CRLF");
+	return smtp_ask(session, PH_STAGE_DATA, begin_data);
 }
 
 /* "size [LAST]"; digits only, at most 63 bits. */
@@ -71,6 +77,34 @@ parse_chunk(PhSlice argument, uint64_t *octets_out, bool *is_last_out)
 	return ph_slice_to_u64(size, INT64_MAX, octets_out);
 }
 
+static PhNext
+begin_chunk(PhSession *session)
+{
+	Client *client = ph_session_data(session);
+
+	begin_content(session, MODE_CHUNK);
+	if (client->envelope != NULL)
+		client->envelope->is_chunked = true;
+	ph_session_read_octets(session, client->chunk, false);
+	return PH_DONE;
+}
+
+/* The octets of a refused chunk are on their way already. */
+PhNext
+smtp_refuse_data(PhSession *session, const char *text)
+{
+	Client *client = ph_session_data(session);
+
+	if (client->then != begin_chunk)
+		return smtp_refuse(session, text);
+	g_free(client->refusal);
+	client->refusal = g_strdup(text);
+	begin_content(session, MODE_CHUNK);
+	client->verdict = VERDICT_REFUSED;
+	ph_session_read_octets(session, client->chunk, false);
+	return PH_DONE;
+}
+
 PhNext
 smtp_bdat(PhSession *session, PhSlice argument)
 {
@@ -83,13 +117,13 @@ smtp_bdat(PhSession *session, PhSlice argument)
 		return smtp_goodbye(session, "501 5.5.4 syntax: BDAT size [LAST], closing");
 	if (octets > client->server->size_limit && octets > DISCARD_MAX)
 		return smtp_goodbye(session, "552 5.3.4 chunk too large, closing");
-	begin_content(session, MODE_CHUNK);
 	client->chunk = octets;
 	client->is_last = is_last;
+	if (problem == NULL && !client->envelope->is_chunked)
+		return smtp_ask(session, PH_STAGE_DATA, begin_chunk);
+	begin_content(session, MODE_CHUNK);
 	if (problem != NULL)
 		client->verdict = VERDICT_ORDER;
-	else
-		client->envelope->is_chunked = true;
 	ph_session_read_octets(session, octets, false);
 	return PH_DONE;
 }
@@ -118,8 +152,12 @@ keep(PhSession *session, PhSlice piece)
 }
 
 static const char *
-verdict_reply(uint8_t verdict)
+verdict_reply(const Client *client)
 {
+	uint8_t verdict = client->verdict;
+
+	if (verdict == VERDICT_REFUSED)
+		return client->refusal;
 	if (verdict == VERDICT_TOO_LARGE)
 		return "552 5.3.4 message too large";
 	if (verdict == VERDICT_NO_SPACE)
@@ -132,7 +170,7 @@ static PhNext
 refuse_content(PhSession *session)
 {
 	Client *client = ph_session_data(session);
-	const char *text = verdict_reply(client->verdict);
+	const char *text = verdict_reply(client);
 
 	if (client->verdict == VERDICT_ORDER)
 		return smtp_refuse(session, text);

@@ -59,7 +59,15 @@ take_hello(PhSession *session, PhSlice name, PhNext *next_out)
 	smtp_drop_envelope(session);
 	g_free(client->hello);
 	client->hello = ph_slice_dup(name);
+	ph_filters_set_hello(client->filters, name);
 	return true;
+}
+
+static PhNext
+answer_helo(PhSession *session)
+{
+	ph_session_write_text(session, "250 ");
+	return smtp_reply(session, ph_session_hostname(session));
 }
 
 PhNext
@@ -71,8 +79,7 @@ smtp_helo(PhSession *session, PhSlice argument)
 	if (!take_hello(session, argument, &next))
 		return next;
 	client->is_extended = false;
-	ph_session_write_text(session, "250 ");
-	return smtp_reply(session, ph_session_hostname(session));
+	return smtp_ask(session, PH_STAGE_HELO, answer_helo);
 }
 
 static void
@@ -90,18 +97,13 @@ append_mechanisms(PhSession *session, GString *out)
 	g_string_append(out, "\r\n");
 }
 
-PhNext
-smtp_ehlo(PhSession *session, PhSlice argument)
+static PhNext
+answer_ehlo(PhSession *session)
 {
-	Client *client = ph_session_data(session);
+	const Client *client = ph_session_data(session);
 	const Settings *settings = client->server->settings;
-	PhNext next = PH_DONE;
-	GString *out = NULL;
+	GString *out = g_string_sized_new(320);
 
-	if (!take_hello(session, argument, &next))
-		return next;
-	client->is_extended = true;
-	out = g_string_sized_new(320);
 	g_string_append(out, "250-");
 	g_string_append(out, ph_session_hostname(session));
 	g_string_append(out, "\r\n250-PIPELINING\r\n");
@@ -119,6 +121,18 @@ smtp_ehlo(PhSession *session, PhSlice argument)
 	ph_session_write(session, PH_SLICE(out->str, out->len));
 	g_string_free(out, TRUE);
 	return PH_DONE;
+}
+
+PhNext
+smtp_ehlo(PhSession *session, PhSlice argument)
+{
+	Client *client = ph_session_data(session);
+	PhNext next = PH_DONE;
+
+	if (!take_hello(session, argument, &next))
+		return next;
+	client->is_extended = true;
+	return smtp_ask(session, PH_STAGE_HELO, answer_ehlo);
 }
 
 PhNext

@@ -60,8 +60,8 @@ stamp(PhSession *session)
 	g_string_free(trace, TRUE);
 }
 
-static void
-log_message(PhSession *session, uint32_t level, const char *event, const char *reply)
+void
+smtp_log_message(PhSession *session, uint32_t level, const char *event, const char *reply)
 {
 	const Client *client = ph_session_data(session);
 	const Envelope *envelope = client->envelope;
@@ -80,6 +80,23 @@ log_message(PhSession *session, uint32_t level, const char *event, const char *r
 		PH_LOG_TEXT("reply", reply), PH_LOG_FAILURE(outcome.error), PH_LOG_END);
 }
 
+static PhNext
+submit(PhSession *session)
+{
+	Client *client = ph_session_data(session);
+
+	client->mode = MODE_COMMIT;
+	ph_session_set_deadline(session, client->server->settings->commit_timeout);
+	ph_mail_submit(client->envelope->mail, ph_session_park(session));
+	return PH_WAIT;
+}
+
+static PhNext
+ask_message(PhSession *session)
+{
+	return smtp_ask(session, PH_STAGE_MESSAGE, submit);
+}
+
 PhNext
 smtp_finish(PhSession *session, uint32_t flaws)
 {
@@ -90,7 +107,7 @@ smtp_finish(PhSession *session, uint32_t flaws)
 	g_autoptr(GError) error = NULL;
 
 	if (problem != NULL) {
-		log_message(session, PH_LOG_INFO, "refused", problem);
+		smtp_log_message(session, PH_LOG_INFO, "refused", problem);
 		smtp_drop_envelope(session);
 		return smtp_refuse(session, problem);
 	}
@@ -103,10 +120,29 @@ smtp_finish(PhSession *session, uint32_t flaws)
 	}
 	stamp(session);
 	ph_mail_set_content(envelope->mail, content);
-	client->mode = MODE_COMMIT;
-	ph_session_set_deadline(session, client->server->settings->commit_timeout);
-	ph_mail_submit(envelope->mail, ph_session_park(session));
-	return PH_WAIT;
+	return smtp_ask(session, PH_STAGE_HEADER, ask_message);
+}
+
+static PhNext
+say_taken(PhSession *session, const char *event)
+{
+	Client *client = ph_session_data(session);
+	const char *id = ph_mail_id(client->envelope->mail);
+
+	client->n_messages++;
+	client->n_errors = 0;
+	smtp_log_message(session, PH_LOG_INFO, event, "250");
+	ph_session_write(session, PH_SLICE_LITERAL("250 2.0.0 OK "));
+	smtp_reply(session, id);
+	smtp_drop_envelope(session);
+	return PH_DONE;
+}
+
+/* A filter wants it to vanish: the client is told nothing of that. */
+PhNext
+smtp_discarded(PhSession *session)
+{
+	return say_taken(session, "discarded");
 }
 
 PhNext
@@ -119,19 +155,10 @@ smtp_committed(PhSession *session)
 	client->mode = MODE_COMMAND;
 	ph_session_set_deadline(session, client->server->settings->command_timeout);
 	ph_mail_outcome(client->envelope->mail, &outcome);
-	if (outcome.n_temporary == 0 && outcome.n_failed == 0) {
-		const char *id = ph_mail_id(client->envelope->mail);
-
-		client->n_messages++;
-		client->n_errors = 0;
-		log_message(session, PH_LOG_INFO, "received", "250");
-		ph_session_write(session, PH_SLICE_LITERAL("250 2.0.0 OK "));
-		smtp_reply(session, id);
-		smtp_drop_envelope(session);
-		return PH_DONE;
-	}
+	if (outcome.n_temporary == 0 && outcome.n_failed == 0)
+		return say_taken(session, "received");
 	smtp_describe(outcome.error, text, sizeof text);
-	log_message(session, PH_LOG_WARNING, "received", text);
+	smtp_log_message(session, PH_LOG_WARNING, "received", text);
 	smtp_drop_envelope(session);
 	return smtp_refuse(session, text);
 }

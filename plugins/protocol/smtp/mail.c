@@ -98,6 +98,12 @@ set_sender(PhMail *mail, const PhAddress *address)
 	ph_mail_set_sender(mail, PH_SLICE(text, (size_t) length));
 }
 
+static PhNext
+answer_mail(PhSession *session)
+{
+	return smtp_reply(session, "250 2.1.0 OK");
+}
+
 PhNext
 smtp_mail(PhSession *session, PhSlice argument)
 {
@@ -123,5 +129,5 @@ smtp_mail(PhSession *session, PhSlice argument)
 	set_parameters(client->envelope->mail, &parameters);
 	if (client->user != NULL)
 		ph_mail_set_user(client->envelope->mail, client->user);
-	return smtp_reply(session, "250 2.1.0 OK");
+	return smtp_ask(session, PH_STAGE_SENDER, answer_mail);
 }

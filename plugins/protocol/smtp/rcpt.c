@@ -90,7 +90,13 @@ refuse_recipient(PhSession *session, const Envelope *envelope, PhSlice address, 
 	               PH_LOG_TEXT("id", ph_mail_id(envelope->mail)),
 	               PH_LOG_TEXT("from", ph_mail_sender(envelope->mail)),
 	               PH_LOG_SLICE("recipient", address), PH_LOG_TEXT("reply", text), PH_LOG_END);
-	return smtp_refuse(session, text);
+	return smtp_tell_refused(session, address, text);
+}
+
+static PhNext
+answer_rcpt(PhSession *session)
+{
+	return smtp_reply(session, routing_reply(PH_RCPT_OK));
 }
 
 PhNext
@@ -121,7 +127,7 @@ smtp_rcpt(PhSession *session, PhSlice argument)
 	result = ph_mail_add_recipient(envelope->mail, slice);
 	if (result != PH_RCPT_OK)
 		return refuse_recipient(session, envelope, slice, routing_reply(result));
-	return smtp_reply(session, routing_reply(PH_RCPT_OK));
+	return smtp_ask(session, PH_STAGE_RECIPIENT, answer_rcpt);
 }
 
 /* --- VRFY and EXPN ---------------------------------------------------------------------------- */

@@ -113,6 +113,14 @@ expect_command(PhSession *session)
 }
 
 static PhNext
+greet(PhSession *session)
+{
+	const Client *client = ph_session_data(session);
+
+	return smtp_reply(session, client->server->greeting);
+}
+
+static PhNext
 opened(PhSession *session)
 {
 	Client *client = g_new0(Client, 1);
@@ -122,7 +130,8 @@ opened(PhSession *session)
 	if (client->server->settings->early_input == 0 && ph_session_has_input(session))
 		return smtp_goodbye(session, "554 5.5.0 wait for the greeting, closing");
 	expect_command(session);
-	return smtp_reply(session, client->server->greeting);
+	client->filters = ph_filters_new(session);
+	return smtp_ask(session, PH_STAGE_CONNECT, greet);
 }
 
 static void
@@ -134,6 +143,8 @@ closed(PhSession *session)
 		return;
 	smtp_drop_envelope(session);
 	smtp_forget(client);
+	ph_filters_free(client->filters);
+	g_free(client->refusal);
 	ph_session_set_data(session, NULL);
 	g_free(client);
 }
@@ -174,6 +185,8 @@ resumed(PhSession *session)
 		return smtp_committed(session);
 	if (client->mode == MODE_LOGIN)
 		return smtp_auth_resumed(session);
+	if (client->mode == MODE_ASK)
+		return smtp_answered(session);
 	client->mode = MODE_COMMAND;
 	ph_session_set_deadline(session, client->server->settings->command_timeout);
 	return PH_DONE;
@@ -208,7 +221,7 @@ drain(PhSession *session)
 
 static const PhProtocol protocol = {
 	.size = sizeof protocol,
-	.needs = PH_NEEDS_ROUTES | PH_SPEAKS_FIRST,
+	.needs = PH_NEEDS_ROUTES | PH_SPEAKS_FIRST | PH_ASKS_FILTERS,
 	.create = create,
 	.destroy = destroy,
 	.opened = opened,

@@ -10,6 +10,7 @@
 
 #include <posthorn/address.h>
 #include <posthorn/error.h>
+#include <posthorn/filter.h>
 #include <posthorn/login.h>
 #include <posthorn/protocol.h>
 #include <posthorn/slice.h>
@@ -61,6 +62,7 @@ typedef enum {
 	MODE_COMMIT = 4, /* parked until the transports have answered */
 	MODE_LOGIN = 5,  /* parked by the login service */
 	MODE_DELAY = 6,  /* parked because of too many errors */
+	MODE_ASK = 7,    /* parked until the filters have answered */
 } Mode;
 
 /* Verdict: why content is being thrown away. */
@@ -69,6 +71,7 @@ typedef enum {
 	VERDICT_TOO_LARGE = 1, /* 552 5.3.4 */
 	VERDICT_NO_SPACE = 2,  /* 452 4.3.1: the spool could not be written */
 	VERDICT_ORDER = 3,     /* 503 5.5.1: BDAT without a transaction */
+	VERDICT_REFUSED = 4,   /* by a filter: `refusal` */
 } Verdict;
 
 typedef struct {
@@ -88,11 +91,15 @@ typedef struct {
 	Envelope *envelope; /* between MAIL and its end */
 	PhIdentity *user;
 	PhLogin *login;
-	uint64_t chunk;    /* announced by the BDAT under way */
-	uint32_t n_errors; /* since the last accepted message */
+	PhFilters *filters;                 /* (nullable) */
+	PhNext (*then)(PhSession *session); /* when the filters agree */
+	char *refusal;                      /* (nullable) to be said later */
+	uint64_t chunk;                     /* announced by the BDAT under way */
+	uint32_t n_errors;                  /* since the last accepted message */
 	uint32_t n_messages;
 	uint8_t mode;
 	uint8_t verdict;
+	uint8_t stage;    /* that the filters are asked at */
 	bool is_extended; /* EHLO, not HELO */
 	bool is_last;     /* BDAT LAST */
 } Client;
@@ -127,10 +134,20 @@ PhNext smtp_expn(PhSession *session, PhSlice argument);
 PhNext smtp_data(PhSession *session, PhSlice argument);
 PhNext smtp_bdat(PhSession *session, PhSlice argument);
 PhNext smtp_content(PhSession *session, PhSlice piece, bool final);
+PhNext smtp_refuse_data(PhSession *session, const char *text);
 
 /* finish.c */
 PhNext smtp_finish(PhSession *session, uint32_t flaws);
 PhNext smtp_committed(PhSession *session);
+
+PhNext smtp_discarded(PhSession *session);
+void smtp_log_message(PhSession *session, uint32_t level, const char *event, const char *reply);
+
+/* ask.c */
+PhNext smtp_ask(PhSession *session, uint32_t stage, PhNext (*then)(PhSession *session));
+PhNext smtp_answered(PhSession *session);
+PhNext smtp_tell_refused(PhSession *session, PhSlice address, const char *text);
+PhNext smtp_tell_unknown(PhSession *session, PhSlice line);
 
 /* auth.c */
 PhNext smtp_auth(PhSession *session, PhSlice argument);

@@ -1,0 +1,24 @@
+/* mail-edit.h: what filters change of a mail, until it is put together again
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef PH_SERVER_MAIL_EDIT_H
+#define PH_SERVER_MAIL_EDIT_H
+
+#include <posthorn/filter.h>
+
+typedef struct PhMailEdit PhMailEdit;
+
+/* ph_mail_apply_edits: ph_mail_content() has the edits from now on. */
+void ph_mail_apply_edits(PhMail *mail);
+
+/* ph_mail_forget_edits: the content is another one. */
+void ph_mail_forget_edits(PhMail *mail);
+
+/* ph_mail_copy_facts: those of @from, as far as @to has none. */
+void ph_mail_copy_facts(PhMail *to, const PhMail *from);
+
+/* ph_mail_drop_recipient: as if it had not been added. */
+void ph_mail_drop_recipient(PhMail *mail, size_t index);
+
+#endif
