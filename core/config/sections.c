@@ -16,6 +16,7 @@ static const char *const level_words[] = { "error", "warning", "notice", "info",
 static const char *const tls_words[] = { "none", "starttls", "implicit", NULL };
 static const char *const plaintext_words[] = { "never", "loopback", "always", NULL };
 static const char *const version_words[] = { "1.2", "1.3", NULL };
+static const char *const fall_words[] = { "stop", "next", NULL };
 static const char *const failure_words[] = { "temporary", "accept",     "reject",
 	                                     "discard",   "quarantine", NULL };
 
@@ -291,6 +292,33 @@ static const PhOption plugin_rows[] = {
 static const PhOption directory_rows[] = {
 	PH_OPTION_STRING(PhPluginSettings, plugin, PH_REQUIRED, "the plugin to use"),
 	BULKHEAD_ROWS("16"),
+	PH_OPTION_CHOICE(PhPluginSettings,
+	                 on_wrong,
+	                 "stop",
+	                 fall_words,
+	                 "when it knows the user and the password is wrong: the next directory may "
+	                 "know another one"),
+	PH_OPTION_CHOICE(PhPluginSettings,
+	                 on_error,
+	                 "stop",
+	                 fall_words,
+	                 "when it cannot answer: users that the next one knows get in, all others "
+	                 "are told to try later"),
+	PH_OPTION_DURATION(
+		PhPluginSettings,
+		cache,
+		"30s",
+		"how long a right password and what is known of a user are kept; 0s: not "
+		"at all"),
+	PH_OPTION_DURATION(PhPluginSettings,
+	                   cache_negative,
+	                   "5s",
+	                   "how long a wrong password or an unknown name is kept"),
+	PH_OPTION_STRING(PhPluginSettings,
+	                 rehash,
+	                 PH_ABSENT,
+	                 "the scheme that a password is stored in anew when its user logs in with "
+	                 "it, such as ARGON2ID"),
 	PH_OPTIONS_END,
 };
 

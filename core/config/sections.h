@@ -45,6 +45,12 @@ typedef enum {
 	PH_ON_FAILURE_QUARANTINE = 4,
 } PhOnFailure;
 
+/* PhOnFall: what a chain of directories does when one could not let the user in */
+typedef enum {
+	PH_ON_FALL_STOP = 0,
+	PH_ON_FALL_NEXT = 1,
+} PhOnFall;
+
 /* [server] */
 typedef struct {
 	const char *hostname;
@@ -122,6 +128,12 @@ typedef struct {
 	const char *const *retention; /* (nullable) store-rules.h */
 	PhDuration retention_interval;
 	PhSection *moves_to; /* (nullable) where `store convert` takes the users */
+	/* [directory NAME] alone */
+	uint32_t on_wrong; /* PhOnFall */
+	uint32_t on_error; /* PhOnFall */
+	PhDuration cache;
+	PhDuration cache_negative;
+	const char *rehash; /* (nullable) */
 } PhPluginSettings;
 
 /* [resolver] */

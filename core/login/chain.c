@@ -1,13 +1,19 @@
 /* chain.c: asks directories in order until one knows the user
  *
  * A directory without the ability that is asked for is passed over. A password that no directory
- * could be asked about costs as much as a wrong one ([DIR-1]).
+ * could be asked about costs as much as a wrong one ([DIR-1]). What a directory said a short while ago
+ * is not asked again. A section's `on-wrong` and `on-error` say whether it has the last word.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "login/chain.h"
 
 #include <posthorn/error.h>
+
+#include "config/config.h"
+#include "login/cache.h"
+#include "login/question.h"
+#include "login/rehash.h"
 
 /* Question: one of the four, so that the walk along the chain is written once. */
 typedef struct Question Question;
@@ -62,12 +68,14 @@ static PhVerify
 ask_entered(PhCall *call, const Question *question, GError **error)
 {
 	PhSection *section = call->section;
-	PhVerify result = question->ask(ph_section_table(section), ph_section_instance(section),
-	                                question, error);
+	PhVerify result = PH_VERIFY_ERROR;
 
+	ph_rehash_note(NULL, NULL);
+	result = question->ask(ph_section_table(section), ph_section_instance(section), question,
+	                       error);
+	if (result == PH_VERIFY_OK && question->ask == ask_verify)
+		ph_rehash(section, *question->identity_out, question->secret);
 	ph_call_end(call, result != PH_VERIFY_ERROR);
-	if (result == PH_VERIFY_ERROR)
-		g_prefix_error(error, "directory '%s': ", ph_section_name(section));
 	return result;
 }
 
@@ -76,24 +84,143 @@ ask_one(PhSection *section, const Question *question, GError **error)
 {
 	PhCall call;
 
-	if (ph_call_begin(&call, section, error))
-		return ask_entered(&call, question, error);
-	g_prefix_error(error, "directory '%s': ", ph_section_name(section));
-	return PH_VERIFY_ERROR;
+	return ph_call_begin(&call, section, error) ? ask_entered(&call, question, error)
+	                                            : PH_VERIFY_ERROR;
+}
+
+/* --- which directory has the last word --------------------------------------------------------- */
+
+bool
+ph_chain_stops(PhSection *section, PhVerify result)
+{
+	const PhPluginSettings *settings = section->core_settings;
+
+	if (result == PH_VERIFY_UNKNOWN_USER)
+		return false;
+	if (settings == NULL || result == PH_VERIFY_OK || result == PH_VERIFY_DISABLED)
+		return true;
+	return (result == PH_VERIFY_WRONG ? settings->on_wrong : settings->on_error)
+	       == PH_ON_FALL_STOP;
+}
+
+/* One directory has answered. @failure: (owned, nullable) of an ERROR. True: the chain is over. */
+static bool
+note_answer(PhChainWalk *walk, PhSection *section, PhVerify result, GError *failure)
+{
+	if (result == PH_VERIFY_ERROR) {
+		g_prefix_error(&failure, "directory '%s': ", ph_section_name(section));
+		g_clear_error(&walk->failure);
+		walk->failure = failure;
+	}
+	walk->is_wrong = walk->is_wrong || result == PH_VERIFY_WRONG;
+	if (!ph_chain_stops(section, result))
+		return false;
+	if (result == PH_VERIFY_OK || result == PH_VERIFY_DISABLED)
+		g_clear_error(&walk->failure);
+	return true;
+}
+
+/* The answer of the chain as a whole. Who may be known to a directory that could not be asked is told
+ * to try later, not that the password is wrong. */
+static PhVerify
+conclude(PhChainWalk *walk, PhVerify last, GError **error)
+{
+	if (walk->failure != NULL) {
+		g_propagate_error(error, g_steal_pointer(&walk->failure));
+		return PH_VERIFY_ERROR;
+	}
+	if (last == PH_VERIFY_OK || last == PH_VERIFY_DISABLED)
+		return last;
+	return walk->is_wrong ? PH_VERIFY_WRONG : PH_VERIFY_UNKNOWN_USER;
+}
+
+/* Asks the section at hand, or remembers what it said. */
+static PhVerify
+ask_or_remember(PhSection *section, const Question *question, GError **error)
+{
+	const PhCacheQuestion kept = { section, question->name, question->secret };
+	uint64_t version = question->ask == ask_lookup ? ph_cache_version(&kept) : 0;
+	PhVerify result = PH_VERIFY_ERROR;
+
+	if (ph_cache_find(&kept, version, &result, question->identity_out))
+		return result;
+	result = ask_one(section, question, error);
+	if (version != 0)
+		ph_cache_keep(&kept, version, result,
+		              result == PH_VERIFY_OK ? *question->identity_out : NULL);
+	return result;
 }
 
 static PhVerify
 ask_chain(PhChain chain, const Question *question, GError **error)
 {
-	for (; chain != NULL && *chain != NULL; chain++) {
-		PhVerify result = ask_one(*chain, question, error);
-		if (result != PH_VERIFY_UNKNOWN_USER)
-			return result;
+	PhChainWalk walk = { .at = chain };
+	PhVerify result = PH_VERIFY_UNKNOWN_USER;
+
+	for (; walk.at != NULL && *walk.at != NULL; walk.at++) {
+		GError *failure = NULL;
+
+		result = ask_or_remember(*walk.at, question, &failure);
+		if (note_answer(&walk, *walk.at, result, failure))
+			break;
 	}
-	return PH_VERIFY_UNKNOWN_USER;
+	return conclude(&walk, result, error);
 }
 
 /* --- in steps --- */
+
+/* True: the section at hand has answered. */
+static bool
+take_answer(PhChainWalk *walk, const Question *question, PhVerify *result_out, GError **error)
+{
+	if (!ph_question_take(walk->question, result_out, question->identity_out, error))
+		return false;
+	g_clear_pointer(&walk->question, ph_question_drop);
+	return true;
+}
+
+static bool
+enter_and_ask(PhChainWalk *walk, const Question *question, PhVerify *result_out, GError **error)
+{
+	const PhDirectory *table = ph_section_table(*walk->at);
+	PhCall call;
+
+	switch (ph_call_enter(&call, &walk->ticket, *walk->at, error)) {
+	case PH_ENTRY_QUEUED:
+		return false;
+	case PH_ENTRY_REFUSED:
+		*result_out = PH_VERIFY_ERROR;
+		return true;
+	case PH_ENTRY_GO:
+		break;
+	}
+	if (table->begin != NULL) {
+		walk->question = ph_question_ask(&call, question->name, question->secret);
+		return take_answer(walk, question, result_out, error);
+	}
+	*result_out = ask_entered(&call, question, error);
+	return true;
+}
+
+/* True: the section at hand has answered, now or before. */
+static bool
+ask_at_hand(PhChainWalk *walk, const Question *question, PhVerify *result_out, GError **error)
+{
+	const PhCacheQuestion kept = { *walk->at, question->name, question->secret };
+	bool is_new = walk->question == NULL && walk->ticket.section == NULL;
+
+	if (is_new) {
+		walk->version = ph_cache_version(&kept);
+		if (ph_cache_find(&kept, walk->version, result_out, question->identity_out))
+			return true;
+	}
+	if (walk->question != NULL ? !take_answer(walk, question, result_out, error)
+	                           : !enter_and_ask(walk, question, result_out, error))
+		return false;
+	ph_cache_keep(&kept, walk->version, *result_out,
+	              *result_out == PH_VERIFY_OK ? *question->identity_out : NULL);
+	return true;
+}
 
 bool
 ph_chain_walk(PhChainWalk *walk,
@@ -109,25 +236,17 @@ ph_chain_walk(PhChainWalk *walk,
 		.secret = secret,
 		.identity_out = identity_out,
 	};
+	PhVerify result = PH_VERIFY_UNKNOWN_USER;
 
-	*result_out = PH_VERIFY_UNKNOWN_USER;
 	for (; walk->at != NULL && *walk->at != NULL; walk->at++) {
-		PhCall call;
+		GError *failure = NULL;
 
-		switch (ph_call_enter(&call, &walk->ticket, *walk->at, error)) {
-		case PH_ENTRY_QUEUED:
+		if (!ask_at_hand(walk, &question, &result, &failure))
 			return false;
-		case PH_ENTRY_REFUSED:
-			g_prefix_error(error, "directory '%s': ", ph_section_name(*walk->at));
-			*result_out = PH_VERIFY_ERROR;
-			return true;
-		case PH_ENTRY_GO:
+		if (note_answer(walk, *walk->at, result, failure))
 			break;
-		}
-		*result_out = ask_entered(&call, &question, error);
-		if (*result_out != PH_VERIFY_UNKNOWN_USER)
-			return true;
 	}
+	*result_out = conclude(walk, result, error);
 	return true;
 }
 
@@ -135,6 +254,25 @@ void
 ph_chain_walk_clear(PhChainWalk *walk)
 {
 	ph_ticket_clear(&walk->ticket);
+	g_clear_pointer(&walk->question, ph_question_drop);
+	g_clear_error(&walk->failure);
+	walk->is_wrong = false;
+}
+
+PhDuration
+ph_chain_walk_patience(const PhChainWalk *walk)
+{
+	return walk->question != NULL ? ph_question_patience(walk->question)
+	                              : ph_ticket_patience(&walk->ticket);
+}
+
+void
+ph_chain_walk_wake(PhChainWalk *walk, PhWake *wake)
+{
+	if (walk->question != NULL)
+		ph_question_wake(walk->question, wake);
+	else
+		ph_ticket_wake(&walk->ticket, wake);
 }
 
 /* --- at once --- */

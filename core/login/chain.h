@@ -18,11 +18,15 @@ typedef PhSection *const *PhChain;
 typedef struct {
 	PhChain at; /* the directory to ask next */
 	PhTicket ticket;
+	PhQuestion *question; /* (owned, nullable) that the directory at hand answers later */
+	uint64_t version;     /* of the directory at hand, before it was asked */
+	GError *failure;      /* (owned, nullable) of a directory that was passed over */
+	bool is_wrong;        /* one knew the user */
 } PhChainWalk;
 
 /* ph_chain_walk: asks on; with a @secret whether it is the user's, without it who @user is. Returns:
- * false while the directory at hand is at its limit: ph_ticket_wake() and the same call again. true:
- * *@result_out as below. Thread: worker. Blocks: yes, in the directories. */
+ * false while the directory at hand is at its limit or has not answered: ph_chain_walk_wake() and the
+ * same call again. true: *@result_out as below. Thread: worker. Blocks: yes, in the directories. */
 bool ph_chain_walk(PhChainWalk *walk,
                    const char *user,
                    const PhSecret *secret,
@@ -30,6 +34,14 @@ bool ph_chain_walk(PhChainWalk *walk,
                    PhVerify *result_out,
                    GError **error);
 void ph_chain_walk_clear(PhChainWalk *walk);
+
+/* ph_chain_walk_wake: @wake: (owned) completed when it is worth to ask on. ph_chain_walk_patience: when
+ * it is over the walk is asked again even without a wake. */
+void ph_chain_walk_wake(PhChainWalk *walk, PhWake *wake);
+PhDuration ph_chain_walk_patience(const PhChainWalk *walk);
+
+/* ph_chain_stops: has this section the last word with such an answer? */
+bool ph_chain_stops(PhSection *section, PhVerify result);
 
 /* Each returns the first answer that is not UNKNOWN_USER; ERROR stops the chain with @error, its
  * message beginning with the directory's name. Outputs are set only for OK.

@@ -126,18 +126,19 @@ unavailable(PhLogin *login, const GError *error)
 
 static PhLoginOutcome judge(PhLogin *login, PhStep step, const GError *error);
 
-/* Asks the directories; where one is at its limit the session waits without a thread. */
+/* Asks the directories; where one is at its limit, or answers later, the session waits without a
+ * thread. */
 static PhLoginOutcome
 ask(PhLogin *login)
 {
-	PhTicket *ticket = &login->exchange.walk.ticket;
+	PhChainWalk *walk = &login->exchange.walk;
 	g_autoptr(GError) error = NULL;
 	PhStep step = ph_exchange_ask(&login->exchange, &error);
 
 	login->asks = step == PH_STEP_ASKED;
 	if (!login->asks)
 		return judge(login, step, error);
-	ph_ticket_wake(ticket, ph_session_park_for(login->session, ph_ticket_patience(ticket)));
+	ph_chain_walk_wake(walk, ph_session_park_for(login->session, ph_chain_walk_patience(walk)));
 	return PH_LOGIN_WAIT;
 }
 

@@ -13,6 +13,7 @@
 #include "base/lock.h"
 #include "login/config-login.h"
 #include "login/password-digest.h"
+#include "login/rehash.h"
 
 #if PH_HAVE_CRYPT
 #include <crypt.h>
@@ -223,7 +224,10 @@ ph_password_verify(const char *stored, const PhSecret *secret, GError **error)
 		return false;
 	}
 	question.argument = scheme->argument;
-	return run_check(scheme, &question, error);
+	if (!run_check(scheme, &question, error))
+		return false;
+	ph_rehash_note(scheme->name, question.form);
+	return true;
 }
 
 #if PH_HAVE_CRYPT

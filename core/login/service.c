@@ -10,6 +10,7 @@
 #include <posthorn/session.h>
 
 #include "base/lock.h"
+#include "login/cache.h"
 #include "login/offered.h"
 
 #include <string.h>
@@ -54,6 +55,7 @@ ph_login_service_new(const PhLoginParams *params)
 	PhLoginService *service = g_new0(PhLoginService, 1);
 
 	service->params = *params;
+	ph_cache_forget();
 	ph_lock_init(&service->lock);
 	service->lists = g_hash_table_new_full(hash_set, equal_sets, g_free, g_free);
 	service->plus = g_string_chunk_new(64);

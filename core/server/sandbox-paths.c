@@ -55,14 +55,16 @@ writes(uint32_t kind)
 	return kind == PH_KIND_STORE || kind == PH_KIND_TRANSPORT || kind == PH_KIND_FILTER;
 }
 
-/* A directory that keeps a database makes files beside it. */
+/* A directory that keeps a database makes files beside it; one that stores passwords anew too. */
 static bool
 writes_beside(const PhSection *section)
 {
 	const PhDirectory *table =
 		section->kind == PH_KIND_DIRECTORY ? section->offer->table : NULL;
 
-	return table != NULL && (table->flags & PH_DIRECTORY_WRITES) != 0;
+	return table != NULL
+	       && ((table->flags & PH_DIRECTORY_WRITES) != 0
+	           || ph_section_plugin(section)->rehash != NULL);
 }
 
 static void

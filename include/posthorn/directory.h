@@ -32,7 +32,11 @@ typedef bool (*PhListFunc)(const char *address, void *user_data);
 /* PhDirectoryFlags. */
 enum {
 	PH_DIRECTORY_WRITES = 1U << 0, /* writes below the folders of its path options, not only in tools */
+	PH_DIRECTORY_UNKEPT = 1U << 1, /* an answer holds once: none is kept (one-time passwords) */
 };
+
+/* PhQuestion: one that a directory answers later; see `begin`. */
+typedef struct PhQuestion PhQuestion;
 
 struct PhDirectory {
 	size_t size;
@@ -113,7 +117,27 @@ struct PhDirectory {
 	 * mechanisms are offered at all; asked at each greeting, so answer from memory. Optional:
 	 * without it a directory with `secret` may. Thread: worker. Blocks: briefly. */
 	bool (*gives)(void *instance, const char *scheme);
+
+	/* begin: asks like verify (or like lookup, when the question has no secret) and returns at
+	 * once; ph_question_answer() follows exactly once, from any thread, before this returns or
+	 * later. For directories that wait for a server: logins then hold no thread meanwhile.
+	 * Optional; verify and lookup must be there as well. Thread: worker, concurrently. Blocks: as
+	 * long as it takes to send the question. */
+	void (*begin)(void *instance, PhQuestion *question);
 };
+
+/* What is asked; borrowed until it is answered. ph_question_secret: NULL: who is the user?
+ * ph_question_deadline: when nobody waits any more, in us of g_get_monotonic_time(). Thread: any. */
+PH_PUBLIC const char *ph_question_user(const PhQuestion *question);
+PH_PUBLIC const PhSecret *ph_question_secret(const PhQuestion *question);
+PH_PUBLIC int64_t ph_question_deadline(const PhQuestion *question);
+
+/* ph_question_answer: @question: (owned) gone afterwards. @identity: (owned) for OK. @error: (owned)
+ * for ERROR. Thread: any. Never blocks. */
+PH_PUBLIC void ph_question_answer(PhQuestion *question,
+                                  PhVerify result,
+                                  PhIdentity *identity,
+                                  GError *error);
 
 /* --- helpers for directory plugins --------------------------------------------------------- */
 

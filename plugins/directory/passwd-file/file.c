@@ -9,6 +9,7 @@
 
 #include <posthorn/error.h>
 #include <posthorn/log.h>
+#include <posthorn/slice.h>
 
 #include <errno.h>
 #include <pthread.h>
@@ -165,4 +166,15 @@ watched_file_get(WatchedFile *file, GError **error)
 		return fall_back(file, failure->message, error);
 	value = file->parsed->parse(PH_SLICE(text, length), file->section, file->path);
 	return swap_in(file, &stamp, value);
+}
+
+uint64_t
+watched_file_version(const WatchedFile *file)
+{
+	Stamp stamp;
+
+	return take_stamp(file->path, &stamp)
+	               ? ph_slice_hash(PH_SLICE((const char *) &stamp, sizeof stamp))
+	                         | UINT64_C(1) << 32
+	               : 0;
 }

@@ -26,4 +26,8 @@ void watched_file_free(WatchedFile *file);
  * afterwards the last good state is kept and the failure is logged once. */
 void *watched_file_get(WatchedFile *file, GError **error);
 
+/* watched_file_version: another number as soon as the file is another one; 0 when that cannot be
+ * seen. One stat(). */
+uint64_t watched_file_version(const WatchedFile *file);
+
 #endif

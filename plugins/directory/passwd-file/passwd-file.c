@@ -329,6 +329,12 @@ expand(void *data, const char *address, PhListFunc func, void *user_data, GError
 	return targets != NULL ? PH_VERIFY_OK : PH_VERIFY_UNKNOWN_USER;
 }
 
+static uint64_t
+version(void *data)
+{
+	return watched_file_version(((const Instance *) data)->users);
+}
+
 /* --- tools -------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -404,6 +410,7 @@ static const PhDirectory directory = {
 	.set = set,
 	.remove = remove_user,
 	.gives = gives,
+	.version = version,
 };
 
 static const PhOffer offers[] = { PH_OFFER_DIRECTORY("passwd-file", &directory), PH_OFFERS_END };
