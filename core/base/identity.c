@@ -277,3 +277,9 @@ ph_identity_attribute(const PhIdentity *identity, const char *name)
 			return pair[1];
 	return NULL;
 }
+
+const char *const *
+ph_identity_attributes(const PhIdentity *identity)
+{
+	return (const char *const *) identity->attributes;
+}

@@ -10,4 +10,7 @@
 /* ph_identity_with_quota: the same user with other limits. Returns: (owned). */
 PhIdentity *ph_identity_with_quota(const PhIdentity *identity, uint64_t octets, uint64_t messages);
 
+/* ph_identity_attributes: all of them as name, value, ...; NULL when there are none. Borrowed. */
+const char *const *ph_identity_attributes(const PhIdentity *identity);
+
 #endif

@@ -35,6 +35,7 @@ extern const PhCommand ph_command_store_convert;
 extern const PhCommand ph_command_store_export;
 extern const PhCommand ph_command_store_import;
 extern const PhCommand ph_command_worker;
+extern const PhCommand ph_command_isolated;
 
 /* ph_sendmail_main: the program called as `sendmail`. Returns: a status of sysexits. */
 int ph_sendmail_main(int argc, char **argv);

@@ -34,6 +34,7 @@ const PhCommand *const ph_commands[] = {
 	&ph_command_conform_part,
 	&ph_command_describe,
 	&ph_command_worker,
+	&ph_command_isolated,
 	NULL,
 };
 

@@ -40,6 +40,19 @@ keys_of(const PhOption *rows, const PhOption *more)
 	return (char **) g_ptr_array_free(keys, FALSE);
 }
 
+/* A key that only some kinds of sections have is told with the reason. */
+static bool
+tell_isolate(PhBuilder *builder, const PhKeyfileKey *key, const char *title)
+{
+	if (strcmp(key->key, "isolate") != 0 && strcmp(key->key, "isolate-memory") != 0)
+		return false;
+	ph_mistakes_add(builder->mistakes, key->line,
+	                "%s cannot be isolated: only the plugins of directory, mechanism and "
+	                "filter sections can run in processes of their own; remove '%s'",
+	                title, key->key);
+	return true;
+}
+
 static void
 check_keys(PhBuilder *builder,
            const PhKeyfileSection *keys,
@@ -55,6 +68,8 @@ check_keys(PhBuilder *builder,
 
 		if (ph_bind_find(rows, key->key) != NULL
 		    || (more != NULL && ph_bind_find(more, key->key) != NULL))
+			continue;
+		if (tell_isolate(builder, key, title))
 			continue;
 		hint = ph_suggest_hint(key->key, (const char *const *) known);
 		ph_mistakes_add(builder->mistakes, key->line, "%s has no key '%s'%s", title,

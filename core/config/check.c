@@ -370,6 +370,19 @@ warn_unused(PhBuilder *builder, const PhSection *section)
 	                 section->word, section->name);
 }
 
+/* What a plugin in a process of its own stands on would have to be there too. */
+static void
+check_isolated(PhBuilder *builder, const PhSection *section)
+{
+	g_autofree char *title = ph_section_title(section);
+
+	if (ph_section_isolate(section) > 0 && section->uses->len > 0)
+		ph_mistakes_add(builder->mistakes, ph_section_key_line(section, "isolate"),
+		                "%s stands on another section and cannot be isolated; isolate that "
+		                "one",
+		                title);
+}
+
 void
 ph_check_all(PhBuilder *builder)
 {
@@ -392,6 +405,8 @@ ph_check_all(PhBuilder *builder)
 			check_route(builder, section, domains);
 		} else if (section->kind == PH_KIND_STORE) {
 			ph_check_store(builder, section);
+		} else {
+			check_isolated(builder, section);
 		}
 	}
 	if (!has_listener && !builder->for_tool)

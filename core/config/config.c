@@ -289,6 +289,20 @@ ph_section_limits(const PhSection *section, uint32_t *concurrency_out, PhDuratio
 	}
 	*concurrency_out = (uint32_t) ph_section_plugin(section)->concurrency;
 	*timeout_out = ph_section_plugin(section)->timeout;
+	/* A process does one call at a time. */
+	if (ph_section_isolate(section) > 0)
+		*concurrency_out = *concurrency_out > 0
+		                           ? MIN(*concurrency_out, ph_section_isolate(section))
+		                           : ph_section_isolate(section);
+}
+
+uint32_t
+ph_section_isolate(const PhSection *section)
+{
+	if (ph_section_is_listener(section) || ph_section_is_route(section)
+	    || section->core_settings == NULL)
+		return 0;
+	return (uint32_t) ph_section_plugin(section)->isolate;
 }
 
 uint64_t

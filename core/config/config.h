@@ -84,6 +84,9 @@ char *ph_section_title(const PhSection *section);
 /* ph_section_key_line: the line of a key as written in the file, the header's when it is absent. */
 unsigned int ph_section_key_line(const PhSection *section, const char *key);
 
+/* ph_section_isolate: in how many processes of its own the section's plugin runs; 0: in none. */
+uint32_t ph_section_isolate(const PhSection *section);
+
 /* ph_section_limits: concurrency and timeout of calls into the section's plugin; 0: none. */
 void ph_section_limits(const PhSection *section,
                        uint32_t *concurrency_out,

@@ -21,7 +21,8 @@ static const char *const failure_words[] = { "temporary", "accept",     "reject"
 	                                     "discard",   "quarantine", NULL };
 
 enum {
-	MANY = 1000000
+	MANY = 1000000,
+	ISOLATE_MOST = 64
 };
 
 static const PhOption server_rows[] = {
@@ -282,6 +283,13 @@ static const PhOption resolver_rows[] = {
 	                           "most time for one call and for waiting for it; then the " \
 	                           "client is told to try later")
 
+#define ISOLATE_ROWS                                                                            \
+	PH_OPTION_INTEGER(PhPluginSettings, isolate, "0", 0, ISOLATE_MOST,                      \
+	                  "run the plugin in so many processes of its own, one call at a time " \
+	                  "in each; 0 runs it in the server's"),                                \
+		PH_OPTION_SIZE(PhPluginSettings, isolate_memory, "256M",                        \
+	                       "most memory of each such process; one that wants more dies")
+
 static const PhOption plugin_rows[] = {
 	PH_OPTION_STRING(PhPluginSettings, plugin, PH_REQUIRED, "the plugin to use"),
 	BULKHEAD_ROWS("0"),
@@ -319,6 +327,7 @@ static const PhOption directory_rows[] = {
 	                 PH_ABSENT,
 	                 "the scheme that a password is stored in anew when its user logs in with "
 	                 "it, such as ARGON2ID"),
+	ISOLATE_ROWS,
 	PH_OPTIONS_END,
 };
 

@@ -121,6 +121,9 @@ typedef struct {
 	PhDuration timeout;  /* of one call; 0: none */
 	uint32_t on_failure;    /* filters: PhOnFailure */
 	const char *quarantine; /* filters: the mailbox */
+	/* [directory NAME], [mechanism NAME], [filter NAME] */
+	int64_t isolate; /* processes that the plugin runs in; 0: the server's own */
+	PhSize isolate_memory;
 	/* [store NAME] alone */
 	PhSize quota;                 /* of a user whose directory gives none; 0: no limit */
 	int64_t quota_messages;       /* 0: no limit */

@@ -440,3 +440,9 @@ ph_adopt_destroy(const PhOfferInfo *offer, void *instance)
 	memcpy(&destroy, (const char *) offer->table + kinds[offer->kind].destroy, sizeof destroy);
 	destroy(instance);
 }
+
+size_t
+ph_adopt_size(uint32_t kind)
+{
+	return kinds[kind].size;
+}

@@ -49,4 +49,7 @@ bool ph_adopt_create(const PhOfferInfo *offer,
                      GError **error);
 void ph_adopt_destroy(const PhOfferInfo *offer, void *instance);
 
+/* ph_adopt_size: of a completed table of that kind. */
+size_t ph_adopt_size(uint32_t kind);
+
 #endif

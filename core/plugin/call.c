@@ -487,6 +487,14 @@ ph_call_stats(PhSection *section, PhCallStats *stats_out)
 	*stats_out = stats;
 }
 
+PhDuration
+ph_calls_timeout(const PhCalls *calls)
+{
+	return (PhDuration){
+		calls != NULL ? atomic_load_explicit(&calls->timeout_us, memory_order_relaxed) : 0
+	};
+}
+
 void
 ph_calls_buckets(const PhCalls *calls, int64_t buckets_out[PH_HISTOGRAM_BUCKETS])
 {

@@ -16,6 +16,9 @@ void ph_calls_unref(PhCalls *calls);
 /* ph_calls_buckets: latencies as in counters.h. */
 void ph_calls_buckets(const PhCalls *calls, int64_t buckets_out[PH_HISTOGRAM_BUCKETS]);
 
+/* ph_calls_timeout: of one call; 0 for none. */
+PhDuration ph_calls_timeout(const PhCalls *calls);
+
 /* ph_calls_limit: new limits after a reload that kept the instance. */
 void ph_calls_limit(PhCalls *calls, uint32_t concurrency, PhDuration timeout);
 

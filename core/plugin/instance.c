@@ -24,7 +24,16 @@ struct PhInstance {
 	void *instance;
 	PhCalls *calls;
 	GPtrArray *below; /* PhInstance: what it stands on */
+	bool is_isolated; /* the instance is the isolator's */
 };
+
+static const PhIsolator *isolator;
+
+void
+ph_instances_set_isolator(const PhIsolator *given)
+{
+	isolator = given;
+}
 
 static void
 unref_instance(gpointer data)
@@ -33,7 +42,10 @@ unref_instance(gpointer data)
 
 	if (atomic_fetch_sub(&held->n_refs, 1) > 1)
 		return;
-	ph_adopt_destroy(held->origin->offer, held->instance);
+	if (held->is_isolated)
+		isolator->destroy(held->instance);
+	else
+		ph_adopt_destroy(held->origin->offer, held->instance);
 	held->origin->instance = NULL;
 	held->origin->calls = NULL;
 	ph_calls_unref(held->calls);
@@ -108,22 +120,44 @@ narrow(PhSection *section, void *instance, GError **error)
 }
 
 static bool
+create_here(PhSection *section, void **instance_out, GError **error)
+{
+	if (!load_once(section->offer, error)
+	    || !ph_adopt_create(section->offer, section, section->settings, instance_out, error))
+		return false;
+	if (narrow(section, *instance_out, error))
+		return true;
+	ph_adopt_destroy(section->offer, *instance_out);
+	return false;
+}
+
+static bool
+create_elsewhere(PhSection *section, void **instance_out, GError **error)
+{
+	void *table = NULL;
+
+	if (!isolator->create(section, instance_out, &table, error))
+		return false;
+	g_free(section->narrowed);
+	section->narrowed = table;
+	return true;
+}
+
+static bool
 create_section(PhSection *section, GError **error)
 {
+	bool elsewhere = isolator != NULL && ph_section_isolate(section) > 0;
 	void *instance = NULL;
 	PhInstance *held = NULL;
 	uint32_t concurrency = 0;
 	PhDuration timeout = { 0 };
 
-	if (!load_once(section->offer, error)
-	    || !ph_adopt_create(section->offer, section, section->settings, &instance, error))
+	if (elsewhere ? !create_elsewhere(section, &instance, error)
+	              : !create_here(section, &instance, error))
 		return false;
-	if (!narrow(section, instance, error)) {
-		ph_adopt_destroy(section->offer, instance);
-		return false;
-	}
 	ph_section_limits(section, &concurrency, &timeout);
 	held = g_new0(PhInstance, 1);
+	held->is_isolated = elsewhere;
 	atomic_init(&held->n_refs, 1);
 	held->origin = section;
 	held->config = ph_config_ref(section->config);
@@ -134,13 +168,14 @@ create_section(PhSection *section, GError **error)
 	return true;
 }
 
-/* Does the key reach the plugin? The core's own keys do not change an instance. */
+/* Does the key reach the plugin? Of the core's own keys only where it runs changes an instance. */
 static bool
 reaches_plugin(const PhSection *section, const char *key)
 {
 	const PhSectionKind *kind = ph_section_kind_find(section->word);
 
-	return ph_bind_find(kind->rows, key) == NULL || strcmp(key, kind->plugin_key) == 0;
+	return ph_bind_find(kind->rows, key) == NULL || strcmp(key, kind->plugin_key) == 0
+	       || g_str_has_prefix(key, "isolate");
 }
 
 /* Has @b every key of @a that reaches the plugin, with the same value? */
@@ -230,7 +265,7 @@ share_section(PhSection *section, PhConfig *previous)
 		return false;
 	hold(section, ref_instance(old->held));
 	if (old->narrowed != NULL)
-		section->narrowed = g_memdup2(old->narrowed, sizeof(PhStore));
+		section->narrowed = g_memdup2(old->narrowed, ph_adopt_size(old->kind));
 	ph_section_limits(section, &concurrency, &timeout);
 	ph_calls_limit(section->calls, concurrency, timeout);
 	return true;

@@ -27,6 +27,17 @@ void ph_instances_release_one(PhSection *section);
 /* ph_instances_release: no new call will use @config's sections. Thread: main. */
 void ph_instances_release(PhConfig *config);
 
+/* PhIsolator: who runs the plugins of sections with `isolate` elsewhere. create: an instance and a
+ * table (owned, adopted) in the place of the plugin's. Thread: load or main. */
+typedef struct {
+	bool (*create)(PhSection *section, void **instance_out, void **table_out, GError **error);
+	void (*destroy)(void *instance);
+} PhIsolator;
+
+/* ph_instances_set_isolator: @isolator: (borrowed, for ever). Without one such plugins run in this
+ * process. Thread: load. */
+void ph_instances_set_isolator(const PhIsolator *isolator);
+
 /* ph_section_origin: the section that the instance was created for: the same object for all
  * generations that share it. The section itself when it holds none. Thread: any. */
 PhSection *ph_section_origin(PhSection *section);

@@ -39,6 +39,8 @@ ph_outline_free(PhOutline *outline)
 	g_free(outline->control);
 	g_array_unref(outline->addresses);
 	g_strfreev(outline->programs);
+	if (outline->keyfile != NULL)
+		ph_keyfile_free(outline->keyfile);
 	g_free(outline);
 }
 
@@ -147,12 +149,12 @@ ph_outline_read(const char *path, GError **error)
 {
 	g_autoptr(PhOutline) outline = g_new0(PhOutline, 1);
 	g_autoptr(PhMistakes) mistakes = ph_mistakes_new(path);
-	g_autoptr(PhKeyfile) keyfile = NULL;
+	PhKeyfile *keyfile = NULL;
 
 	outline->addresses = g_array_new(FALSE, FALSE, sizeof(PhOutlineAddress));
 	g_array_set_clear_func(outline->addresses, clear_address);
 	outline->path = g_canonicalize_filename(path, NULL);
-	keyfile = ph_keyfile_read(path, mistakes);
+	keyfile = outline->keyfile = ph_keyfile_read(path, mistakes);
 	if (keyfile == NULL) {
 		g_autofree char *text = ph_mistakes_text(mistakes);
 
@@ -168,4 +170,51 @@ ph_outline_read(const char *path, GError **error)
 			read_addresses(outline, section);
 	}
 	return g_steal_pointer(&outline);
+}
+
+/* Puts text into its line; what would stand before the line that was reached goes on in it. */
+static void
+put_line(GString *out, unsigned int *line, unsigned int wanted, const char *text)
+{
+	while (*line < wanted) {
+		g_string_append_c(out, '\n');
+		(*line)++;
+	}
+	g_string_append_printf(out, "%s\n", text);
+	(*line)++;
+}
+
+static void
+put_section(GString *out, unsigned int *line, const PhKeyfileSection *section)
+{
+	g_autofree char *head = g_strdup_printf("[%s%s%s]", section->kind,
+	                                        section->name[0] != '\0' ? " " : "", section->name);
+
+	put_line(out, line, section->line, head);
+	for (guint i = 0; i < section->keys->len; i++) {
+		const PhKeyfileKey *key = &g_array_index(section->keys, PhKeyfileKey, i);
+		g_autofree char *text = g_strdup_printf("%s = %s", key->key, key->value);
+
+		put_line(out, line, key->line, text);
+	}
+}
+
+char *
+ph_outline_config_of(const PhOutline *outline, const char *title)
+{
+	PhSlice name = ph_slice(title);
+	PhSlice word = ph_slice_split(&name, ' ');
+	GString *out = g_string_new(NULL);
+	unsigned int line = 1;
+	bool found = false;
+
+	for (guint i = 0; i < outline->keyfile->sections->len; i++) {
+		const PhKeyfileSection *section = outline->keyfile->sections->pdata[i];
+		bool wanted = ph_slice_is(word, section->kind) && ph_slice_is(name, section->name);
+
+		found = found || wanted;
+		if (wanted || strcmp(section->kind, "server") == 0)
+			put_section(out, &line, section);
+	}
+	return g_string_free(out, !found);
 }

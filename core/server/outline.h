@@ -9,7 +9,7 @@
 #ifndef PH_SERVER_OUTLINE_H
 #define PH_SERVER_OUTLINE_H
 
-#include <posthorn/types.h>
+#include "config/keyfile.h"
 
 /* PhOutlineAddress: one address of one listener. */
 typedef struct {
@@ -27,6 +27,7 @@ typedef struct {
 	uint32_t log_level;
 	GArray *addresses; /* of PhOutlineAddress, in the order of the file */
 	char **programs;   /* absolute paths that values begin with: what may be run */
+	PhKeyfile *keyfile;
 } PhOutline;
 
 /* ph_outline_log_sink: the PhLogSink that [server] log means for this process. */
@@ -34,6 +35,11 @@ uint32_t ph_outline_log_sink(uint32_t choice);
 
 /* ph_outline_read: Returns: (owned). NULL with NOT_FOUND or DENIED when the file cannot be read. */
 PhOutline *ph_outline_read(const char *path, GError **error);
+
+/* ph_outline_config_of: a config of [server] and one section alone, each key in the line where it is
+ * in the file. @title: "directory people". Returns: (owned) NULL when there is no such section. */
+char *ph_outline_config_of(const PhOutline *outline, const char *title);
+
 void ph_outline_free(PhOutline *outline);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PhOutline, ph_outline_free)

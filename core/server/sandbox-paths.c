@@ -85,34 +85,57 @@ grant_option(GArray *grants, const PhSection *section, const PhOption *row)
 }
 
 static void
+grant_section(GArray *grants, const PhSection *section)
+{
+	const PhOption *row = section->offer->options;
+
+	for (; section->settings != NULL && row->key != NULL; row++)
+		grant_option(grants, section, row);
+}
+
+static void
 grant_sections(GArray *grants, const PhConfig *config)
 {
 	PhSection *const *sections = ph_config_sections(config);
 
-	for (size_t i = 0; sections[i] != NULL; i++) {
-		const PhOption *row = sections[i]->offer->options;
-
-		for (; sections[i]->settings != NULL && row->key != NULL; row++)
-			grant_option(grants, sections[i], row);
-	}
+	for (size_t i = 0; sections[i] != NULL; i++)
+		grant_section(grants, sections[i]);
 }
 
-GArray *
-ph_sandbox_grants(const PhConfig *config, const char *const *folders)
+/* What every process needs. */
+static GArray *
+grant_system(const char *const *folders)
 {
 	static const char *const system_folders[] = { "/usr", "/lib", "/lib64", "/bin",
 		                                      "/etc", "/run", "/proc",  "/sys" };
 	GArray *grants = g_array_new(FALSE, FALSE, sizeof(PhGrant));
-	const PhConfigTls *tls = NULL;
 
 	g_array_set_clear_func(grants, clear_grant);
 	for (size_t i = 0; i < G_N_ELEMENTS(system_folders); i++)
 		grant(grants, g_strdup(system_folders[i]), false);
 	grant(grants, g_strdup("/dev"), true);
-	grant(grants, g_strdup(ph_config_folder(config)), false);
-	grant(grants, g_strdup(ph_config_server(config)->data), true);
 	for (size_t i = 0; folders != NULL && folders[i] != NULL; i++)
 		grant(grants, g_strdup(folders[i]), false);
+	return grants;
+}
+
+GArray *
+ph_sandbox_grants_one(const PhSection *section, const char *const *folders)
+{
+	GArray *grants = grant_system(folders);
+
+	grant_section(grants, section);
+	return grants;
+}
+
+GArray *
+ph_sandbox_grants(const PhConfig *config, const char *const *folders)
+{
+	GArray *grants = grant_system(folders);
+	const PhConfigTls *tls = NULL;
+
+	grant(grants, g_strdup(ph_config_folder(config)), false);
+	grant(grants, g_strdup(ph_config_server(config)->data), true);
 	for (size_t i = 0; (tls = ph_config_tls(config, i)) != NULL; i++) {
 		grant_folder_of(grants, tls->settings->certificate);
 		grant_folder_of(grants, tls->settings->key);

@@ -125,14 +125,15 @@ limit_files(const GArray *grants)
 	return done;
 }
 
-PhSandbox *
-ph_sandbox_enter(const PhConfig *config, const char *const *folders)
+/* @grants: (owned). */
+static PhSandbox *
+enter(GArray *grants)
 {
 	const struct rlimit none = { 0, 0 };
 	PhSandbox *sandbox = g_new0(PhSandbox, 1);
 	bool has_seccomp = false;
 
-	sandbox->grants = ph_sandbox_grants(config, folders);
+	sandbox->grants = grants;
 	(void) prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	(void) prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	(void) setrlimit(RLIMIT_CORE, &none);
@@ -144,6 +145,24 @@ ph_sandbox_enter(const PhConfig *config, const char *const *folders)
 	       "rights are given up", PH_LOG_TEXT("files", sandbox->has_landlock ? "yes" : "no"),
 	       PH_LOG_TEXT("calls", has_seccomp ? "yes" : "no"), PH_LOG_END);
 	return sandbox;
+}
+
+PhSandbox *
+ph_sandbox_enter(const PhConfig *config, const char *const *folders)
+{
+	return enter(ph_sandbox_grants(config, folders));
+}
+
+PhSandbox *
+ph_sandbox_enter_one(const PhSection *section, const char *const *folders)
+{
+	return enter(ph_sandbox_grants_one(section, folders));
+}
+
+bool
+ph_sandbox_is_sanitized(void)
+{
+	return !is_wanted;
 }
 
 /* Does a grant of the sandbox contain what is wanted? */

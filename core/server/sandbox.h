@@ -19,6 +19,13 @@ typedef struct PhSandbox PhSandbox;
  * reached now. Logs how much the kernel could give ("sandbox"). */
 PhSandbox *ph_sandbox_enter(const PhConfig *config, const char *const *folders);
 
+/* ph_sandbox_enter_one: the same for a process that runs the plugin of @section and nothing else: of
+ * the config only what that section names can be reached. */
+PhSandbox *ph_sandbox_enter_one(const PhSection *section, const char *const *folders);
+
+/* ph_sandbox_is_sanitized: is this a build under a sanitizer, which nothing is taken from? */
+bool ph_sandbox_is_sanitized(void);
+
 /* ph_sandbox_covers: can another config live in it? @missing_out: (out, owned) the first path that
  * cannot be reached. */
 bool ph_sandbox_covers(const PhSandbox *sandbox, const PhConfig *config, char **missing_out);
@@ -34,6 +41,9 @@ typedef struct {
 
 /* ph_sandbox_grants: what @config names. Returns: (owned) array of PhGrant. */
 GArray *ph_sandbox_grants(const PhConfig *config, const char *const *folders);
+
+/* ph_sandbox_grants_one: what one section names, and what every process needs. */
+GArray *ph_sandbox_grants_one(const PhSection *section, const char *const *folders);
 
 /* --- inside: sandbox-calls.c ------------------------------------------------------------------ */
 

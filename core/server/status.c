@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "config/options.h"
+#include "isolate/isolate.h"
 #include "plugin/call.h"
 #include "server/json.h"
 
@@ -63,6 +64,26 @@ n_threads(void)
 
 /* --- JSON ----------------------------------------------------------------------------------- */
 
+/* The processes that its plugin runs in, if it is isolated. */
+static void
+write_children(PhSection *section, GString *out)
+{
+	PhPoolChild child;
+
+	if (!ph_isolate_child(section, 0, &child))
+		return;
+	ph_json_open(out, "children", '[');
+	for (uint32_t i = 0; ph_isolate_child(section, i, &child); i++) {
+		ph_json_open(out, NULL, '{');
+		ph_json_number(out, "pid", child.pid);
+		ph_json_number(out, "calls", (int64_t) child.calls);
+		ph_json_number(out, "restarts", (int64_t) child.restarts);
+		ph_json_boolean(out, "busy", child.is_busy);
+		ph_json_close(out, '}');
+	}
+	ph_json_close(out, ']');
+}
+
 static void
 write_section(PhSection *section, GString *out)
 {
@@ -81,6 +102,7 @@ write_section(PhSection *section, GString *out)
 	ph_json_number(out, "average-us", (int64_t) average_us(&stats));
 	ph_json_number(out, "longest-us", (int64_t) stats.longest_us);
 	ph_json_boolean(out, "slow", average_us(&stats) >= SLOW_US);
+	write_children(section, out);
 	ph_json_close(out, '}');
 }
 
@@ -222,6 +244,30 @@ write_text_sections(const PhStatusInput *input, GString *out)
 }
 
 static void
+write_text_children(const PhStatusInput *input, GString *out)
+{
+	PhSection *const *sections = ph_config_sections(ph_generation_config(input->generation));
+	bool any = false;
+
+	for (size_t i = 0; sections[i] != NULL; i++) {
+		g_autofree char *title = ph_section_title(sections[i]);
+		PhPoolChild child;
+
+		for (uint32_t c = 0; ph_isolate_child(sections[i], c, &child); c++) {
+			if (!any)
+				g_string_append(out, "\nIsolated                 Process    "
+				                     "       Calls Restarts\n");
+			any = true;
+			g_string_append_printf(out,
+			                       "%-24s %-13" G_GINT64_FORMAT " %10" G_GUINT64_FORMAT
+			                       " %8" G_GUINT64_FORMAT "%s\n",
+			                       title, child.pid, child.calls, child.restarts,
+			                       child.is_busy ? "  busy" : "");
+		}
+	}
+}
+
+static void
 write_text_held(GString *out)
 {
 	PhAttemptNote held[PH_ATTEMPT_HELD_MAX];
@@ -270,6 +316,7 @@ ph_status_write(const PhStatusInput *input, bool as_text, GString *out)
 	write_text_head(input, out);
 	write_text_listeners(input, out);
 	write_text_sections(input, out);
+	write_text_children(input, out);
 	write_text_held(out);
 	write_text_counters(input, out);
 }

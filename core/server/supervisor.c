@@ -15,9 +15,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "net/channel.h"
+#include "server/isolates.h"
 #include "server/notify.h"
 #include "server/outline.h"
 #include "server/process.h"
+#include "server/supervisor-process.h"
 #include "server/supervisor-sockets.h"
 #include "server/supervisor-worker.h"
 #include "server/suspects.h"
@@ -26,7 +28,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -44,7 +45,6 @@ enum {
 #define CHECK_TIME_US      (30 * SECOND_US)
 #define LONG_LIFE_US       (10 * SECOND_US)
 #define RESTART_DELAY_MAX  (60 * SECOND_US)
-#define DESCRIPTORS_WANTED 262144
 
 typedef struct {
 	pid_t pid; /* 0: none */
@@ -65,6 +65,7 @@ typedef struct {
 	PhChild *next;
 	Checker checker;
 	PhPrograms *programs;
+	PhIsolates *isolates;
 	PhSuspects suspects;
 	int signals;
 	char *handover; /* why a new process is started */
@@ -78,6 +79,7 @@ typedef struct {
 	uint64_t kill_at_us; /* 0: nobody is to be killed */
 	uint64_t ping_at_us;
 	uint64_t program_at_us; /* 0: no program runs */
+	uint64_t isolate_at_us; /* 0: no child is to be started */
 } Supervisor;
 
 static void
@@ -402,6 +404,12 @@ hear(Supervisor *s, PhChild *child, const PhChannelMessage *message)
 	} else if (ph_channel_message_is(message, "run")) {
 		ph_programs_start(s->programs, s->outline, child->channel, message->text,
 		                  message->fd);
+	} else if (ph_channel_message_is(message, "isolate")) {
+		ph_isolates_start(s->isolates, s->outline, child->channel, message->text);
+	} else if (ph_channel_message_is(message, "isolate-kill")) {
+		ph_isolates_kill(s->isolates, child->channel, message->text);
+	} else if (ph_channel_message_is(message, "isolate-end")) {
+		ph_isolates_end(s->isolates, child->channel, message->text);
 	} else if (ph_channel_message_is(message, "pong")) {
 		ph_notify_send("WATCHDOG=1");
 	}
@@ -480,6 +488,7 @@ bury(Supervisor *s, PhChild *child, int status)
 	else if (!s->is_stopping && child == s->next)
 		lost_next(s, told ? "the new worker process refused the config" : fate);
 	ph_programs_forget(s->programs, child->channel);
+	ph_isolates_forget(s->isolates, child->channel);
 	g_ptr_array_remove(s->children, child);
 }
 
@@ -490,6 +499,14 @@ find_child(const Supervisor *s, pid_t pid)
 		if (((PhChild *) s->children->pdata[i])->pid == pid)
 			return s->children->pdata[i];
 	return NULL;
+}
+
+/* A plugin that cannot be used as it is configured stops a start, whichever process it is in. */
+static void
+bury_isolated(Supervisor *s, pid_t pid, int status)
+{
+	if (ph_isolates_ended(s->isolates, pid, status) == PH_ISOLATES_REFUSED && !s->has_served)
+		stop(s, EXIT_BAD);
 }
 
 static void
@@ -505,8 +522,8 @@ reap(Supervisor *s)
 			bury(s, child, status);
 		else if (pid == s->checker.pid)
 			end_checker(s, status);
-		else
-			(void) ph_programs_ended(s->programs, pid, status);
+		else if (!ph_programs_ended(s->programs, pid, status))
+			bury_isolated(s, pid, status);
 	}
 }
 
@@ -547,6 +564,7 @@ take_timers(Supervisor *s)
 	if (s->checker.pid > 0 && now_us >= s->checker.deadline_us)
 		(void) kill(-s->checker.pid, SIGKILL);
 	s->program_at_us = ph_programs_kill_late(s->programs, now_us);
+	s->isolate_at_us = ph_isolates_tend(s->isolates, now_us);
 	if (ping_us > 0 && now_us >= s->ping_at_us) {
 		s->ping_at_us = now_us + ping_us;
 		if (s->current != NULL)
@@ -563,6 +581,7 @@ milliseconds_to_wait(const Supervisor *s)
 		s->kill_at_us,
 		s->restart_at_us,
 		s->program_at_us,
+		s->isolate_at_us,
 		s->checker.pid > 0 ? s->checker.deadline_us : 0,
 		ph_notify_watchdog_us() > 0 ? MAX(s->ping_at_us, 1) : 0,
 	};
@@ -606,34 +625,6 @@ wait_and_serve(Supervisor *s)
 
 /* --- start ---------------------------------------------------------------------------------- */
 
-static void
-raise_limits(void)
-{
-	struct rlimit files;
-
-	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
-		return;
-	if (geteuid() == 0 && files.rlim_max < DESCRIPTORS_WANTED)
-		files.rlim_max = DESCRIPTORS_WANTED;
-	files.rlim_cur = files.rlim_max;
-	(void) setrlimit(RLIMIT_NOFILE, &files);
-}
-
-static int
-open_signals(void)
-{
-	sigset_t wanted;
-
-	sigemptyset(&wanted);
-	sigaddset(&wanted, SIGTERM);
-	sigaddset(&wanted, SIGINT);
-	sigaddset(&wanted, SIGHUP);
-	sigaddset(&wanted, SIGCHLD);
-	(void) sigprocmask(SIG_BLOCK, &wanted, NULL);
-	(void) signal(SIGPIPE, SIG_IGN);
-	return signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
 static bool
 open_supervisor(Supervisor *s, GError **error)
 {
@@ -647,9 +638,10 @@ open_supervisor(Supervisor *s, GError **error)
 	ph_notify_open();
 	s->sockets = ph_sockets_new();
 	s->programs = ph_programs_new();
+	s->isolates = ph_isolates_new(s->program);
 	s->children = g_ptr_array_new_with_free_func((GDestroyNotify) ph_child_free);
-	s->signals = open_signals();
-	raise_limits();
+	s->signals = ph_supervisor_signals();
+	ph_supervisor_raise_limits();
 	return true;
 }
 
@@ -659,6 +651,7 @@ close_supervisor(Supervisor *s)
 	g_clear_pointer(&s->sockets, ph_sockets_free);
 	g_clear_pointer(&s->children, g_ptr_array_unref);
 	g_clear_pointer(&s->programs, ph_programs_free);
+	g_clear_pointer(&s->isolates, ph_isolates_free);
 	g_clear_pointer(&s->outline, ph_outline_free);
 	g_clear_pointer(&s->checked, ph_outline_free);
 	g_clear_pointer(&s->program, g_free);

@@ -12,12 +12,15 @@
  *	result TEXT                                        of a reload asked for by `reload`
  *	drain, stop                                        end: within `drain`, or within seconds
  *	ended ID STATUS                                    of a program
+ *	isolated ID INDEX PID + fd                         a child of `isolate` was started
  *	ping
  * Worker to supervisor:
  *	loaded                                             the config is good: sockets, please
  *	ready, reloaded TEXT, failed TEXT, handover TEXT   answers to go and reload
  *	reload, stop                                       asked for on the control socket
  *	run REQUEST + fd                                   start a program (process.h)
+ *	isolate ID N SECTION                               start N children of a section (isolates.h)
+ *	isolate-kill ID PID, isolate-end ID                end one of them, all of them
  *	pong
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later

@@ -26,6 +26,7 @@
 #include "server/control.h"
 #include "server/durability.h"
 #include "server/generation.h"
+#include "server/isolation.h"
 #include "server/jobs.h"
 #include "server/outline.h"
 #include "server/plugin-files.h"
@@ -90,6 +91,7 @@ typedef struct {
 	GMainLoop *loop;
 	uint64_t started_us;
 	guint drain_timer; /* source; 0: none */
+	bool is_loaded;    /* and the supervisor was told */
 	bool is_ending;
 	int exit_status;
 } Worker;
@@ -411,6 +413,23 @@ take_attempts(PhChannelMessage *message)
 		       PH_LOG_END);
 }
 
+/* Ready to serve, as soon as every isolated plugin has a process. */
+static void
+tell_loaded(Worker *w)
+{
+	if (w->is_loaded || ph_isolate_awaited() > 0)
+		return;
+	w->is_loaded = true;
+	tell("loaded", NULL);
+}
+
+static void
+take_isolated(Worker *w, PhChannelMessage *message)
+{
+	ph_isolation_told(message, !w->is_loaded);
+	tell_loaded(w);
+}
+
 static void
 obey(Worker *w, PhChannelMessage *message)
 {
@@ -426,6 +445,8 @@ obey(Worker *w, PhChannelMessage *message)
 		reload(w);
 	else if (ph_channel_message_is(message, "result") && w->control != NULL)
 		ph_control_result(w->control, message->text);
+	else if (ph_channel_message_is(message, "isolated"))
+		take_isolated(w, message);
 	else if (ph_channel_message_is(message, "ended"))
 		ph_process_ended(message->text);
 	else if (ph_channel_message_is(message, "drain"))
@@ -592,7 +613,7 @@ serve(Worker *w)
 	g_unix_fd_add(PH_SPAWN_CHANNEL_FD, G_IO_IN | G_IO_HUP, hear, w);
 	g_unix_signal_add(SIGTERM, stop_now, w);
 	g_timeout_add_seconds(RETENTION_SECONDS, look_after_stores, w);
-	tell("loaded", NULL);
+	tell_loaded(w);
 	g_main_loop_run(w->loop);
 }
 
@@ -635,6 +656,7 @@ ph_worker_run(const char *config)
 
 	prepare_process();
 	ph_process_open(PH_SPAWN_CHANNEL_FD);
+	ph_isolation_open(PH_SPAWN_CHANNEL_FD);
 	w.registry = ph_registry_new();
 	w.jobs = ph_jobs_new();
 	w.open = g_array_new(FALSE, FALSE, sizeof(Open));

@@ -17,12 +17,13 @@ BELOW = {
     "net": {"base", "config", "plugin"},
     "journal": {"base", "message", "config", "plugin"},
     "login": {"base", "message", "config", "plugin", "net"},
+    "isolate": {"base", "message", "config", "plugin", "net", "login"},
     "mailbox": {"base", "message", "config", "plugin", "net", "journal"},
     "tools": {"base", "message", "config", "plugin", "net", "journal", "mailbox"},
     "queue": {"base", "message", "config", "plugin", "net", "journal"},
-    "server": {"base", "message", "config", "plugin", "net", "journal", "login", "mailbox", "queue", "tools"},
+    "server": {"base", "message", "config", "plugin", "net", "journal", "login", "isolate", "mailbox", "queue", "tools"},
     "conform": set(),
-    "cli": {"base", "message", "config", "plugin", "net", "journal", "login", "mailbox", "queue", "tools", "server", "conform"},
+    "cli": {"base", "message", "config", "plugin", "net", "journal", "login", "isolate", "mailbox", "queue", "tools", "server", "conform"},
     "plugins": {"base", "message", "config", "plugin", "net", "login"},  # their unit tests
 }
 INCLUDE = re.compile(r"^[ \t]*#[ \t]*include[ \t]+([<\"])([^>\"]+)[>\"]", re.MULTILINE)

@@ -15,8 +15,8 @@ CALL = r"(?<![\w.>])(%s)\s*\("
 HOMES = [
     (r"dlopen|dlsym|dlmopen", "core/plugin/loader.c", r"core/plugin/loader[\w-]*\.c"),
     (r"epoll_\w+|accept4|sendfile", "core/net", r"core/net/.*"),
-    (r"accept|recv|recvmsg|recvfrom", "core/net and the local sockets of core/server",
-     r"core/(net|server)/.*"),
+    (r"accept|recv|recvmsg|recvfrom", "core/net and the local sockets of core/server and core/isolate",
+     r"core/(net|server|isolate)/.*"),
     (r"SSL_\w+|BIO_\w+", "core/net/tls-*.c", r"core/net/tls[\w-]*\.[ch]"),
     (r"fork|vfork|clone|execve|execv|execvp|execl|fexecve|posix_spawn|setuid|setgid|setresuid"
      r"|setresgid|setgroups|initgroups|seccomp_\w+", "core/server",

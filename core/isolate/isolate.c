@@ -1,0 +1,235 @@
+/* isolate.c: plugins that run in processes of their own, behind the same tables
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "isolate/isolate.h"
+
+#include <posthorn/error.h>
+#include <posthorn/plugin.h>
+
+#include "base/clock.h"
+#include "base/lock.h"
+#include "config/config.h"
+#include "plugin/calls.h"
+#include "plugin/instance.h"
+
+#include <unistd.h>
+
+#define TIMEOUT_DEFAULT_US UINT64_C(30000000) /* where the section has none */
+
+static const PhIsolateControl *control;
+static PhLock pools_lock = PH_LOCK_INIT; /* guards the two below */
+static GPtrArray *pools;                 /* of PhPool, borrowed: their instances own them */
+static uint64_t last_id;
+
+/* --- instances ------------------------------------------------------------------------------ */
+
+static void *
+table_for(PhSection *section)
+{
+	switch (section->kind) {
+	case PH_KIND_DIRECTORY:
+		return ph_isolate_directory_table(section->offer->table);
+	default:
+		return NULL;
+	}
+}
+
+static PhPool *
+add_pool(PhSection *section, uint32_t n)
+{
+	PhPool *pool = NULL;
+	PH_LOCKED(&pools_lock);
+
+	pool = ph_pool_new(section, ++last_id, n);
+	g_ptr_array_add(pools, pool);
+	return pool;
+}
+
+static void
+remove_pool(PhPool *pool)
+{
+	PH_LOCKED(&pools_lock);
+
+	g_ptr_array_remove_fast(pools, pool);
+	ph_pool_free(pool);
+}
+
+static bool
+create(PhSection *section, void **instance_out, void **table_out, GError **error)
+{
+	PhIsolateOrder order = { .section = section, .n = ph_section_isolate(section) };
+	void *table = table_for(section);
+	PhPool *pool = NULL;
+
+	if (table == NULL) {
+		ph_error_set(error, PH_ERROR_UNSUPPORTED, "this kind of plugin cannot be isolated");
+		return false;
+	}
+	pool = add_pool(section, order.n);
+	order.id = ph_pool_id(pool);
+	if (!control->start(&order, error)) {
+		remove_pool(pool);
+		g_free(table);
+		return false;
+	}
+	*instance_out = pool;
+	*table_out = table;
+	return true;
+}
+
+static void
+destroy(void *instance)
+{
+	PhPool *pool = instance;
+	uint64_t id = ph_pool_id(pool);
+
+	remove_pool(pool);
+	control->end(id);
+}
+
+static const PhIsolator isolator = {
+	.create = create,
+	.destroy = destroy,
+};
+
+void
+ph_isolate_open(const PhIsolateControl *given)
+{
+	control = given;
+	if (pools == NULL)
+		pools = g_ptr_array_new();
+	ph_instances_set_isolator(&isolator);
+}
+
+void
+ph_isolate_told(uint64_t id, uint32_t index, int64_t pid, int fd)
+{
+	PH_LOCKED(&pools_lock);
+
+	for (guint i = 0; pools != NULL && i < pools->len; i++) {
+		if (ph_pool_id(pools->pdata[i]) != id)
+			continue;
+		ph_pool_add(pools->pdata[i], index, pid, fd);
+		return;
+	}
+	close(fd);
+}
+
+uint32_t
+ph_isolate_awaited(void)
+{
+	uint32_t n = 0;
+	PH_LOCKED(&pools_lock);
+
+	for (guint i = 0; pools != NULL && i < pools->len; i++)
+		n += ph_pool_awaited(pools->pdata[i]);
+	return n;
+}
+
+bool
+ph_isolate_child(PhSection *section, uint32_t index, PhPoolChild *child_out)
+{
+	PhSection *origin = ph_section_origin(section);
+	PH_LOCKED(&pools_lock);
+
+	for (guint i = 0; pools != NULL && i < pools->len; i++)
+		if (ph_pool_section(pools->pdata[i]) == origin)
+			return ph_pool_child(pools->pdata[i], index, child_out);
+	return false;
+}
+
+/* --- calls ---------------------------------------------------------------------------------- */
+
+bool
+ph_isolate_begin(PhIsolateCall *call,
+                 PhPool *pool,
+                 uint64_t serial,
+                 uint64_t operation,
+                 GError **error)
+{
+	PhDuration timeout = ph_calls_timeout(ph_pool_section(pool)->calls);
+	uint64_t now_us = ph_clock_us();
+
+	*call = (PhIsolateCall){ .pool = pool, .is_good = true };
+	call->deadline_us = now_us + (timeout.us > 0 ? timeout.us : TIMEOUT_DEFAULT_US);
+	call->link = ph_pool_take(pool, serial, call->deadline_us, error);
+	if (call->link == NULL)
+		return false;
+	ph_packet_number(&call->link->packet, operation);
+	return true;
+}
+
+static void
+fail(PhIsolateCall *call, const char *what, GError **error)
+{
+	call->is_good = false;
+	ph_error_set(error, PH_ERROR_TEMPORARY, "the isolated process %" G_GINT64_FORMAT " %s",
+	             call->link->pid, what);
+}
+
+void
+ph_isolate_nonsense(PhIsolateCall *call, GError **error)
+{
+	fail(call, "answered what makes no sense, and was killed", error);
+}
+
+/* The next packet that is no greeting. */
+static bool
+receive(PhIsolateCall *call, uint64_t *reply_out, GError **error)
+{
+	PhPoolLink *link = call->link;
+	uint64_t reply = PH_REPLY_HELLO;
+
+	while (reply == PH_REPLY_HELLO) {
+		switch (ph_link_receive(link->fd, &link->packet, call->deadline_us)) {
+		case PH_LINK_LATE:
+			fail(call, "did not answer in time, and was killed", error);
+			return false;
+		case PH_LINK_GONE:
+			fail(call, "died", error);
+			return false;
+		case PH_LINK_PACKET:
+			break;
+		}
+		call->reply = ph_link_reader(&link->packet);
+		reply = ph_read_number(&call->reply, PH_REPLY_DONE);
+	}
+	*reply_out = reply;
+	return true;
+}
+
+uint64_t
+ph_isolate_ask(PhIsolateCall *call, GError **error)
+{
+	PhPoolLink *link = call->link;
+	uint64_t reply = 0;
+	size_t n_sent = link->packet.length;
+
+	if (link->packet.bad) {
+		ph_error_set(error, PH_ERROR_TOO_LARGE,
+		             "the question is too large for an isolated plugin");
+		return 0;
+	}
+	if (!ph_link_send(link->fd, PH_SLICE(link->packet.octets, n_sent))) {
+		fail(call, "is gone", error);
+		return 0;
+	}
+	ph_secret_wipe(link->packet.octets, n_sent);
+	if (!receive(call, &reply, error))
+		return 0;
+	if (reply == 0)
+		ph_isolate_nonsense(call, error);
+	return reply;
+}
+
+void
+ph_isolate_end(PhIsolateCall *call)
+{
+	PhPoolLink *link = call->link;
+
+	if (!call->is_good)
+		control->kill(ph_pool_id(call->pool), link->pid);
+	ph_secret_wipe(link->packet.octets, link->packet.length);
+	ph_pool_give(call->pool, link, call->is_good);
+}

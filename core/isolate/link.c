@@ -1,0 +1,84 @@
+/* link.c: one packet there, one packet back, over a socket that keeps boundaries
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include "isolate/link.h"
+
+#include <posthorn/error.h>
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+bool
+ph_link_open(int ends_out[2], GError **error)
+{
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends_out) == 0)
+		return true;
+	ph_error_set_errno(error, errno, "cannot make a socket pair");
+	return false;
+}
+
+bool
+ph_link_send(int fd, PhSlice octets)
+{
+	ssize_t n = 0;
+
+	do {
+		n = send(fd, octets.data, octets.length, MSG_NOSIGNAL | MSG_DONTWAIT);
+	} while (n < 0 && errno == EINTR);
+	return n >= 0 && (size_t) n == octets.length;
+}
+
+/* Waits for something to read. */
+static PhLinkResult
+wait_for(int fd, uint64_t deadline_us)
+{
+	struct pollfd polled = { .fd = fd, .events = POLLIN };
+
+	for (;;) {
+		uint64_t now_us = deadline_us > 0 ? ph_clock_us() : 0;
+		int timeout = -1;
+
+		if (deadline_us > 0 && now_us >= deadline_us)
+			return PH_LINK_LATE;
+		if (deadline_us > 0)
+			timeout = (int) MIN((deadline_us - now_us) / 1000 + 1, 1000000);
+		if (poll(&polled, 1, timeout) > 0)
+			return PH_LINK_PACKET;
+	}
+}
+
+PhLinkResult
+ph_link_receive(int fd, PhPacket *packet, uint64_t deadline_us)
+{
+	ssize_t n = -1;
+
+	packet->length = 0;
+	packet->bad = false;
+	while (n < 0) {
+		PhLinkResult result = wait_for(fd, deadline_us);
+
+		if (result != PH_LINK_PACKET)
+			return result;
+		n = recv(fd, packet->octets, PH_PACKET_MAX, MSG_DONTWAIT | MSG_TRUNC);
+		if (n < 0 && errno != EINTR && errno != EAGAIN)
+			return PH_LINK_GONE;
+	}
+	if (n == 0)
+		return PH_LINK_GONE;
+	/* One that was cut is read as one that ends too early. */
+	packet->bad = n > PH_PACKET_MAX;
+	packet->length = MIN((size_t) n, (size_t) PH_PACKET_MAX);
+	return PH_LINK_PACKET;
+}
+
+PhPacketReader
+ph_link_reader(const PhPacket *packet)
+{
+	return (PhPacketReader){ .rest = PH_SLICE(packet->octets, packet->length),
+		                 .bad = packet->bad };
+}

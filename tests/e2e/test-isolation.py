@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""test-isolation.py: an isolated plugin's crash, hang, endless answer and growth cost one failure"""
+import imaplib
+import json
+import os
+import signal
+import subprocess
+
+from lib import BUILD, PASSWORD, PROGRAM, WHOLE, Server, main, wait_for
+
+PLUGIN = os.path.join(BUILD, "tests", "e2e", "plugin-faulty.so")
+FAULTY = """
+[directory faulty]
+plugin = %s:faulty
+isolate = {n}
+timeout = 1s
+isolate-memory = 64M
+{more}
+[listener faulty]
+plugin = imap
+address = 127.0.0.1:{faulty}
+store = mail
+directory = faulty
+mechanisms = plain
+""" % PLUGIN
+
+
+class Faulty(Server):
+    """A server whose listener `faulty` has its users from a plugin in a process of its own."""
+
+    def __init__(self, n=1, more=""):
+        extra = FAULTY.replace("{n}", str(n)).replace("{more}", more)
+        super().__init__(ports=("smtp", "imap", "pop3", "faulty"), extra=extra)
+
+    def login(self, user, password=PASSWORD):
+        """What the server says."""
+        client = imaplib.IMAP4("127.0.0.1", self.ports["faulty"], timeout=30)
+        try:
+            client.login(user + "@example.org", password)
+            return "OK"
+        except imaplib.IMAP4.error as error:
+            return str(error)
+        finally:
+            client.shutdown()
+
+    def children(self):
+        status = json.loads(self.run("status", "--json").stdout)
+        return [one for one in status["sections"] if one["section"] == "[directory faulty]"][0]["children"]
+
+    def costs_one_failure(self, user):
+        """The login fails temporarily, the next one is served by another process."""
+        before = self.children()[0]
+        worker = self.worker_pid()
+        assert self.login("anna") == "OK"
+        assert "UNAVAILABLE" in self.login(user), self.log
+        assert self.login("ben") == "OK"
+        after = self.children()[0]
+        assert after["restarts"] == before["restarts"] + 1, (before, after)
+        assert after["pid"] != before["pid"]
+        assert self.worker_pid() == worker, "the server's own process was replaced"
+
+    def worker_pid(self):
+        return json.loads(self.run("status", "--json").stdout)["pid"]
+
+
+def test_an_isolated_directory_answers_as_one_in_the_server_does():
+    with Faulty() as server:
+        assert server.login("anna") == "OK"
+        assert "AUTHENTICATIONFAILED" in server.login("anna", "wrong")
+        assert "AUTHENTICATIONFAILED" in server.login("nobody")
+        assert "UNAVAILABLE" in server.login("away")
+        assert any("the back end is away" in line for line in server.log)
+        child = server.children()[0]
+        assert child["calls"] == 4 and child["restarts"] == 0, child
+        with open("/proc/%d/cmdline" % child["pid"], encoding="utf-8") as stream:
+            assert "isolated" in stream.read()
+        assert "directory faulty" in server.run("status").stdout
+
+
+def test_a_crash_costs_one_failure():
+    with Faulty() as server:
+        server.costs_one_failure("crash")
+        assert server.events("isolated-died"), server.log
+
+
+def test_a_hang_costs_one_failure():
+    with Faulty() as server:
+        server.costs_one_failure("hang")
+        assert server.events("isolated-killed"), server.log
+
+
+def test_growth_costs_one_failure():
+    with Faulty() as server:
+        server.costs_one_failure("grow")
+        assert server.events("isolated-died"), server.log
+
+
+def test_several_processes_serve_at_once_and_one_that_dies_leaves_the_others():
+    with Faulty(n=3) as server:
+        children = server.children()
+        assert len({child["pid"] for child in children}) == 3
+        os.kill(children[1]["pid"], signal.SIGKILL)
+        for _ in range(6):
+            assert server.login("anna") == "OK"
+        wait_for(lambda: server.children()[1]["restarts"] == 1, 10, "another process")
+
+
+def rights(pid):
+    with open("/proc/%d/status" % pid, encoding="utf-8") as stream:
+        status = dict(line.split(":", 1) for line in stream.read().splitlines() if ":" in line)
+    return [status[name].strip() for name in ("NoNewPrivs", "Seccomp", "CapEff", "CapBnd")]
+
+
+def test_its_process_is_in_a_sandbox_of_its_own():
+    with Faulty() as server:
+        pid = server.children()[0]["pid"]
+        assert rights(pid) == rights(server.worker_pid()) and rights(pid)[0] == "1", rights(pid)
+        with open("/proc/%d/maps" % pid, encoding="utf-8") as stream:
+            maps = stream.read()
+        assert "plugin-faulty" in maps or "memfd" in maps
+        assert "store-sqlite" not in maps and "protocol-imap" not in maps, "other plugins are loaded"
+
+
+def test_no_process_is_left_when_the_server_is_killed_or_stops():
+    with Faulty(n=2) as server:
+        pids = [child["pid"] for child in server.children()]
+        os.kill(server.worker_pid(), signal.SIGKILL)
+        wait_for(lambda: not any(os.path.exists("/proc/%d" % pid) for pid in pids), 10, "the end")
+        wait_for(lambda: server.login("anna") == "OK", 20, "a new worker")
+        pids = [child["pid"] for child in server.children()]
+        assert server.stop() == 0
+        wait_for(lambda: not any(os.path.exists("/proc/%d" % pid) for pid in pids), 10, "the end")
+
+
+def test_a_reload_keeps_the_processes_of_an_unchanged_section_and_replaces_others():
+    with Faulty() as server:
+        pid = server.children()[0]["pid"]
+        assert server.run("reload").returncode == 0
+        assert server.children()[0]["pid"] == pid
+        server.write_config(server.text.replace("isolate = 1", "isolate = 2"))
+        assert server.run("reload").returncode == 0
+        wait_for(lambda: len([c for c in server.children() if c["pid"]]) == 2, 10, "two processes")
+        assert server.login("anna") == "OK"
+
+
+def test_what_the_plugin_refuses_stops_the_start():
+    server = Faulty(more="refuse = yes")
+    try:
+        done = subprocess.run([PROGRAM, "serve", "-c", server.config], capture_output=True,
+                              text=True, timeout=30, check=False)
+        assert done.returncode == 1
+        assert "it was told to refuse" in done.stderr, done.stderr
+    finally:
+        server.__exit__(None, None, None)
+
+
+def test_other_kinds_refuse_the_key_with_a_sentence():
+    for kind, section in (("store", "[store mail]\n"), ("listener", "[listener imap]\n"),
+                          ("route", "[route local]\n")):
+        server = Server(config=WHOLE.replace(section, section + "isolate = 2\n"))
+        done = server.run("check")
+        assert done.returncode == 1
+        assert "[%s" % kind in done.stderr and "cannot be isolated" in done.stderr, done.stderr
+        server.__exit__(None, None, None)
+
+
+main(globals())
