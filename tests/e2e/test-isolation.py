@@ -15,6 +15,8 @@ FAULTY = """
 plugin = %s:faulty
 isolate = {n}
 timeout = 1s
+cache = 0s
+cache-negative = 0s
 isolate-memory = 64M
 {more}
 [listener faulty]
