@@ -19,6 +19,7 @@ static const char *const version_words[] = { "1.2", "1.3", NULL };
 static const char *const fall_words[] = { "stop", "next", NULL };
 static const char *const failure_words[] = { "temporary", "accept",     "reject",
 	                                     "discard",   "quarantine", NULL };
+static const char *const accept_words[] = { "default", "anyone", "trusted", NULL };
 
 enum {
 	MANY = 1000000,
@@ -244,6 +245,14 @@ static const PhOption route_rows[] = {
 	                   PH_ABSENT,
 	                   PH_KIND_FILTER,
 	                   "filters that are asked before each delivery, in this order"),
+	PH_OPTION_CHOICE(
+		PhRouteSettings,
+		accept_from,
+		"default",
+		accept_words,
+		"whose mail it takes: anyone's, or that of trusted submitters (logged in, or "
+		"in relay-networks); by default anyone's when it has a directory or ends "
+		"here, else trusted"),
 	PH_OPTIONS_END,
 };
 

@@ -108,17 +108,18 @@ typedef struct {
 	PhSection *const *directory;
 	int64_t concurrency;
 	PhDuration timeout;
-	const char *catch_all;  /* (nullable) */
-	const char *postmaster; /* (nullable) */
-	const char *separators; /* (nullable) */
+	const char *catch_all;     /* (nullable) */
+	const char *postmaster;    /* (nullable) */
+	const char *separators;    /* (nullable) */
 	PhSection *const *filters; /* (nullable) */
+	uint32_t accept_from;      /* by default, anyone, trusted */
 } PhRouteSettings;
 
 /* [directory NAME], [store NAME], [mechanism NAME], [transport NAME], [filter NAME] */
 typedef struct {
 	const char *plugin;
-	int64_t concurrency; /* calls at once; 0: no limit */
-	PhDuration timeout;  /* of one call; 0: none */
+	int64_t concurrency;    /* calls at once; 0: no limit */
+	PhDuration timeout;     /* of one call; 0: none */
 	uint32_t on_failure;    /* filters: PhOnFailure */
 	const char *quarantine; /* filters: the mailbox */
 	/* [directory NAME], [mechanism NAME], [filter NAME] */

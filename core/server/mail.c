@@ -113,7 +113,10 @@ ph_mail_new(PhSession *session)
 {
 	const PhServices *services = session != NULL ? ph_session_services(session) : NULL;
 
-	return ph_mail_new_routed(services != NULL ? services->router : NULL);
+	PhMail *mail = ph_mail_new_routed(services != NULL ? services->router : NULL);
+
+	mail->is_guest = session != NULL;
+	return mail;
 }
 
 PhMail *
@@ -338,7 +341,8 @@ ph_mail_add_recipient(PhMail *mail, PhSlice address)
 	GArray *found = NULL;
 	PhRcpt result = PH_RCPT_NO_ROUTE;
 
-	if (mail->router == NULL)
+	if (mail->router == NULL
+	    || (mail->is_guest && !mail->is_asked && !ph_router_is_open(mail->router, address)))
 		return PH_RCPT_NO_ROUTE;
 	found = ph_resolved_array_new();
 	result = ph_router_resolve(mail->router, address, found);
@@ -351,6 +355,12 @@ ph_mail_add_recipient(PhMail *mail, PhSlice address)
 		add_recipient(mail, address, found);
 	g_array_unref(found);
 	return result;
+}
+
+void
+ph_mail_allow_relay(PhMail *mail)
+{
+	mail->is_guest = false;
 }
 
 size_t
@@ -398,6 +408,36 @@ ph_route_verify(PhSession *session, PhSlice address, PhIdentity **identity_out)
 		*identity_out = g_steal_pointer(&g_array_index(found, PhResolved, 0).identity);
 	g_array_unref(found);
 	return result;
+}
+
+bool
+ph_route_has_queue(PhSession *session)
+{
+	return false;
+}
+
+PhRcpt
+ph_route_leads_to(PhSession *session, PhSlice address, const PhIdentity *user)
+{
+	const PhServices *services = ph_session_services(session);
+	const char *wanted = ph_identity_address(user);
+	g_autoptr(GArray) found = NULL;
+	PhRcpt result;
+
+	if (services == NULL || services->router == NULL)
+		return PH_RCPT_UNKNOWN;
+	found = ph_resolved_array_new();
+	result = ph_router_resolve(services->router, address, found);
+	if (result == PH_RCPT_TEMPORARY)
+		return result;
+	for (guint i = 0; i < found->len; i++) {
+		const PhResolved *resolved = &g_array_index(found, PhResolved, i);
+
+		if (resolved->identity != NULL
+		    && strcmp(ph_identity_address(resolved->identity), wanted) == 0)
+			return PH_RCPT_OK;
+	}
+	return PH_RCPT_UNKNOWN;
 }
 
 PhRcpt

@@ -61,6 +61,7 @@ struct PhMail {
 	bool is_discarded; /* a filter says: deliver nothing */
 	uint32_t n_made;   /* targets, those that were removed too */
 	PhMailEdit *edit;  /* (owned, nullable) */
+	bool is_guest; /* nobody vouches for the submitter: routes for trusted ones are closed */
 };
 
 static inline PhTarget *

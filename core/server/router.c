@@ -205,6 +205,25 @@ find_route(const PhRouter *router, const char *address)
 	return route != NULL ? route : router->others;
 }
 
+static bool
+is_open(const PhRoute *route)
+{
+	const PhRouteParams *params = &route->params;
+
+	if (params->accept_from != PH_ACCEPT_BY_DEFAULT)
+		return params->accept_from == PH_ACCEPT_ANYONE;
+	return params->n_directories > 0 || (params->transport->flags & PH_TRANSPORT_COMMITS) != 0;
+}
+
+bool
+ph_router_is_open(const PhRouter *router, PhSlice address)
+{
+	g_autofree char *text = ph_slice_dup(address);
+	const PhRoute *route = strchr(text, '@') != NULL ? find_route(router, text) : NULL;
+
+	return route == NULL || is_open(route);
+}
+
 /* The route that takes mail for <postmaster> and for names without a domain: the first that has
  * users. */
 static const PhRoute *

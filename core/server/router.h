@@ -37,7 +37,16 @@ typedef struct {
 	size_t n_directories;
 	const PhTransport *transport; /* completed */
 	void *instance;
+	uint32_t accept_from; /* PhAcceptFrom */
 } PhRouteParams;
+
+/* PhAcceptFrom: whose mail a route takes. By default one that knows its users (a directory), or whose
+ * mail ends here, takes everybody's; one that only sends on takes that of trusted submitters. */
+typedef enum {
+	PH_ACCEPT_BY_DEFAULT = 0,
+	PH_ACCEPT_ANYONE = 1,
+	PH_ACCEPT_TRUSTED = 2,
+} PhAcceptFrom;
 
 typedef struct PhRoute PhRoute;
 
@@ -77,6 +86,10 @@ typedef struct {
  * unchanged unless the answer is PH_RCPT_OK. Thread: worker. Blocks: yes. */
 PhRcpt ph_router_resolve(PhRouter *router, PhSlice address, GArray *found);
 GArray *ph_resolved_array_new(void);
+
+/* ph_router_is_open: does the address's own route take mail from anybody? True when there is none:
+ * resolving says so. Thread: any. */
+bool ph_router_is_open(const PhRouter *router, PhSlice address);
 
 /* ph_router_members: see ph_route_expand(). */
 PhRcpt ph_router_members(PhRouter *router,

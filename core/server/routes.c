@@ -16,7 +16,8 @@ add_route(PhRouter *router, PhSection *section, GError **error)
 		                 .separators = settings->separators,
 		                 .store = settings->store,
 		                 .transport = ph_section_table(section),
-		                 .instance = ph_section_instance(section) };
+		                 .instance = ph_section_instance(section),
+		                 .accept_from = settings->accept_from };
 
 	for (size_t i = 0; settings->directory != NULL && settings->directory[i] != NULL; i++) {
 		PhRouteDirectory row = { .section = settings->directory[i],

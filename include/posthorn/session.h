@@ -126,6 +126,21 @@ PH_PUBLIC uint16_t ph_session_peer_port(const PhSession *session);
 PH_PUBLIC const char *ph_session_local(const PhSession *session);
 PH_PUBLIC bool ph_session_peer_is_loopback(const PhSession *session);
 
+/* ph_session_set_client: who the peer speaks for, told by a peer that may say so (XCLIENT): replaces
+ * its address in logs, trace fields and ph_session_peer(). @address: "192.0.2.1" or "2001:db8::1".
+ * False when it is none. Connection limits go on counting the peer itself. */
+PH_PUBLIC bool ph_session_set_client(PhSession *session, const char *address, uint16_t port);
+
+/* PhNetworks: immutable set of IP networks as an option lists them: "192.0.2.1", "2001:db8::/32",
+ * "unix" for local sockets. Thread: any.
+ * ph_networks_new: @texts: (nullable) NULL-terminated. Returns: (owned); INVALID names the bad word.
+ * ph_session_is_from: is the peer, as ph_session_peer() tells it, in one of them? */
+typedef struct PhAddressList PhNetworks;
+
+PH_PUBLIC PhNetworks *ph_networks_new(const char *const *texts, GError **error);
+PH_PUBLIC void ph_networks_free(PhNetworks *networks);
+PH_PUBLIC bool ph_session_is_from(const PhSession *session, const PhNetworks *networks);
+
 /* ph_session_hostname: the server's name for greetings. Borrowed. */
 PH_PUBLIC const char *ph_session_hostname(const PhSession *session);
 

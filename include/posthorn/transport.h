@@ -67,6 +67,10 @@ PH_PUBLIC PhRcpt ph_mail_add_recipient(PhMail *mail, PhSlice address);
 PH_PUBLIC size_t ph_mail_n_recipients(const PhMail *mail);
 PH_PUBLIC const char *ph_mail_recipient(const PhMail *mail, size_t index);
 
+/* ph_mail_allow_relay: its submitter is trusted: recipients of routes that take mail from trusted
+ * submitters alone (`accept-from`) are taken from now on, too. A mail without a session is trusted. */
+PH_PUBLIC void ph_mail_allow_relay(PhMail *mail);
+
 /* Parameters of one recipient ("NOTIFY", "ORCPT"), which whoever gets the mail in its place has too.
  * Of one that has none by that name: NULL. */
 PH_PUBLIC void ph_mail_set_recipient_parameter(PhMail *mail,
@@ -112,6 +116,14 @@ typedef bool (*PhRouteMemberFunc)(const char *address, void *user_data);
  * name alone. @identity_out: (out, owned, nullable) set for PH_RCPT_OK when it is exactly one local
  * user. Thread: session. Blocks: yes. */
 PH_PUBLIC PhRcpt ph_route_verify(PhSession *session, PhSlice address, PhIdentity **identity_out);
+
+/* ph_route_has_queue: can mail wait here, so that reports and delays may be promised? Thread: session. */
+PH_PUBLIC bool ph_route_has_queue(PhSession *session);
+
+/* ph_route_leads_to: is @user one of those who get mail for @address? PH_RCPT_OK when so (an alias or
+ * list of which they are a member counts), PH_RCPT_UNKNOWN when not, PH_RCPT_TEMPORARY.
+ * Thread: session. Blocks: yes. */
+PH_PUBLIC PhRcpt ph_route_leads_to(PhSession *session, PhSlice address, const PhIdentity *user);
 
 /* ph_route_expand: the members of an alias or list, one level deep; PH_RCPT_UNKNOWN when it is
  * none. Thread: session. Blocks: yes. */

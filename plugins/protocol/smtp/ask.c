@@ -33,8 +33,7 @@ refuse_stage(PhSession *session, uint32_t stage, const char *text)
 	case PH_STAGE_HEADER:
 	case PH_STAGE_MESSAGE:
 		smtp_log_message(session, PH_LOG_INFO, "refused", text);
-		smtp_drop_envelope(session);
-		break;
+		return smtp_refuse_message(session, text);
 	default:
 		break;
 	}

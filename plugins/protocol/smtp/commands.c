@@ -17,6 +17,8 @@ enum {
 	NEEDS_ARGUMENT = 1 << 1, /* none is an error */
 	TAKES_UTF8 = 1 << 2,     /* octets above 127 are looked at by the command */
 	NEEDS_HELLO = 1 << 3,
+	OF_SMTP = 1 << 4, /* unknown in LMTP */
+	OF_LMTP = 1 << 5, /* unknown in SMTP */
 };
 
 typedef struct {
@@ -37,15 +39,17 @@ static const Command commands[] = {
 	{ "RCPT", smtp_rcpt, NEEDS_ARGUMENT | TAKES_UTF8, "RCPT TO:<address>" },
 	{ "DATA", smtp_data, TAKES_NOTHING, "DATA" },
 	{ "BDAT", smtp_bdat, 0, "BDAT size [LAST]" },
-	{ "EHLO", smtp_ehlo, 0, "EHLO domain" },
+	{ "EHLO", smtp_ehlo, OF_SMTP, "EHLO domain" },
+	{ "LHLO", smtp_ehlo, OF_LMTP, "LHLO domain" },
 	{ "QUIT", command_quit, TAKES_NOTHING, "QUIT" },
 	{ "RSET", smtp_rset, TAKES_NOTHING, "RSET" },
-	{ "HELO", smtp_helo, 0, "HELO domain" },
+	{ "HELO", smtp_helo, OF_SMTP, "HELO domain" },
 	{ "NOOP", command_noop, 0, "NOOP [text]" },
 	{ "AUTH", smtp_auth, NEEDS_ARGUMENT, "AUTH mechanism [initial-response]" },
 	{ "STARTTLS", smtp_starttls, TAKES_NOTHING, "STARTTLS" },
 	{ "VRFY", smtp_vrfy, NEEDS_ARGUMENT | TAKES_UTF8, "VRFY user [SMTPUTF8]" },
 	{ "EXPN", smtp_expn, NEEDS_ARGUMENT | TAKES_UTF8, "EXPN list [SMTPUTF8]" },
+	{ "XCLIENT", smtp_xclient, NEEDS_ARGUMENT, NULL },
 	{ "HELP", command_help, 0, "HELP [command]" },
 	{ "SEND", command_absent, 0, NULL },
 	{ "SOML", command_absent, 0, NULL },
@@ -71,12 +75,18 @@ smtp_verb(PhSlice line, PhSlice *argument_out)
 	return PH_SLICE(line.data, n);
 }
 
+static bool
+is_known(const Client *client, const Command *command)
+{
+	return (command->flags & (smtp_is_lmtp(client) ? OF_SMTP : OF_LMTP)) == 0;
+}
+
 static const Command *
-find_command(PhSlice verb)
+find_command(const Client *client, PhSlice verb)
 {
 	for (size_t i = 0; i < G_N_ELEMENTS(commands); i++)
 		if (ph_slice_is_nocase(verb, commands[i].verb))
-			return &commands[i];
+			return is_known(client, &commands[i]) ? &commands[i] : NULL;
 	return NULL;
 }
 
@@ -101,7 +111,8 @@ command_absent(PhSession *session, PhSlice argument)
 static PhNext
 command_help(PhSession *session, PhSlice argument)
 {
-	const Command *command = find_command(argument);
+	const Client *client = ph_session_data(session);
+	const Command *command = find_command(client, argument);
 
 	if (argument.length > 0) {
 		if (command == NULL || command->syntax == NULL)
@@ -110,7 +121,7 @@ command_help(PhSession *session, PhSlice argument)
 		return smtp_reply(session, command->syntax);
 	}
 	for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
-		if (commands[i].syntax == NULL)
+		if (commands[i].syntax == NULL || !is_known(client, &commands[i]))
 			continue;
 		ph_session_write_text(session, "214-2.0.0 ");
 		smtp_reply(session, commands[i].syntax);
@@ -149,7 +160,8 @@ refuse_argument(PhSession *session, const Command *command)
 {
 	char text[160];
 
-	g_snprintf(text, sizeof text, "501 5.5.4 syntax: %s", command->syntax);
+	g_snprintf(text, sizeof text, "501 5.5.4 syntax: %s",
+	           command->syntax != NULL ? command->syntax : command->verb);
 	return smtp_refuse(session, text);
 }
 
@@ -160,7 +172,7 @@ smtp_command(PhSession *session, PhSlice line)
 	const Settings *settings = client->server->settings;
 	PhSlice argument;
 	PhSlice verb = smtp_verb(line, &argument);
-	const Command *command = find_command(verb);
+	const Command *command = find_command(client, verb);
 
 	if (line.length > settings->command_length.octets
 	    && (command == NULL || command->function != smtp_auth))
@@ -175,6 +187,8 @@ smtp_command(PhSession *session, PhSlice line)
 		return smtp_refuse(session, "501 5.5.2 octets above 127 are not allowed here");
 	if ((command->flags & NEEDS_HELLO) != 0 && client->hello == NULL
 	    && settings->hello_required)
-		return smtp_refuse(session, "503 5.5.1 say EHLO or HELO first");
+		return smtp_refuse(session, smtp_is_lmtp(client)
+		                                    ? "503 5.5.1 say LHLO first"
+		                                    : "503 5.5.1 say EHLO or HELO first");
 	return command->function(session, argument);
 }

@@ -10,6 +10,7 @@
 #include <posthorn/log.h>
 
 #include "smtp.h"
+#include "submission.h"
 
 enum {
 	DISCARD_MAX = 1 << 30 /* octets of a chunk that are worth reading only to discard them */
@@ -21,7 +22,8 @@ transaction_problem(const Client *client)
 	if (client->envelope == NULL)
 		return "503 5.5.1 MAIL first";
 	if (ph_mail_n_recipients(client->envelope->mail) == 0)
-		return "554 5.5.1 no valid recipients";
+		return smtp_is_lmtp(client) ? "503 5.5.1 no valid recipients"
+		                            : "554 5.5.1 no valid recipients";
 	return NULL;
 }
 
@@ -53,6 +55,8 @@ smtp_data(PhSession *session, PhSlice argument)
 
 	if (problem == NULL && client->envelope->is_chunked)
 		problem = "503 5.5.1 BDAT has begun, DATA cannot follow";
+	if (problem == NULL && client->envelope->is_binary)
+		problem = "503 5.5.1 a BINARYMIME message comes by BDAT";
 	if (client->server->settings->early_input == 0 && ph_session_has_input(session)) {
 		ph_log_session(session, PH_LOG_INFO, "refused",
 		               "client does not wait for the answer to DATA", PH_LOG_END);
@@ -129,26 +133,59 @@ smtp_bdat(PhSession *session, PhSlice argument)
 }
 
 static void
-keep(PhSession *session, PhSlice piece)
+write_spool(PhSession *session, PhSlice piece)
 {
 	Client *client = ph_session_data(session);
 	Envelope *envelope = client->envelope;
 	g_autoptr(GError) error = NULL;
 
-	if (piece.length > client->server->size_limit - envelope->octets) {
-		client->verdict = VERDICT_TOO_LARGE;
-	} else if (!ph_spool_write(envelope->spool, piece, &error)) {
-		client->verdict = VERDICT_NO_SPACE;
-		ph_log_session(session, PH_LOG_ERROR, "spool-failed", "content could not be kept",
-		               PH_LOG_FAILURE(error), PH_LOG_END);
+	if (!envelope->hops.is_past)
+		hops_scan(&envelope->hops, piece);
+	if (ph_spool_write(envelope->spool, piece, &error))
+		return;
+	client->verdict = VERDICT_NO_SPACE;
+	ph_log_session(session, PH_LOG_ERROR, "spool-failed", "content could not be kept",
+	               PH_LOG_FAILURE(error), PH_LOG_END);
+}
+
+/* A submitted message's header is held back until it is complete. */
+static void
+write_submitted(PhSession *session, PhSlice piece, bool is_end)
+{
+	Client *client = ph_session_data(session);
+	Envelope *envelope = client->envelope;
+	bool was_past = envelope->fields.is_past;
+
+	if (!was_past && (fields_take(&envelope->fields, &piece) || is_end)) {
+		const char *problem = smtp_complete(session);
+
+		if (problem != NULL) {
+			g_free(client->refusal);
+			client->refusal = g_strdup(problem);
+			client->verdict = VERDICT_REFUSED;
+		}
 	}
+	if (client->verdict == VERDICT_GOOD && envelope->fields.is_past && piece.length > 0)
+		write_spool(session, piece);
+}
+
+static void
+keep(PhSession *session, PhSlice piece, bool is_end)
+{
+	Client *client = ph_session_data(session);
+	Envelope *envelope = client->envelope;
+
+	if (piece.length > client->server->size_limit - envelope->octets)
+		client->verdict = VERDICT_TOO_LARGE;
+	else if (smtp_completes(client))
+		write_submitted(session, piece, is_end);
+	else
+		write_spool(session, piece);
 	if (client->verdict != VERDICT_GOOD) {
 		g_clear_pointer(&envelope->spool, ph_spool_free);
 		return;
 	}
 	envelope->octets += piece.length;
-	if (!envelope->hops.is_past)
-		hops_scan(&envelope->hops, piece);
 }
 
 static const char *
@@ -178,8 +215,7 @@ refuse_content(PhSession *session)
 	               PH_LOG_TEXT("id", ph_mail_id(client->envelope->mail)),
 	               PH_LOG_TEXT("from", ph_mail_sender(client->envelope->mail)),
 	               PH_LOG_TEXT("reply", text), PH_LOG_END);
-	smtp_drop_envelope(session);
-	return smtp_refuse(session, text);
+	return smtp_refuse_message(session, text);
 }
 
 static PhNext
@@ -201,8 +237,8 @@ smtp_content(PhSession *session, PhSlice piece, bool final)
 	Envelope *envelope = client->envelope;
 	bool is_chunk = client->mode == MODE_CHUNK;
 
-	if (client->verdict == VERDICT_GOOD && piece.length > 0)
-		keep(session, piece);
+	if (client->verdict == VERDICT_GOOD)
+		keep(session, piece, final && (!is_chunk || client->is_last));
 	if (is_chunk && client->verdict == VERDICT_GOOD)
 		envelope->flaws =
 			ph_session_scan_flaws(envelope->flaws, piece, final && client->is_last);

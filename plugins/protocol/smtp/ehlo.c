@@ -9,12 +9,14 @@
  */
 #include <posthorn/log.h>
 
+#include "parameters.h"
 #include "smtp.h"
 
 void
 smtp_forget(Client *client)
 {
 	g_clear_pointer(&client->hello, g_free);
+	g_clear_pointer(&client->told_hello, g_free);
 	g_clear_pointer(&client->login, ph_login_free);
 	g_clear_pointer(&client->user, ph_identity_unref);
 	client->is_extended = false;
@@ -46,7 +48,10 @@ take_hello(PhSession *session, PhSlice name, PhNext *next_out)
 	Client *client = ph_session_data(session);
 
 	if (!is_good_name(client, name)) {
-		*next_out = smtp_refuse(session, "501 5.5.4 syntax: EHLO domain or EHLO [address]");
+		*next_out = smtp_refuse(
+			session, smtp_is_lmtp(client)
+					 ? "501 5.5.4 syntax: LHLO domain or LHLO [address]"
+					 : "501 5.5.4 syntax: EHLO domain or EHLO [address]");
 		return false;
 	}
 	if (client->server->settings->early_input == 0 && ph_session_has_input(session)) {
@@ -59,7 +64,8 @@ take_hello(PhSession *session, PhSlice name, PhNext *next_out)
 	smtp_drop_envelope(session);
 	g_free(client->hello);
 	client->hello = ph_slice_dup(name);
-	ph_filters_set_hello(client->filters, name);
+	ph_filters_set_hello(client->filters,
+	                     client->told_hello != NULL ? ph_slice(client->told_hello) : name);
 	return true;
 }
 
@@ -97,12 +103,71 @@ append_mechanisms(PhSession *session, GString *out)
 	g_string_append(out, "\r\n");
 }
 
+/* What this connection may use now. Reports and holding need a queue; REQUIRETLS is a promise about
+ * TLS and made only inside it (RFC 8689 section 2). */
+uint32_t
+smtp_offers(PhSession *session)
+{
+	const Client *client = ph_session_data(session);
+	uint32_t offers = OFFER_BINARYMIME | OFFER_MT_PRIORITY;
+
+	if (ph_route_has_queue(session))
+		offers |= OFFER_DSN | OFFER_DELIVERBY;
+	if (ph_route_has_queue(session) && client->server->service == SERVICE_SUBMISSION
+	    && client->server->settings->future_release.us > 0)
+		offers |= OFFER_FUTURERELEASE;
+	if (ph_session_is_tls(session))
+		offers |= OFFER_REQUIRETLS;
+	return offers & ~client->server->withheld;
+}
+
+static void
+append_hold(const Client *client, GString *out)
+{
+	uint64_t longest = client->server->settings->future_release.us;
+	g_autoptr(GDateTime) latest = g_date_time_new_from_unix_utc(
+		(g_get_real_time() + (int64_t) longest) / G_USEC_PER_SEC);
+	g_autofree char *text = g_date_time_format(latest, "%Y-%m-%dT%H:%M:%SZ");
+
+	g_string_append_printf(out, "250-FUTURERELEASE %" G_GUINT64_FORMAT " %s\r\n",
+	                       longest / G_USEC_PER_SEC, text);
+}
+
+static void
+append_offers(PhSession *session, GString *out)
+{
+	static const struct {
+		uint32_t offer;
+		const char *line;
+	} lines[] = {
+		{ OFFER_BINARYMIME, "250-BINARYMIME\r\n" },
+		{ OFFER_DSN, "250-DSN\r\n" },
+		{ OFFER_REQUIRETLS, "250-REQUIRETLS\r\n" },
+		{ OFFER_DELIVERBY, "250-DELIVERBY\r\n" },
+		{ OFFER_MT_PRIORITY, "250-MT-PRIORITY\r\n" },
+	};
+
+	const Client *client = ph_session_data(session);
+	uint32_t offers = smtp_offers(session);
+
+	for (size_t i = 0; i < G_N_ELEMENTS(lines); i++)
+		if ((offers & lines[i].offer) != 0)
+			g_string_append(out, lines[i].line);
+	if ((offers & OFFER_FUTURERELEASE) != 0)
+		append_hold(client, out);
+	g_string_append_printf(out, "250-LIMITS RCPTMAX=%" G_GINT64_FORMAT "\r\n",
+	                       client->server->settings->max_recipients);
+	if (client->may_xclient)
+		g_string_append(out, "250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR "
+		                     "DESTPORT\r\n");
+}
+
 static PhNext
 answer_ehlo(PhSession *session)
 {
 	const Client *client = ph_session_data(session);
 	const Settings *settings = client->server->settings;
-	GString *out = g_string_sized_new(320);
+	GString *out = g_string_sized_new(512);
 
 	g_string_append(out, "250-");
 	g_string_append(out, ph_session_hostname(session));
@@ -117,7 +182,9 @@ answer_ehlo(PhSession *session)
 	if (settings->expn != SHOW_NO)
 		g_string_append(out, "250-EXPN\r\n");
 	g_string_append(out, "250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-SMTPUTF8\r\n"
-	                     "250-CHUNKING\r\n250 HELP\r\n");
+	                     "250-CHUNKING\r\n");
+	append_offers(session, out);
+	g_string_append(out, "250 HELP\r\n");
 	ph_session_write(session, PH_SLICE(out->str, out->len));
 	g_string_free(out, TRUE);
 	return PH_DONE;

@@ -37,9 +37,12 @@ content_problem(const Client *client, uint32_t flaws)
 static const char *
 with_keyword(const PhSession *session, const Client *client)
 {
-	static const char *const plain[] = { "ESMTP", "ESMTPS", "ESMTPA", "ESMTPSA" };
-	static const char *const utf8[] = { "UTF8SMTP", "UTF8SMTPS", "UTF8SMTPA", "UTF8SMTPSA" };
-	size_t index = (ph_session_is_tls(session) ? 1U : 0U) + (client->user != NULL ? 2U : 0U);
+	static const char *const plain[] = { "ESMTP", "ESMTPS", "ESMTPA", "ESMTPSA",
+		                             "LMTP",  "LMTPS",  "LMTPA",  "LMTPSA" };
+	static const char *const utf8[] = { "UTF8SMTP", "UTF8SMTPS", "UTF8SMTPA", "UTF8SMTPSA",
+		                            "UTF8LMTP", "UTF8LMTPS", "UTF8LMTPA", "UTF8LMTPSA" };
+	size_t index = (ph_session_is_tls(session) ? 1U : 0U) + (client->user != NULL ? 2U : 0U)
+	               + (smtp_is_lmtp(client) ? 4U : 0U);
 
 	if (!client->is_extended)
 		return "SMTP";
@@ -54,8 +57,9 @@ stamp(PhSession *session)
 	const char *only = ph_mail_n_recipients(mail) == 1 ? ph_mail_recipient(mail, 0) : NULL;
 	GString *trace = g_string_sized_new(384);
 
-	ph_session_trace(session, ph_slice(client->hello), with_keyword(session, client),
-	                 ph_mail_id(mail), ph_slice(only), trace);
+	ph_session_trace(session,
+	                 ph_slice(client->told_hello != NULL ? client->told_hello : client->hello),
+	                 with_keyword(session, client), ph_mail_id(mail), ph_slice(only), trace);
 	ph_mail_prepend(mail, PH_SLICE(trace->str, trace->len));
 	g_string_free(trace, TRUE);
 }
@@ -108,15 +112,14 @@ smtp_finish(PhSession *session, uint32_t flaws)
 
 	if (problem != NULL) {
 		smtp_log_message(session, PH_LOG_INFO, "refused", problem);
-		smtp_drop_envelope(session);
-		return smtp_refuse(session, problem);
+		return smtp_refuse_message(session, problem);
 	}
 	content = ph_spool_finish(g_steal_pointer(&envelope->spool), &error);
 	if (content == NULL) {
 		ph_log_session(session, PH_LOG_ERROR, "spool-failed", "content could not be kept",
 		               PH_LOG_FAILURE(error), PH_LOG_END);
-		smtp_drop_envelope(session);
-		return smtp_refuse(session, "452 4.3.1 no space for the message, try later");
+		return smtp_refuse_message(session,
+		                           "452 4.3.1 no space for the message, try later");
 	}
 	stamp(session);
 	ph_mail_set_content(envelope->mail, content);
@@ -127,13 +130,15 @@ static PhNext
 say_taken(PhSession *session, const char *event)
 {
 	Client *client = ph_session_data(session);
-	const char *id = ph_mail_id(client->envelope->mail);
+	size_t n = smtp_answers(client);
 
 	client->n_messages++;
 	client->n_errors = 0;
 	smtp_log_message(session, PH_LOG_INFO, event, "250");
-	ph_session_write(session, PH_SLICE_LITERAL("250 2.0.0 OK "));
-	smtp_reply(session, id);
+	for (size_t i = 0; i < n; i++) {
+		ph_session_write(session, PH_SLICE_LITERAL("250 2.0.0 OK "));
+		smtp_reply(session, ph_mail_id(client->envelope->mail));
+	}
 	smtp_drop_envelope(session);
 	return PH_DONE;
 }
@@ -143,6 +148,34 @@ PhNext
 smtp_discarded(PhSession *session)
 {
 	return say_taken(session, "discarded");
+}
+
+/* LMTP: one answer for each recipient, in the order of RCPT. What is refused here has been a
+ * recipient once, so it is nobody's guess and counts as no error. */
+static PhNext
+answer_each(PhSession *session, const PhMailOutcome *outcome)
+{
+	Client *client = ph_session_data(session);
+	const PhMail *mail = client->envelope->mail;
+	size_t n = ph_mail_n_recipients(mail);
+	char text[256] = "250";
+
+	for (size_t i = 0; i < n; i++) {
+		const GError *error = ph_mail_recipient_error(mail, i);
+
+		if ((ph_mail_recipient_flags(mail, i) & PH_RECIPIENT_ADDED) != 0)
+			continue;
+		if (error == NULL)
+			g_snprintf(text, sizeof text, "250 2.0.0 OK %s", ph_mail_id(mail));
+		else
+			smtp_describe(error, text, sizeof text);
+		smtp_reply(session, text);
+	}
+	client->n_messages++;
+	smtp_describe(outcome->error, text, sizeof text);
+	smtp_log_message(session, PH_LOG_WARNING, "received", text);
+	smtp_drop_envelope(session);
+	return PH_DONE;
 }
 
 PhNext
@@ -157,6 +190,8 @@ smtp_committed(PhSession *session)
 	ph_mail_outcome(client->envelope->mail, &outcome);
 	if (outcome.n_temporary == 0 && outcome.n_failed == 0)
 		return say_taken(session, "received");
+	if (smtp_is_lmtp(client))
+		return answer_each(session, &outcome);
 	smtp_describe(outcome.error, text, sizeof text);
 	smtp_log_message(session, PH_LOG_WARNING, "received", text);
 	smtp_drop_envelope(session);

@@ -1,7 +1,8 @@
 /* parameters.c: the keyword=value list behind the path of MAIL and RCPT
  *
- * Pure. RFC 5321 section 4.1.2 (esmtp-param), RFC 1870 (SIZE), RFC 6152 (BODY), RFC 6531
- * (SMTPUTF8), RFC 4954 section 5 (AUTH). A parameter that is given twice is an error.
+ * Pure. RFC 5321 section 4.1.2 (esmtp-param), RFC 1870 (SIZE), RFC 6152 and 3030 (BODY), RFC 6531
+ * (SMTPUTF8), RFC 4954 section 5 (AUTH), RFC 8689 (REQUIRETLS); values.c has those with a grammar of
+ * their own. A parameter that is given twice is an error; one that is not offered is unknown.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -10,8 +11,16 @@
 #include <posthorn/slice.h>
 
 enum {
-	SIZE_DIGITS_MAX = 20 /* RFC 1870 section 6 */
+	SIZE_DIGITS_MAX = 20, /* RFC 1870 section 6 */
+	ENVID_MAX = 100,      /* RFC 3461 section 4.4 */
 };
+
+/* Row: one parameter. @take: is the value good, and given for the first time? */
+typedef struct {
+	const char *keyword;
+	bool (*take)(void *out, const Parameter *parameter);
+	uint32_t offer; /* 0: always offered */
+} Row;
 
 static bool
 is_keyword(PhSlice text)
@@ -62,8 +71,10 @@ parameter_next(PhSlice *rest, Parameter *out)
 }
 
 static bool
-take_size(MailParameters *out, const Parameter *parameter)
+take_size(void *data, const Parameter *parameter)
 {
+	MailParameters *out = data;
+
 	if (out->has_size || !parameter->has_value || parameter->value.length > SIZE_DIGITS_MAX)
 		return false;
 	out->has_size = true;
@@ -77,19 +88,24 @@ take_size(MailParameters *out, const Parameter *parameter)
 }
 
 static bool
-take_body(MailParameters *out, const Parameter *parameter)
+take_body(void *data, const Parameter *parameter)
 {
-	if (out->has_body || !parameter->has_value)
+	static const char *const words[] = { "7BIT", "8BITMIME", "BINARYMIME" };
+	MailParameters *out = data;
+
+	if (out->body != BODY_NONE)
 		return false;
-	out->has_body = true;
-	out->is_8bit = ph_slice_is_nocase(parameter->value, "8BITMIME");
-	return out->is_8bit || ph_slice_is_nocase(parameter->value, "7BIT");
+	for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
+		if (ph_slice_is_nocase(parameter->value, words[i]))
+			out->body = (uint8_t) (i + 1);
+	return out->body != BODY_NONE;
 }
 
 /* AUTH= is checked and then left alone: nobody here is trusted to name another sender. */
 static bool
-take_auth(MailParameters *out, const Parameter *parameter)
+take_auth(void *data, const Parameter *parameter)
 {
+	MailParameters *out = data;
 	GString *address = NULL;
 	PhAddress parsed;
 	bool good;
@@ -111,49 +127,176 @@ take_auth(MailParameters *out, const Parameter *parameter)
 }
 
 static bool
-take_utf8(MailParameters *out, const Parameter *parameter)
+take_flag(bool *flag, const Parameter *parameter)
 {
-	if (out->is_utf8 || parameter->has_value)
+	if (*flag || parameter->has_value)
 		return false;
-	out->is_utf8 = true;
+	*flag = true;
 	return true;
 }
 
-typedef bool (*TakeFunc)(MailParameters *out, const Parameter *parameter);
+static bool
+take_utf8(void *data, const Parameter *parameter)
+{
+	return take_flag(&((MailParameters *) data)->is_utf8, parameter);
+}
 
-static const struct {
-	const char *keyword;
-	TakeFunc take;
-} mail_parameters[] = {
-	{ "SIZE", take_size },
-	{ "BODY", take_body },
-	{ "SMTPUTF8", take_utf8 },
-	{ "AUTH", take_auth },
+static bool
+take_tls(void *data, const Parameter *parameter)
+{
+	return take_flag(&((MailParameters *) data)->requires_tls, parameter);
+}
+
+static bool
+take_ret(void *data, const Parameter *parameter)
+{
+	MailParameters *out = data;
+
+	if (out->ret != NULL)
+		return false;
+	if (ph_slice_is_nocase(parameter->value, "FULL"))
+		out->ret = "FULL";
+	else if (ph_slice_is_nocase(parameter->value, "HDRS"))
+		out->ret = "HDRS";
+	return out->ret != NULL;
+}
+
+static bool
+take_envid(void *data, const Parameter *parameter)
+{
+	MailParameters *out = data;
+
+	if (out->envid.length > 0)
+		return false;
+	out->envid = parameter->value;
+	return xtext_is_printable(out->envid, ENVID_MAX);
+}
+
+static bool
+take_by(void *data, const Parameter *parameter)
+{
+	MailParameters *out = data;
+
+	if (out->has_by)
+		return false;
+	out->has_by = true;
+	out->by = parameter->value;
+	return by_parse(out->by, &out->by_seconds, &out->by_returns);
+}
+
+static bool
+take_hold_for(void *data, const Parameter *parameter)
+{
+	MailParameters *out = data;
+
+	return out->hold_seconds == 0 && !out->has_hold_until
+	       && hold_for_parse(parameter->value, &out->hold_seconds);
+}
+
+static bool
+take_hold_until(void *data, const Parameter *parameter)
+{
+	MailParameters *out = data;
+
+	if (out->hold_seconds != 0 || out->has_hold_until)
+		return false;
+	out->has_hold_until = true;
+	return hold_until_parse(parameter->value, &out->hold_until);
+}
+
+static bool
+take_priority(void *data, const Parameter *parameter)
+{
+	MailParameters *out = data;
+
+	if (out->has_priority)
+		return false;
+	out->has_priority = true;
+	return priority_parse(parameter->value, &out->priority);
+}
+
+static bool
+take_notify(void *data, const Parameter *parameter)
+{
+	RcptParameters *out = data;
+
+	return out->notify == 0 && notify_parse(parameter->value, &out->notify);
+}
+
+static bool
+take_orcpt(void *data, const Parameter *parameter)
+{
+	RcptParameters *out = data;
+
+	if (out->orcpt.length > 0)
+		return false;
+	out->orcpt = parameter->value;
+	return orcpt_check(out->orcpt);
+}
+
+static const Row mail_rows[] = {
+	{ "SIZE", take_size, 0 },
+	{ "BODY", take_body, 0 },
+	{ "SMTPUTF8", take_utf8, 0 },
+	{ "AUTH", take_auth, 0 },
+	{ "RET", take_ret, OFFER_DSN },
+	{ "ENVID", take_envid, OFFER_DSN },
+	{ "REQUIRETLS", take_tls, OFFER_REQUIRETLS },
+	{ "BY", take_by, OFFER_DELIVERBY },
+	{ "HOLDFOR", take_hold_for, OFFER_FUTURERELEASE },
+	{ "HOLDUNTIL", take_hold_until, OFFER_FUTURERELEASE },
+	{ "MT-PRIORITY", take_priority, OFFER_MT_PRIORITY },
+	{ NULL, NULL, 0 },
 };
 
-static TakeFunc
-find_parameter(PhSlice keyword)
+static const Row rcpt_rows[] = {
+	{ "NOTIFY", take_notify, OFFER_DSN },
+	{ "ORCPT", take_orcpt, OFFER_DSN },
+	{ NULL, NULL, 0 },
+};
+
+static const Row *
+find_row(const Row *rows, uint32_t offered, PhSlice keyword)
 {
-	for (size_t i = 0; i < G_N_ELEMENTS(mail_parameters); i++)
-		if (ph_slice_is_nocase(keyword, mail_parameters[i].keyword))
-			return mail_parameters[i].take;
+	for (const Row *row = rows; row->keyword != NULL; row++)
+		if (ph_slice_is_nocase(keyword, row->keyword))
+			return row->offer == 0 || (row->offer & offered) != 0 ? row : NULL;
 	return NULL;
 }
 
-MailParametersResult
-mail_parameters_parse(PhSlice rest, MailParameters *out)
+static ParametersResult
+parse(PhSlice rest, const Row *rows, uint32_t offered, void *out)
 {
 	Parameter parameter;
 	ParameterResult result = PARAMETER_FOUND;
 
-	*out = (MailParameters){ 0 };
 	while ((result = parameter_next(&rest, &parameter)) == PARAMETER_FOUND) {
-		TakeFunc take = find_parameter(parameter.keyword);
+		const Row *row = find_row(rows, offered, parameter.keyword);
 
-		if (take == NULL)
-			return MAIL_PARAMETERS_UNKNOWN;
-		if (!take(out, &parameter))
-			return MAIL_PARAMETERS_SYNTAX;
+		if (row == NULL)
+			return PARAMETERS_UNKNOWN;
+		if (!row->take(out, &parameter))
+			return PARAMETERS_SYNTAX;
 	}
-	return result == PARAMETER_END ? MAIL_PARAMETERS_OK : MAIL_PARAMETERS_SYNTAX;
+	return result == PARAMETER_END ? PARAMETERS_OK : PARAMETERS_SYNTAX;
+}
+
+ParametersResult
+mail_parameters_parse(PhSlice rest, uint32_t offered, MailParameters *out)
+{
+	ParametersResult result;
+
+	*out = (MailParameters){ 0 };
+	result = parse(rest, mail_rows, offered, out);
+	if (result == PARAMETERS_OK && out->body == BODY_BINARYMIME
+	    && (offered & OFFER_BINARYMIME) == 0)
+		return PARAMETERS_SYNTAX;
+	return result;
+}
+
+ParametersResult
+rcpt_parameters_parse(PhSlice rest, uint32_t offered, RcptParameters *out)
+{
+	*out = (RcptParameters){ 0 };
+	return parse(rest, rcpt_rows, offered, out);
 }

@@ -9,6 +9,7 @@
 
 #include "parameters.h"
 #include "smtp.h"
+#include "submission.h"
 
 enum {
 	RECIPIENT_CHARGE = 256 /* octets that a recipient takes beside its address */
@@ -48,28 +49,28 @@ syntax_reply(PhAddressResult result)
 
 /* Parses the argument; NULL when it is good, else the reply. */
 static const char *
-parse_rcpt(const Envelope *envelope, PhSlice argument, PhAddress *address)
+parse_rcpt(PhSession *session, PhSlice argument, PhAddress *address, RcptParameters *parameters)
 {
+	const Client *client = ph_session_data(session);
 	uint32_t flags = PH_ADDRESS_ALLOW_POSTMASTER;
 	PhAddressResult result;
-	Parameter parameter;
 	size_t used = 0;
 
 	if (!ph_slice_starts_nocase(argument, "TO:"))
 		return "501 5.5.4 syntax: RCPT TO:<address>";
-	if (envelope->is_utf8)
+	if (client->envelope->is_utf8)
 		flags |= PH_ADDRESS_ALLOW_UTF8;
 	argument = ph_slice_from(argument, strlen("TO:"));
 	result = ph_address_parse_path(argument, flags, address, &used);
 	if (result != PH_ADDRESS_OK)
 		return syntax_reply(result);
 	argument = ph_slice_from(argument, used);
-	switch (parameter_next(&argument, &parameter)) {
-	case PARAMETER_FOUND:
+	switch (rcpt_parameters_parse(argument, smtp_offers(session), parameters)) {
+	case PARAMETERS_UNKNOWN:
 		return "555 5.5.4 unknown parameter of RCPT";
-	case PARAMETER_SYNTAX:
-		return "501 5.5.4 syntax: RCPT TO:<address>";
-	case PARAMETER_END:
+	case PARAMETERS_SYNTAX:
+		return "501 5.5.4 syntax error in the parameters of RCPT";
+	case PARAMETERS_OK:
 		break;
 	}
 	return NULL;
@@ -99,34 +100,65 @@ answer_rcpt(PhSession *session)
 	return smtp_reply(session, routing_reply(PH_RCPT_OK));
 }
 
+static void
+set_parameters(PhMail *mail, const RcptParameters *parameters)
+{
+	size_t index = ph_mail_n_recipients(mail) - 1;
+
+	if (parameters->notify != 0)
+		ph_mail_set_recipient_parameter(mail, index, "NOTIFY",
+		                                ph_slice(notify_text(parameters->notify)));
+	if (parameters->orcpt.length > 0)
+		ph_mail_set_recipient_parameter(mail, index, "ORCPT", parameters->orcpt);
+}
+
+/* Adds the recipient; NULL when that was done, else the reply. */
+static const char *
+add_recipient(PhSession *session, PhSlice address, const RcptParameters *parameters)
+{
+	const Client *client = ph_session_data(session);
+	Envelope *envelope = client->envelope;
+	size_t charge = address.length + parameters->orcpt.length + RECIPIENT_CHARGE;
+	const char *problem = NULL;
+	PhRcpt result;
+
+	if (ph_mail_n_recipients(envelope->mail)
+	            >= (uint64_t) client->server->settings->max_recipients
+	    || !ph_session_charge(session, charge))
+		return routing_reply(PH_RCPT_TOO_MANY);
+	envelope->charged += charge;
+	problem = smtp_may_add(session);
+	if (problem != NULL)
+		return problem;
+	result = ph_mail_add_recipient(envelope->mail, address);
+	if (result != PH_RCPT_OK)
+		return routing_reply(result);
+	set_parameters(envelope->mail, parameters);
+	return NULL;
+}
+
 PhNext
 smtp_rcpt(PhSession *session, PhSlice argument)
 {
-	Client *client = ph_session_data(session);
-	Envelope *envelope = client->envelope;
+	const Client *client = ph_session_data(session);
+	const Envelope *envelope = client->envelope;
 	char text[PH_LOCAL_PART_MAX + PH_DOMAIN_MAX + 2];
+	RcptParameters parameters;
 	PhAddress address;
 	const char *problem;
 	PhSlice slice;
-	PhRcpt result;
 
 	if (envelope == NULL)
 		return smtp_refuse(session, "503 5.5.1 MAIL first");
 	if (envelope->is_chunked)
 		return smtp_refuse(session, "503 5.5.1 too late for RCPT after BDAT");
-	problem = parse_rcpt(envelope, argument, &address);
+	problem = parse_rcpt(session, argument, &address, &parameters);
 	if (problem != NULL)
 		return smtp_refuse(session, problem);
 	slice = PH_SLICE(text, write_address(&address, text, sizeof text));
-	if (ph_mail_n_recipients(envelope->mail)
-	    >= (uint64_t) client->server->settings->max_recipients)
-		return refuse_recipient(session, envelope, slice, routing_reply(PH_RCPT_TOO_MANY));
-	if (!ph_session_charge(session, slice.length + RECIPIENT_CHARGE))
-		return refuse_recipient(session, envelope, slice, routing_reply(PH_RCPT_TOO_MANY));
-	envelope->charged += slice.length + RECIPIENT_CHARGE;
-	result = ph_mail_add_recipient(envelope->mail, slice);
-	if (result != PH_RCPT_OK)
-		return refuse_recipient(session, envelope, slice, routing_reply(result));
+	problem = add_recipient(session, slice, &parameters);
+	if (problem != NULL)
+		return refuse_recipient(session, envelope, slice, problem);
 	return smtp_ask(session, PH_STAGE_RECIPIENT, answer_rcpt);
 }
 

@@ -39,6 +39,33 @@ smtp_refuse(PhSession *session, const char *text)
 	return PH_WAIT;
 }
 
+/* How many answers a message gets: LMTP has one for each recipient that the client named (RFC 2033
+ * section 4.2). */
+size_t
+smtp_answers(const Client *client)
+{
+	const PhMail *mail = client->envelope != NULL ? client->envelope->mail : NULL;
+	size_t n = 0;
+
+	if (mail == NULL || !smtp_is_lmtp(client))
+		return 1;
+	for (size_t i = 0; i < ph_mail_n_recipients(mail); i++)
+		n += (ph_mail_recipient_flags(mail, i) & PH_RECIPIENT_ADDED) == 0;
+	return n;
+}
+
+/* The whole message is refused. */
+PhNext
+smtp_refuse_message(PhSession *session, const char *text)
+{
+	size_t n = smtp_answers(ph_session_data(session));
+
+	smtp_drop_envelope(session);
+	for (size_t i = 1; i < n; i++)
+		smtp_reply(session, text);
+	return smtp_refuse(session, text);
+}
+
 /* What the client is told of an error. */
 void
 smtp_describe(const GError *error, char *text, size_t size)

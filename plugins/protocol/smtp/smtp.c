@@ -1,9 +1,10 @@
-/* smtp.c: the smtp protocol plugin: options, the life of a session, what goes where
+/* smtp.c: the life of a session of the smtp and lmtp plugins: what goes where
  *
  * Receiving side of RFC 5321 with SIZE (1870), PIPELINING (2920), 8BITMIME (6152),
- * ENHANCEDSTATUSCODES (2034), STARTTLS (3207), AUTH (4954), SMTPUTF8 (6531) and CHUNKING (3030).
- * Lines end in CRLF and nothing else; a line that does not is refused, content that holds other
- * line ends too.
+ * ENHANCEDSTATUSCODES (2034), STARTTLS (3207), AUTH (4954), SMTPUTF8 (6531), CHUNKING and BINARYMIME
+ * (3030), DSN (3461), REQUIRETLS (8689), DELIVERBY (2852), FUTURERELEASE (4865), MT-PRIORITY (6710)
+ * and LIMITS (9422); message submission (6409); LMTP (2033). Lines end in CRLF and nothing else; a
+ * line that does not is refused, content that holds other line ends too.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -11,87 +12,45 @@
 
 #include <posthorn/log.h>
 
-static const char *const show_words[] = { "no", "authenticated", "yes", NULL };
-static const char *const newline_words[] = { "reject", "accept", NULL };
-static const char *const early_words[] = { "reject", "accept", NULL };
-
-static const PhOption options[] = {
-	PH_OPTION_SIZE(Settings,
-	               message_size_limit,
-	               PH_ABSENT,
-	               "largest message that is taken; as in [server] when absent"),
-	PH_OPTION_INTEGER(Settings,
-	                  max_recipients,
-	                  "1000",
-	                  1,
-	                  100000,
-	                  "recipients of one message; further ones get 452"),
-	PH_OPTION_INTEGER(Settings,
-	                  max_errors,
-	                  "20",
-	                  1,
-	                  100000,
-	                  "errors after which the session is closed with 421"),
-	PH_OPTION_INTEGER(Settings,
-	                  delay_errors,
-	                  "10",
-	                  0,
-	                  100000,
-	                  "errors after which each further one is answered slowly"),
-	PH_OPTION_DURATION(Settings, error_delay, "1s", "how slowly"),
-	PH_OPTION_INTEGER(Settings,
-	                  max_hops,
-	                  "100",
-	                  1,
-	                  10000,
-	                  "Received fields above which a message is a mail loop"),
-	PH_OPTION_SIZE(Settings, command_length, "4K", "longest command line"),
-	PH_OPTION_SIZE(Settings, auth_length, "12K", "longest line of an AUTH exchange"),
-	PH_OPTION_DURATION(Settings, command_timeout, "5min", "time for a whole command line"),
-	PH_OPTION_DURATION(Settings, data_timeout, "3min", "time for the next block of a message"),
-	PH_OPTION_DURATION(Settings,
-	                   commit_timeout,
-	                   "10min",
-	                   "time for storing a message before the session is given up"),
-	PH_OPTION_BOOLEAN(Settings, hello_required, "yes", "refuse MAIL before HELO or EHLO"),
-	PH_OPTION_BOOLEAN(Settings,
-	                  hello_strict,
-	                  "yes",
-	                  "the client's name must be a domain or an address literal"),
-	PH_OPTION_BOOLEAN(Settings, auth_required, "no", "refuse MAIL before AUTH"),
-	PH_OPTION_CHOICE(Settings, vrfy, "no", show_words, "who may ask whether a user exists"),
-	PH_OPTION_CHOICE(Settings, expn, "no", show_words, "who may ask for the members of a list"),
-	PH_OPTION_CHOICE(Settings,
-	                 bare_newline,
-	                 "reject",
-	                 newline_words,
-	                 "messages that hold CR or LF alone, or NUL"),
-	PH_OPTION_CHOICE(Settings,
-	                 early_input,
-	                 "reject",
-	                 early_words,
-	                 "clients that do not wait for the answers to EHLO and DATA"),
-	PH_OPTION_STRING(Settings,
-	                 banner,
-	                 "Posthorn",
-	                 "text behind the server's name in the greeting"),
-	PH_OPTIONS_END,
-};
+#include "parameters.h"
 
 static bool
-create(PhSection *section, const void *settings, void **instance_out, GError **error)
+make_withheld(Server *server, GError **error)
 {
-	Server *server = g_new0(Server, 1);
+	static const struct {
+		const char *word;
+		uint32_t offer;
+	} words[] = {
+		{ "BINARYMIME", OFFER_BINARYMIME },       { "DSN", OFFER_DSN },
+		{ "REQUIRETLS", OFFER_REQUIRETLS },       { "DELIVERBY", OFFER_DELIVERBY },
+		{ "FUTURERELEASE", OFFER_FUTURERELEASE }, { "MT-PRIORITY", OFFER_MT_PRIORITY }
+	};
 
-	server->settings = settings;
-	server->section = section;
-	server->size_limit = server->settings->message_size_limit.octets;
-	if (server->size_limit == 0)
-		server->size_limit = ph_section_message_size_limit(section);
-	server->greeting = g_strdup_printf("220 %s ESMTP %s", ph_section_hostname(section),
-	                                   server->settings->banner);
-	*instance_out = server;
+	const char *const *list = server->settings->withhold;
+
+	for (size_t i = 0; list != NULL && list[i] != NULL; i++) {
+		uint32_t before = server->withheld;
+
+		for (size_t w = 0; w < G_N_ELEMENTS(words); w++)
+			if (g_ascii_strcasecmp(list[i], words[w].word) == 0)
+				server->withheld |= words[w].offer;
+		if (server->withheld == before) {
+			ph_error_set(error, PH_ERROR_INVALID,
+			             "'%s' is no extension that can be withheld, or stands twice",
+			             list[i]);
+			return false;
+		}
+	}
 	return true;
+}
+
+static bool
+make_networks(const char *const *list, PhNetworks **networks_out, GError **error)
+{
+	if (list == NULL || (list[0] != NULL && strcmp(list[0], "none") == 0 && list[1] == NULL))
+		return true;
+	*networks_out = ph_networks_new(list, error);
+	return *networks_out != NULL;
 }
 
 static void
@@ -100,7 +59,77 @@ destroy(void *instance)
 	Server *server = instance;
 
 	g_free(server->greeting);
+	ph_networks_free(server->relay);
+	ph_networks_free(server->xclient);
+	rates_free(server->rates);
 	g_free(server);
+}
+
+static Server *
+make_server(PhSection *section, const Settings *settings, uint32_t service)
+{
+	const int64_t per_hour[RATE_KINDS] = {
+		[RATE_MESSAGES] = settings->messages_per_hour,
+		[RATE_RECIPIENTS] = settings->recipients_per_hour,
+	};
+	Server *server = g_new0(Server, 1);
+
+	server->settings = settings;
+	server->section = section;
+	server->service = service;
+	server->needs_login = settings->auth_required || service == SERVICE_SUBMISSION;
+	server->size_limit = settings->message_size_limit.octets;
+	if (server->size_limit == 0)
+		server->size_limit = ph_section_message_size_limit(section);
+	server->greeting =
+		g_strdup_printf("220 %s %s %s", ph_section_hostname(section),
+	                        service == SERVICE_LMTP ? "LMTP" : "ESMTP", settings->banner);
+	if (per_hour[RATE_MESSAGES] > 0 || per_hour[RATE_RECIPIENTS] > 0)
+		server->rates = rates_new(per_hour);
+	return server;
+}
+
+static bool
+create_as(PhSection *section,
+          const void *data,
+          uint32_t service,
+          void **instance_out,
+          GError **error)
+{
+	const Settings *settings = data;
+	Server *server = make_server(section, settings, service);
+
+	if (!make_networks(settings->relay_networks, &server->relay, error)
+	    || !make_networks(settings->xclient_networks, &server->xclient, error)
+	    || !make_withheld(server, error)) {
+		destroy(server);
+		return false;
+	}
+	*instance_out = server;
+	return true;
+}
+
+static bool
+create_smtp(PhSection *section, const void *settings, void **instance_out, GError **error)
+{
+	return create_as(section, settings, ((const Settings *) settings)->service, instance_out,
+	                 error);
+}
+
+static bool
+create_lmtp(PhSection *section, const void *settings, void **instance_out, GError **error)
+{
+	return create_as(section, settings, SERVICE_LMTP, instance_out, error);
+}
+
+/* What its address allows the client. */
+void
+smtp_weigh(PhSession *session)
+{
+	Client *client = ph_session_data(session);
+	const PhNetworks *relay = client->server->relay;
+
+	client->is_trusted = relay != NULL && ph_session_is_from(session, relay);
 }
 
 static void
@@ -112,8 +141,8 @@ expect_command(PhSession *session)
 	ph_session_set_deadline(session, client->server->settings->command_timeout);
 }
 
-static PhNext
-greet(PhSession *session)
+PhNext
+smtp_greet(PhSession *session)
 {
 	const Client *client = ph_session_data(session);
 
@@ -127,11 +156,14 @@ opened(PhSession *session)
 
 	client->server = ph_session_instance(session);
 	ph_session_set_data(session, client);
+	smtp_weigh(session);
+	client->may_xclient = client->server->xclient != NULL
+	                      && ph_session_is_from(session, client->server->xclient);
 	if (client->server->settings->early_input == 0 && ph_session_has_input(session))
 		return smtp_goodbye(session, "554 5.5.0 wait for the greeting, closing");
 	expect_command(session);
 	client->filters = ph_filters_new(session);
-	return smtp_ask(session, PH_STAGE_CONNECT, greet);
+	return smtp_ask(session, PH_STAGE_CONNECT, smtp_greet);
 }
 
 static void
@@ -219,30 +251,15 @@ drain(PhSession *session)
 	return smtp_goodbye(session, "421 4.3.2 %s is shutting down, closing");
 }
 
-static const PhProtocol protocol = {
-	.size = sizeof protocol,
-	.needs = PH_NEEDS_ROUTES | PH_SPEAKS_FIRST | PH_ASKS_FILTERS,
-	.create = create,
-	.destroy = destroy,
-	.opened = opened,
-	.line = line,
-	.octets = smtp_content,
-	.resumed = resumed,
-	.tls_started = tls_started,
-	.timeout = timeout,
-	.drain = drain,
-	.refused = "421 4.7.0 too many connections, try later",
-	.closed = closed,
-};
+#define PROTOCOL(create_function)                                                                \
+	{                                                                                        \
+		.size = sizeof(PhProtocol),                                                      \
+		.needs = PH_NEEDS_ROUTES | PH_SPEAKS_FIRST | PH_ASKS_FILTERS,                    \
+		.create = (create_function), .destroy = destroy, .opened = opened, .line = line, \
+		.octets = smtp_content, .resumed = resumed, .tls_started = tls_started,          \
+		.timeout = timeout, .drain = drain,                                              \
+		.refused = "421 4.7.0 too many connections, try later", .closed = closed,        \
+	}
 
-static const PhOffer offers[] = { PH_OFFER_PROTOCOL("smtp", &protocol), PH_OFFERS_END };
-
-PH_EXPORT const PhPlugin ph_plugin = {
-	.abi = PH_ABI,
-	.name = "smtp",
-	.version = "1.0",
-	.licence = "LGPL-2.1-or-later",
-	.summary = "receives mail by SMTP for local recipients",
-	.options = options,
-	.offers = offers,
-};
+const PhProtocol smtp_protocol = PROTOCOL(create_smtp);
+const PhProtocol lmtp_protocol = PROTOCOL(create_lmtp);

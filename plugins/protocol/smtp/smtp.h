@@ -16,12 +16,26 @@
 #include <posthorn/slice.h>
 #include <posthorn/transport.h>
 
+#include "fields.h"
 #include "hops.h"
+#include "rates.h"
 
 enum {
 	SHOW_NO = 0,            /* VRFY 252, EXPN 502 */
 	SHOW_AUTHENTICATED = 1, /* only to users who have logged in */
 	SHOW_YES = 2,
+};
+
+enum {
+	SERVICE_MX = 0,         /* takes mail from other hosts */
+	SERVICE_SUBMISSION = 1, /* takes it from users, who log in */
+	SERVICE_LMTP = 2,       /* takes it for final delivery: RFC 2033 */
+};
+
+enum {
+	SENDER_OWN = 0,      /* the envelope's sender must be the user's */
+	SENDER_OWN_FROM = 1, /* and one address in From, too */
+	SENDER_ANY = 2,
 };
 
 typedef struct {
@@ -41,6 +55,15 @@ typedef struct {
 	uint32_t expn;
 	uint32_t bare_newline;
 	uint32_t early_input;
+	uint32_t service;
+	uint32_t sender_check;
+	uint32_t etrn;
+	int64_t messages_per_hour;
+	int64_t recipients_per_hour;
+	PhDuration future_release;
+	const char *const *relay_networks;
+	const char *const *xclient_networks;
+	const char *const *withhold;
 	bool hello_required;
 	bool hello_strict;
 	bool auth_required;
@@ -52,6 +75,12 @@ typedef struct {
 	PhSection *section;
 	char *greeting; /* "220 host ESMTP banner" */
 	uint64_t size_limit;
+	uint32_t service;    /* SERVICE_* */
+	uint32_t withheld;   /* OFFER_* */
+	PhNetworks *relay;   /* (nullable) peers that may relay */
+	PhNetworks *xclient; /* (nullable) peers that may say who the client is */
+	Rates *rates;        /* (nullable) */
+	bool needs_login;    /* before MAIL */
 } Server;
 
 typedef enum {
@@ -71,7 +100,7 @@ typedef enum {
 	VERDICT_TOO_LARGE = 1, /* 552 5.3.4 */
 	VERDICT_NO_SPACE = 2,  /* 452 4.3.1: the spool could not be written */
 	VERDICT_ORDER = 3,     /* 503 5.5.1: BDAT without a transaction */
-	VERDICT_REFUSED = 4,   /* by a filter: `refusal` */
+	VERDICT_REFUSED = 4,   /* as `refusal` says */
 } Verdict;
 
 typedef struct {
@@ -81,13 +110,17 @@ typedef struct {
 	size_t charged;  /* taken from the session's budget */
 	uint32_t flaws;  /* state of ph_session_scan_flaws() over all chunks */
 	Hops hops;
+	Fields fields;   /* of a submitted message */
 	bool is_utf8;    /* MAIL with SMTPUTF8 */
+	bool is_binary;  /* MAIL with BODY=BINARYMIME */
 	bool is_chunked; /* BDAT has begun */
+	bool is_lowered; /* its priority is not what the client asked for */
 } Envelope;
 
 typedef struct {
 	const Server *server;
 	char *hello;        /* what the client calls itself; NULL before HELO and EHLO */
+	char *told_hello;   /* (nullable) what a proxy says that it calls itself */
 	Envelope *envelope; /* between MAIL and its end */
 	PhIdentity *user;
 	PhLogin *login;
@@ -102,7 +135,22 @@ typedef struct {
 	uint8_t stage;    /* that the filters are asked at */
 	bool is_extended; /* EHLO, not HELO */
 	bool is_last;     /* BDAT LAST */
+	bool is_trusted;  /* its address may relay */
+	bool may_xclient; /* the peer itself may say who the client is */
 } Client;
+
+/* smtp_is_lmtp: one answer for each recipient, other verbs. */
+static inline bool
+smtp_is_lmtp(const Client *client)
+{
+	return client->server->service == SERVICE_LMTP;
+}
+
+/* smtp.c */
+extern const PhProtocol smtp_protocol;
+extern const PhProtocol lmtp_protocol;
+void smtp_weigh(PhSession *session);
+PhNext smtp_greet(PhSession *session);
 
 /* commands.c */
 PhNext smtp_command(PhSession *session, PhSlice line);
@@ -111,12 +159,15 @@ PhSlice smtp_verb(PhSlice line, PhSlice *argument_out);
 /* reply.c */
 PhNext smtp_reply(PhSession *session, const char *text);
 PhNext smtp_refuse(PhSession *session, const char *text);
+size_t smtp_answers(const Client *client);
+PhNext smtp_refuse_message(PhSession *session, const char *text);
 void smtp_describe(const GError *error, char *text, size_t size);
 PhNext smtp_goodbye(PhSession *session, const char *text);
 
 /* ehlo.c */
 PhNext smtp_helo(PhSession *session, PhSlice argument);
 PhNext smtp_ehlo(PhSession *session, PhSlice argument);
+uint32_t smtp_offers(PhSession *session);
 PhNext smtp_starttls(PhSession *session, PhSlice argument);
 void smtp_forget(Client *client);
 
@@ -139,7 +190,6 @@ PhNext smtp_refuse_data(PhSession *session, const char *text);
 /* finish.c */
 PhNext smtp_finish(PhSession *session, uint32_t flaws);
 PhNext smtp_committed(PhSession *session);
-
 PhNext smtp_discarded(PhSession *session);
 void smtp_log_message(PhSession *session, uint32_t level, const char *event, const char *reply);
 
@@ -148,6 +198,9 @@ PhNext smtp_ask(PhSession *session, uint32_t stage, PhNext (*then)(PhSession *se
 PhNext smtp_answered(PhSession *session);
 PhNext smtp_tell_refused(PhSession *session, PhSlice address, const char *text);
 PhNext smtp_tell_unknown(PhSession *session, PhSlice line);
+
+/* xclient.c */
+PhNext smtp_xclient(PhSession *session, PhSlice argument);
 
 /* auth.c */
 PhNext smtp_auth(PhSession *session, PhSlice argument);
