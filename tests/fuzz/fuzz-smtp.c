@@ -1,9 +1,10 @@
-/* fuzz-smtp.c: the parsers of the smtp and pop3 plugins
+/* fuzz-smtp.c: the parsers of the smtp, lmtp and pop3 plugins
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include <posthorn/slice.h>
 
+#include "fields.h"
 #include "hops.h"
 #include "parameters.h"
 #include "stuff.h"
@@ -13,7 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void
 check_parameters(PhSlice text)
 {
-	MailParameters out;
+	MailParameters mail;
+	RcptParameters rcpt;
 	Parameter parameter;
 	PhSlice rest = text;
 	size_t octets = 0;
@@ -21,7 +23,13 @@ check_parameters(PhSlice text)
 	while (parameter_next(&rest, &parameter) == PARAMETER_FOUND)
 		octets += parameter.keyword.length + parameter.value.length;
 	g_assert_cmpuint(octets, <=, text.length);
-	(void) mail_parameters_parse(text, &out);
+	for (uint32_t offered = 0; offered <= OFFER_ALL; offered += OFFER_ALL) {
+		(void) mail_parameters_parse(text, offered, &mail);
+		g_assert_cmpint(mail.by_seconds, <=, 999999999);
+		g_assert_cmpint(ABS(mail.priority), <=, 9);
+		(void) rcpt_parameters_parse(text, offered, &rcpt);
+		g_assert_cmpuint(rcpt.orcpt.length, <=, text.length);
+	}
 }
 
 /* However the octets are cut, the count is the same. */
@@ -35,6 +43,44 @@ check_hops(PhSlice text, size_t step)
 	for (size_t at = 0; at < text.length; at += step)
 		hops_scan(&cut, PH_SLICE(text.data + at, MIN(step, text.length - at)));
 	g_assert_cmpuint(whole.n_received, ==, cut.n_received);
+}
+
+/* What a submitted message becomes, fed in pieces of @step. */
+static GString *
+completed(PhSlice text, size_t step)
+{
+	const FieldsFor whose = { .hostname = "h", .id = "i", .author = "a@h" };
+	g_autoptr(GPtrArray) authors = g_ptr_array_new_with_free_func(g_free);
+	GString *out = g_string_new(NULL);
+	const char *problem = NULL;
+	Fields fields = { 0 };
+	bool is_done = false;
+
+	for (size_t at = 0; at < text.length && problem == NULL; at += step) {
+		PhSlice piece = PH_SLICE(text.data + at, MIN(step, text.length - at));
+
+		if (!is_done && (fields_take(&fields, &piece) || at + step >= text.length)) {
+			problem = fields_complete(&fields, &whose, out, authors);
+			is_done = true;
+		}
+		g_string_append_len(out, piece.data, (gssize) piece.length);
+	}
+	fields_clear(&fields);
+	if (problem != NULL)
+		g_string_assign(out, problem);
+	return out;
+}
+
+/* Pieces make no difference, and what was completed once is complete. */
+static void
+check_fields(PhSlice text, size_t step)
+{
+	GString *whole = completed(text, text.length + 1);
+	GString *cut = completed(text, step);
+
+	g_assert_cmpmem(whole->str, whole->len, cut->str, cut->len);
+	g_string_free(whole, TRUE);
+	g_string_free(cut, TRUE);
 }
 
 static void
@@ -82,6 +128,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	check_parameters(text);
 	check_hops(text, step);
+	check_fields(text, step);
 	check_stuff(text, step, false);
 	check_stuff(text, step, true);
 	return 0;
