@@ -56,6 +56,40 @@ check_mechanism(PhBuilder *builder,
 			mechanism->name, section->name, lack);
 }
 
+static bool
+names_certificate_mechanism(const PhListenerSettings *listener)
+{
+	for (size_t i = 0; listener->mechanisms != NULL && listener->mechanisms[i] != NULL; i++) {
+		const PhOfferInfo *offer = listener->mechanisms[i]->offer;
+		const PhMechanism *table = offer != NULL ? offer->table : NULL;
+
+		if (table != NULL && (table->flags & PH_MECHANISM_NEEDS_CERTIFICATE) != 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+check_certificates(PhBuilder *builder, const PhSection *section)
+{
+	const PhListenerSettings *listener = section->core_settings;
+	bool asks = listener->client_certificates != PH_CLIENT_CERTIFICATES_NONE;
+	const char *problem = NULL;
+
+	if (asks && listener->client_ca == NULL)
+		problem = "asks for client certificates, but lacks the key 'client-ca' that says "
+			  "who vouches for them";
+	else if (asks && listener->tls == PH_LISTENER_TLS_NONE)
+		problem = "asks for client certificates, but has no TLS";
+	else if (!asks && names_certificate_mechanism(listener))
+		problem = "names a mechanism that needs the client's certificate, but does not ask "
+			  "for one: client-certificates = request";
+	if (problem != NULL)
+		ph_mistakes_add(builder->mistakes,
+		                ph_section_key_line(section, "client-certificates"),
+		                "[listener %s] %s", section->name, problem);
+}
+
 void
 ph_check_login(PhBuilder *builder, const PhSection *section)
 {
@@ -63,6 +97,7 @@ ph_check_login(PhBuilder *builder, const PhSection *section)
 	bool all_show = listener->mechanisms != NULL;
 	uint32_t offered = 0;
 
+	check_certificates(builder, section);
 	if (listener->mechanisms == NULL || listener->directory == NULL)
 		return;
 	offered = abilities(listener);

@@ -14,6 +14,7 @@ static const char *const durability_words[] = { "store", "journal", NULL };
 static const char *const log_words[] = { "auto", "journald", "text", "json", NULL };
 static const char *const level_words[] = { "error", "warning", "notice", "info", "debug", NULL };
 static const char *const tls_words[] = { "none", "starttls", "implicit", NULL };
+static const char *const client_words[] = { "none", "request", "require", NULL };
 static const char *const plaintext_words[] = { "never", "loopback", "always", NULL };
 static const char *const version_words[] = { "1.2", "1.3", NULL };
 static const char *const fall_words[] = { "stop", "next", NULL };
@@ -203,6 +204,15 @@ static const PhOption listener_rows[] = {
 	                  0,
 	                  MANY,
 	                  "most connections at once from one client address; 0 for the server's"),
+	PH_OPTION_CHOICE(PhListenerSettings,
+	                 client_certificates,
+	                 "none",
+	                 client_words,
+	                 "whether TLS clients are asked for a certificate, or must have one"),
+	PH_OPTION_PATH(PhListenerSettings,
+	               client_ca,
+	               PH_ABSENT,
+	               "PEM file with the certificates of those who vouch for clients"),
 	PH_OPTIONS_END,
 };
 

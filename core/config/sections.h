@@ -33,6 +33,12 @@ typedef enum {
 } PhListenerTls;
 
 typedef enum {
+	PH_CLIENT_CERTIFICATES_NONE = 0,
+	PH_CLIENT_CERTIFICATES_REQUEST = 1,
+	PH_CLIENT_CERTIFICATES_REQUIRE = 2,
+} PhClientCertificates;
+
+typedef enum {
 	PH_TLS_MINIMUM_1_2 = 0,
 	PH_TLS_MINIMUM_1_3 = 1,
 } PhTlsMinimum;
@@ -98,6 +104,8 @@ typedef struct {
 	const char *const *proxy_protocol;
 	int64_t max_connections;             /* 0: the server's */
 	int64_t max_connections_per_address; /* 0: the server's */
+	uint32_t client_certificates;        /* PhClientCertificates */
+	const char *client_ca;               /* (nullable) who vouches for them */
 } PhListenerSettings;
 
 /* [route NAME] */

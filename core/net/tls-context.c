@@ -296,11 +296,44 @@ set_ciphers(SSL_CTX *ssl, const PhTlsServerOptions *options, const PhTlsPair *pa
 	return true;
 }
 
-static bool
-set_client_ca(SSL_CTX *ssl, const char *path, GError **error)
+/* A certificate that nobody vouches for is as good as none; the result keeps why. */
+static int
+go_on_anyway(int verified, X509_STORE_CTX *context)
 {
+	return 1;
+}
+
+/* Sessions are taken up again only where the same would be asked of the client. */
+static bool
+set_session_context(SSL_CTX *ssl, const PhTlsServerOptions *options, GError **error)
+{
+	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+	g_autofree char *text = NULL;
+	gsize length = 0;
+	guint8 digest[SSL_MAX_SID_CTX_LENGTH];
+	gsize n = sizeof digest;
+
+	if (options->client_ca_file == NULL)
+		return SSL_CTX_set_session_id_context(ssl, session_context,
+		                                      sizeof session_context - 1)
+		       == 1;
+	if (!g_file_get_contents(options->client_ca_file, &text, &length, error))
+		return false;
+	g_checksum_update(sum, (const guchar *) (options->client_required ? "require" : "request"),
+	                  -1);
+	g_checksum_update(sum, (const guchar *) text, (gssize) length);
+	g_checksum_get_digest(sum, digest, &n);
+	return SSL_CTX_set_session_id_context(ssl, digest, (unsigned) n) == 1;
+}
+
+static bool
+set_client_ca(SSL_CTX *ssl, const PhTlsServerOptions *options, GError **error)
+{
+	const char *path = options->client_ca_file;
 	STACK_OF(X509_NAME) *names = NULL;
 
+	if (!set_session_context(ssl, options, error))
+		return false;
 	if (path == NULL)
 		return true;
 	if (!is_readable(path, error))
@@ -312,7 +345,10 @@ set_client_ca(SSL_CTX *ssl, const char *path, GError **error)
 		return false;
 	}
 	SSL_CTX_set_client_CA_list(ssl, names);
-	SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, NULL);
+	if (options->client_required)
+		SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	else
+		SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, go_on_anyway);
 	return true;
 }
 
@@ -333,14 +369,12 @@ new_server_ssl(PhTlsContext *context,
 	if (!options->client_preference)
 		SSL_CTX_set_options(ssl,
 		                    SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
-	SSL_CTX_set_session_id_context(ssl, session_context, sizeof session_context - 1);
 	SSL_CTX_set_num_tickets(ssl, 1);
 	SSL_CTX_set_client_hello_cb(ssl, choose_by_hello, context);
 	SSL_CTX_set_tlsext_servername_callback(ssl, confirm_name);
 	SSL_CTX_set_tlsext_servername_arg(ssl, context);
 	ph_tls_ticket_install(ssl);
-	if (set_ciphers(ssl, options, pair, error)
-	    && set_client_ca(ssl, options->client_ca_file, error))
+	if (set_ciphers(ssl, options, pair, error) && set_client_ca(ssl, options, error))
 		return ssl;
 	SSL_CTX_free(ssl);
 	return NULL;

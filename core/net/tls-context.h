@@ -33,6 +33,7 @@ typedef struct {
 	const char *cipher_suites;  /* (nullable) for TLS 1.3 */
 	const char *groups;         /* (nullable) key exchange groups */
 	const char *client_ca_file; /* (nullable) ask clients for a certificate of these */
+	bool client_required;       /* and let nobody in without a good one */
 	bool client_preference;     /* the client's order of ciphers counts */
 } PhTlsServerOptions;
 

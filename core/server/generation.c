@@ -27,6 +27,7 @@ typedef struct {
 	PhSection *section; /* borrowed from the config */
 	PhLoginParams login;
 	PhAddressList *proxies; /* (nullable) */
+	PhTlsContext *tls;      /* (nullable) that asks for certificates; else the generation's */
 	PhServices services;
 } Listener;
 
@@ -52,6 +53,7 @@ free_listener(gpointer pointer)
 	ph_accounts_free(listener->services.accounts);
 	ph_filter_chain_free(listener->services.filters);
 	ph_address_list_free(listener->proxies);
+	ph_tls_context_unref(listener->tls);
 	g_free(listener);
 }
 
@@ -111,8 +113,13 @@ release(void *user_data)
 
 /* --- making --------------------------------------------------------------------------------- */
 
-static bool
-make_tls(PhGeneration *generation, PhMistakes *mistakes)
+/* @listener: (nullable) the one whose clients are asked for certificates. Returns: (owned); NULL with
+ * a mistake, or when there are no certificates. */
+static PhTlsContext *
+make_context(const PhGeneration *generation,
+             const PhListenerSettings *listener,
+             unsigned line,
+             PhMistakes *mistakes)
 {
 	g_autoptr(GArray) pairs = g_array_new(FALSE, FALSE, sizeof(PhTlsPair));
 	const PhConfigTls *first = ph_config_tls(generation->config, 0);
@@ -134,13 +141,42 @@ make_tls(PhGeneration *generation, PhMistakes *mistakes)
 		g_array_append_val(pairs, pair);
 	}
 	if (first == NULL)
-		return true;
+		return NULL;
 	options.pairs = (const PhTlsPair *) (void *) pairs->data;
 	options.n_pairs = pairs->len;
-	generation->tls = ph_tls_context_new_server(&options, &error);
-	if (generation->tls == NULL)
-		ph_mistakes_add(mistakes, first->line, "%s", error->message);
+	if (listener != NULL) {
+		options.client_ca_file = listener->client_ca;
+		options.client_required =
+			listener->client_certificates == PH_CLIENT_CERTIFICATES_REQUIRE;
+	}
+	PhTlsContext *context = ph_tls_context_new_server(&options, &error);
+	if (context == NULL)
+		ph_mistakes_add(mistakes, listener != NULL ? line : first->line, "%s",
+		                error->message);
+	return context;
+}
+
+static bool
+make_tls(PhGeneration *generation, PhMistakes *mistakes)
+{
+	if (ph_config_tls(generation->config, 0) == NULL)
+		return true;
+	generation->tls = make_context(generation, NULL, 0, mistakes);
 	return generation->tls != NULL;
+}
+
+/* A context of its own for a listener that asks clients for certificates. */
+static bool
+make_listener_tls(const PhGeneration *generation, Listener *listener, PhMistakes *mistakes)
+{
+	const PhListenerSettings *settings = ph_section_listener(listener->section);
+
+	if (generation->tls == NULL || settings->tls == PH_LISTENER_TLS_NONE
+	    || settings->client_certificates == PH_CLIENT_CERTIFICATES_NONE)
+		return true;
+	listener->tls = make_context(generation, settings,
+	                             ph_section_key_line(listener->section, "client-ca"), mistakes);
+	return listener->tls != NULL;
 }
 
 /* Where transports run that block. */
@@ -246,6 +282,8 @@ make_listener(PhGeneration *generation, PhSection *section, PhMistakes *mistakes
 		listener->services.accounts = ph_accounts_new(settings->store);
 	listener->services.router = generation->router;
 	listener->services.server = generation;
+	if (!make_listener_tls(generation, listener, mistakes))
+		return false;
 	if (settings->proxy_protocol == NULL)
 		return true;
 	listener->proxies = ph_address_list_new(settings->proxy_protocol, &error);
@@ -346,6 +384,14 @@ limit_of(int64_t own, int64_t of_server)
 	return (uint32_t) (own > 0 ? own : of_server);
 }
 
+static PhTlsContext *
+tls_of(const PhGeneration *generation, const Listener *listener, const PhListenerSettings *settings)
+{
+	if (settings->tls == PH_LISTENER_TLS_NONE)
+		return NULL;
+	return listener->tls != NULL ? listener->tls : generation->tls;
+}
+
 bool
 ph_generation_listener(PhGeneration *generation, const char *name, PhListenerParams *params_out)
 {
@@ -362,7 +408,7 @@ ph_generation_listener(PhGeneration *generation, const char *name, PhListenerPar
 		.instance = ph_section_instance(listener->section),
 		.services = &listener->services,
 		.hostname = ph_section_hostname(listener->section),
-		.tls = settings->tls != PH_LISTENER_TLS_NONE ? generation->tls : NULL,
+		.tls = tls_of(generation, listener, settings),
 		.tls_mode = generation->tls != NULL ? settings->tls : PH_LISTENER_TLS_NONE,
 		.tls_stream_new = ph_tls_stream_new_server,
 		.proxy_networks = listener->proxies,

@@ -102,6 +102,16 @@ grant_sections(GArray *grants, const PhConfig *config)
 		grant_section(grants, sections[i]);
 }
 
+static void
+grant_listeners(GArray *grants, const PhConfig *config)
+{
+	PhSection *const *sections = ph_config_sections(config);
+
+	for (size_t i = 0; sections[i] != NULL; i++)
+		if (ph_section_is_listener(sections[i]))
+			grant_folder_of(grants, ph_section_listener(sections[i])->client_ca);
+}
+
 /* What every process needs. */
 static GArray *
 grant_system(const char *const *folders)
@@ -142,6 +152,7 @@ ph_sandbox_grants(const PhConfig *config, const char *const *folders)
 	}
 	grant_folder_of(grants, ph_config_resolver(config)->trust_anchor);
 	grant_folder_of(grants, ph_config_resolver(config)->hosts);
+	grant_listeners(grants, config);
 	grant_sections(grants, config);
 	return grants;
 }

@@ -8,7 +8,9 @@ import atexit
 import base64
 import hashlib
 import hmac
+import os
 import poplib
+import socket
 import ssl
 import subprocess
 
@@ -19,10 +21,26 @@ ANNA = "anna@example.org"    # has a plain secret
 SCRAM = "scram@example.org"  # has stored keys for SCRAM-SHA-256
 SHA1 = "sha1@example.org"    # has stored keys for SCRAM-SHA-1
 HASHED = "hashed@example.org"
+ARCHIVE = "archive@example.org"  # who anonymous clients are
 ALL = "scram-sha-256, scram-sha-1, cram-md5, plain, login"
+CERTIFICATES = "client-certificates = request\nclient-ca = {dir}/ca.pem\n"
+MECHANISMS = """
+[mechanism guest]
+plugin = anonymous
+user = %s
+[mechanism by-name]
+plugin = external
+user-from = common-name
+[mechanism by-fingerprint]
+plugin = external
+user-from = fingerprint
+fingerprints = {dir}/fingerprints
+""" % ARCHIVE
 CONFIG = (lib.SERVER + "login-delay = 0s\nlogin-failures = 100\n" + lib.PEOPLE + lib.STORE + lib.ROUTE
-          + lib.SMTP + "directory = people\nmechanisms = " + ALL + "\n"
-          + lib.IMAP.replace("plain, login", ALL) + lib.POP3.replace("plain", ALL) + lib.TLS)
+          + lib.SMTP + "directory = people\nmechanisms = external, " + ALL + "\n" + CERTIFICATES
+          + lib.IMAP.replace("plain, login", "by-name, guest, " + ALL) + CERTIFICATES
+          + lib.POP3.replace("plain", "by-fingerprint, apop, " + ALL) + CERTIFICATES
+          + lib.TLS + MECHANISMS)
 SHARED = {}
 
 
@@ -34,6 +52,8 @@ def server():
             stream.write("%s:{SCRAM-SHA-256}%s\n" % (SCRAM, scram_form("sha256")))
             stream.write("%s:{SCRAM-SHA-1}%s\n" % (SHA1, scram_form("sha1")))
             stream.write("%s:{SSHA256}%s\n" % (HASHED, salted_form()))
+            stream.write("%s:!\n" % ARCHIVE)
+        make_certificates(one.dir)
         one.start()
         atexit.register(one.__exit__, None, None, None)
     return SHARED["server"]
@@ -48,6 +68,35 @@ def scram_form(digest, salt=b"0123456789abcdef"):
 
 def salted_form(salt=b"salt"):
     return base64.b64encode(hashlib.sha256(PASSWORD.encode() + salt).digest() + salt).decode()
+
+
+def openssl(*words):
+    return subprocess.run(["openssl", *words], check=True, capture_output=True, text=True).stdout
+
+
+def make_certificates(folder):
+    """A CA, a certificate of Anna that it signed, and one that a stranger signed."""
+    for name in ("ca", "stranger"):
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                "-days", "30", "-subj", "/CN=" + name, "-keyout", "%s/%s.key" % (folder, name),
+                "-out", "%s/%s.pem" % (folder, name))
+    for name, signer in (("anna", "ca"), ("mallory", "stranger")):
+        base = "%s/%s" % (folder, name)
+        openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                "-subj", "/CN=" + ANNA, "-addext", "subjectAltName=email:" + ANNA,
+                "-keyout", base + ".key", "-out", base + ".csr")
+        openssl("x509", "-req", "-in", base + ".csr", "-CA", "%s/%s.pem" % (folder, signer),
+                "-CAkey", "%s/%s.key" % (folder, signer), "-days", "30", "-copy_extensions", "copy",
+                "-out", base + ".pem")
+    print_of = openssl("x509", "-in", folder + "/anna.pem", "-noout", "-fingerprint", "-sha256")
+    with open(folder + "/fingerprints", "w", encoding="ascii") as stream:
+        stream.write("%s %s\n" % (print_of.strip().split("=")[1], SCRAM))
+
+
+def shows(name):
+    """gsasl's words to show a certificate."""
+    base = "%s/%s" % (server().dir, name)
+    return ["--x509-cert-file", base + ".pem", "--x509-key-file", base + ".key"]
 
 
 def gsasl(protocol, mechanism, *words, user=ANNA, password=PASSWORD, tls=False):
@@ -209,6 +258,191 @@ def test_unknown_users_get_a_salt_that_stays():
         connection.close()
     assert seen[1] == seen[2] != seen[0], seen
     assert len(seen[0][0]) == len(seen[1][0]) and seen[0][1] == seen[1][1], seen
+
+
+def trust_with(name):
+    context = server().trust()
+    base = "%s/%s" % (server().dir, name)
+    context.load_cert_chain(base + ".pem", base + ".key")
+    return context
+
+
+def pop3_in_tls(context):
+    client = poplib.POP3("localhost", server().ports["pop3"], timeout=30)
+    client.stls(context)
+    return client
+
+
+def test_a_certificate_logs_in_by_external():
+    gets_in("smtp", "EXTERNAL", *shows("anna"), tls=True)
+    gets_in("smtp", "EXTERNAL", "-z", ANNA, *shows("anna"), tls=True)
+    gets_in("imap", "EXTERNAL", *shows("anna"), tls=True)
+    stays_out("smtp", "EXTERNAL", "-z", SCRAM, *shows("anna"), tls=True)
+    client = pop3_in_tls(trust_with("anna"))
+    assert client.capa()["SASL"][0] == "EXTERNAL"
+    client._shortcmd("AUTH EXTERNAL =")
+    client.quit()
+    assert server().events("login")[-1]["user"] == SCRAM  # by its fingerprint
+
+
+def test_without_a_good_certificate_there_is_no_external():
+    assert "EXTERNAL" not in offered("smtp", True)
+    for tls, words in ((False, []), (True, []), (True, shows("mallory"))):
+        stays_out("smtp", "EXTERNAL", *words, tls=tls)
+    for context in (server().trust(), trust_with("mallory")):
+        client = pop3_in_tls(context)
+        assert "EXTERNAL" not in client.capa()["SASL"]
+        try:
+            client._shortcmd("AUTH EXTERNAL =")
+            raise AssertionError("got in")
+        except poplib.error_proto:
+            pass
+        client.user(ANNA)
+        client.pass_(PASSWORD)
+        client.quit()
+
+
+def test_a_listener_that_requires_certificates_and_one_that_only_asks():
+    config = (lib.SERVER + lib.PEOPLE + lib.STORE + lib.POP3.replace("pop3]", "strict]").replace(
+        "{pop3}", "{strict}\ntls = implicit").replace("plain", "external, plain")
+              + CERTIFICATES.replace("request", "require") + lib.POP3 + lib.TLS)
+    one = Server(config=config, ports=("strict", "pop3"))
+    make_certificates(one.dir)
+    with one:
+        trust = one.trust()
+        trust.load_cert_chain(one.dir + "/anna.pem", one.dir + "/anna.key")
+        client = poplib.POP3_SSL("localhost", one.ports["strict"], context=trust, timeout=30)
+        client._shortcmd("AUTH EXTERNAL =")
+        client.quit()
+        bad = one.trust()
+        bad.load_cert_chain(one.dir + "/mallory.pem", one.dir + "/mallory.key")
+        # A session that began where nobody asks does not open the other listener.
+        lax = poplib.POP3("localhost", one.ports["pop3"], timeout=30)
+        context = one.trust()
+        lax.stls(context)
+        lax.capa()  # the session's ticket comes with the first answer
+        for trusted in (one.trust(), bad):
+            try:
+                poplib.POP3_SSL("localhost", one.ports["strict"], context=trusted, timeout=30)
+                raise AssertionError("the handshake went through")
+            except (ssl.SSLError, OSError, EOFError, poplib.error_proto):
+                pass
+        with ssl_socket(one, "strict", context, lax.sock.session) as refused:
+            assert refused.read_error()
+        lax.quit()
+
+
+class ssl_socket:
+    """A TLS connection that takes up a session; read_error(): did the server end it?"""
+
+    def __init__(self, one, name, context, session):
+        self.plain = socket.create_connection(("localhost", one.ports[name]), timeout=30)
+        self.arguments = (context, session)
+
+    def __enter__(self):
+        return self
+
+    def read_error(self):
+        context, session = self.arguments
+        try:
+            with context.wrap_socket(self.plain, server_hostname="localhost", session=session) as tls:
+                return not tls.recv(10)
+        except (ssl.SSLError, OSError):
+            return True
+
+    def __exit__(self, *ignored):
+        self.plain.close()
+
+
+def test_anonymous_is_one_configured_user():
+    gets_in("imap", "ANONYMOUS", "-n", "somebody@example.net")
+    assert "ANONYMOUS" not in offered("smtp", True)
+    connection, lines = greeted()
+    assert say(lines, connection, "AUTH ANONYMOUS").startswith("504 ")
+    connection.close()
+    assert server().events("login")[-1]["user"] == ARCHIVE
+    assert server().events("anonymous")[-1]["token"] == "somebody@example.net"
+    stays_out("smtp", "ANONYMOUS", "-n", "somebody@example.net")
+
+
+def test_apop_with_python_mpop_fetchmail_and_curl():
+    one = server()
+    client = poplib.POP3("127.0.0.1", one.ports["pop3"], timeout=30)
+    greeting = client.getwelcome()
+    client.apop(ANNA, PASSWORD)
+    client.quit()
+    again = poplib.POP3("127.0.0.1", one.ports["pop3"], timeout=30)
+    assert again.getwelcome() != greeting
+    assert again.getwelcome().isascii()
+    for user, password in ((ANNA, "wrong"), (SCRAM, PASSWORD), ("nobody@example.org", PASSWORD)):
+        client = poplib.POP3("127.0.0.1", one.ports["pop3"], timeout=30)
+        try:
+            client.apop(user, password)
+            raise AssertionError("got in as " + user)
+        except poplib.error_proto as error:
+            assert error.args[0] == b"-ERR [AUTH] authentication failed", error
+        client.close()
+    old = hashlib.md5(greeting[greeting.index(b"<"):] + PASSWORD.encode()).hexdigest()
+    try:
+        again._shortcmd("APOP %s %s" % (ANNA, old))
+        raise AssertionError("an answer to another greeting was taken")
+    except poplib.error_proto:
+        pass
+    again.close()
+    reaches_pop3("mpop", "apop")
+    reaches_pop3("mpop", "cram-md5")
+    reaches_pop3("mpop", "scram-sha-256")
+    curl = need("curl")
+    done = subprocess.run([curl, "-sS", "-u", ANNA + ":" + PASSWORD, "--login-options", "AUTH=+APOP",
+                           "pop3://127.0.0.1:%d/" % one.ports["pop3"]], capture_output=True,
+                          timeout=30, check=False)
+    assert done.returncode == 0, done
+
+
+def reaches_pop3(program, auth):
+    path = need(program)
+    done = subprocess.run(
+        [path, "--host=127.0.0.1", "--port=%d" % server().ports["pop3"], "--tls=off", "--auth=" + auth,
+         "--user=" + ANNA, "--passwordeval=echo " + PASSWORD, "--delivery=mda,cat",
+         "--uidls-file=%s/uidls" % server().dir], capture_output=True, timeout=30, check=False)
+    assert done.returncode == 0, done
+
+
+def test_fetchmail_logs_in_by_apop_and_cram_md5():
+    fetchmail = need("fetchmail")
+    for protocol, port in (("APOP", "pop3"), ("POP3", "pop3"), ("IMAP", "imap")):
+        options = server().dir + "/fetchmailrc"
+        with open(options, "w", encoding="utf-8") as stream:
+            stream.write("poll 127.0.0.1 protocol %s port %d auth %s user %s password \"%s\" "
+                         "mda /bin/cat sslproto ''\n" % (
+                             protocol, server().ports[port],
+                             "password" if protocol == "APOP" else "cram-md5", ANNA, PASSWORD))
+        os.chmod(options, 0o600)
+        done = subprocess.run([fetchmail, "-f", options, "--nosyslog", "-v", "-k", "--pidfile",
+                               server().dir + "/fetchmail.pid"], capture_output=True, timeout=30,
+                              check=False, env=dict(os.environ, HOME=server().dir))
+        assert done.returncode in (0, 1), done  # 1: no mail
+        assert server().events("login")[-1]["mechanism"] == (
+            "APOP" if protocol == "APOP" else "CRAM-MD5"), done
+
+
+def test_msmtp_and_swaks_log_in():
+    one = server()
+    port = str(one.ports["smtp"])
+    message = b"Subject: Hello\r\n\r\nHello.\r\n"
+    for auth in ("scram-sha-256", "scram-sha-1", "cram-md5", "plain", "login"):
+        done = subprocess.run(
+            [need("msmtp"), "--host=127.0.0.1", "--port=" + port, "--tls=off", "--auth=" + auth,
+             "--user=" + ANNA, "--passwordeval=echo " + PASSWORD, "--from=" + ANNA, ANNA],
+            input=message, capture_output=True, timeout=30, check=False)
+        assert done.returncode == 0, done
+        assert one.events("login")[-1]["mechanism"] == auth.upper(), one.events("login")[-1]
+    for auth in ("CRAM-MD5", "PLAIN", "LOGIN"):
+        done = subprocess.run(
+            [need("swaks"), "--server", "127.0.0.1", "--port", port, "--auth", auth, "--auth-user",
+             ANNA, "--auth-password", PASSWORD, "--quit-after", "AUTH"], capture_output=True,
+            timeout=30, check=False)
+        assert done.returncode == 0, done
 
 
 main(globals())

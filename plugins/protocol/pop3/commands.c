@@ -39,6 +39,7 @@ static const Command commands[] = {
 	{ "CAPA", pop3_capa, ANY_TIME | TAKES_NOTHING },
 	{ "USER", pop3_user, BEFORE_LOGIN | NEEDS_ARGUMENT },
 	{ "PASS", pop3_pass, BEFORE_LOGIN | NEEDS_ARGUMENT },
+	{ "APOP", pop3_apop, BEFORE_LOGIN | NEEDS_ARGUMENT },
 	{ "AUTH", pop3_auth, BEFORE_LOGIN },
 	{ "STLS", pop3_stls, BEFORE_LOGIN | TAKES_NOTHING },
 	{ "UTF8", pop3_utf8, BEFORE_LOGIN | TAKES_NOTHING },

@@ -1,4 +1,4 @@
-/* login.c: who the client is: USER and PASS, AUTH
+/* login.c: who the client is: APOP, USER and PASS, AUTH
  *
  * RFC 1939 section 7, RFC 5034 (AUTH). Passwords go to the login
  * service and nowhere else; a wrong one is [AUTH], a directory that is away [SYS/TEMP].
@@ -100,6 +100,38 @@ pop3_pass(PhSession *session, PhSlice argument)
 		return pop3_refuse(session, "-ERR USER first");
 	client->login = ph_login_password(session, ph_slice(user), argument, &outcome);
 	return go_on(session, outcome);
+}
+
+/* --- APOP ------------------------------------------------------------------------------------- */
+
+/* The greeting; the challenge of APOP stands in it where the listener offers that. */
+PhNext
+pop3_greet(PhSession *session)
+{
+	Client *client = ph_session_data(session);
+	PhLoginOutcome outcome = PH_LOGIN_FAILED;
+
+	ph_session_write_text(session, client->server->greeting);
+	client->apop = ph_login_start_command(session, "APOP", &outcome);
+	if (outcome == PH_LOGIN_CHALLENGE) {
+		ph_session_write_text(session, " ");
+		ph_session_write(session, ph_login_challenge(client->apop));
+	} else {
+		g_clear_pointer(&client->apop, ph_login_free);
+	}
+	return pop3_reply(session, "");
+}
+
+PhNext
+pop3_apop(PhSession *session, PhSlice argument)
+{
+	Client *client = ph_session_data(session);
+
+	if (client->apop == NULL)
+		return pop3_refuse(session, refusal_of(PH_LOGIN_NOT_OFFERED));
+	g_clear_pointer(&client->user, g_free);
+	client->login = g_steal_pointer(&client->apop);
+	return go_on(session, ph_login_answer(client->login, argument));
 }
 
 /* --- AUTH ------------------------------------------------------------------------------------- */

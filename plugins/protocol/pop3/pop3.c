@@ -1,7 +1,7 @@
 /* pop3.c: the pop3 protocol plugin: options, the life of a session, what goes where
  *
- * RFC 1939 with CAPA (2449), STLS (2595), AUTH (5034), response codes (3206), UTF8 and LANG (6856). APOP is left out:
- * it needs passwords in clear on the server.
+ * RFC 1939 with APOP, CAPA (2449), STLS (2595), AUTH (5034), response codes (3206), UTF8 and LANG
+ * (6856).
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -93,7 +93,7 @@ opened(PhSession *session)
 	ph_session_set_data(session, client);
 	ph_session_limit_line(session, client->server->settings->auth_length.octets);
 	expect_command(session);
-	return pop3_reply(session, client->server->greeting);
+	return pop3_greet(session);
 }
 
 static void
@@ -105,6 +105,7 @@ closed(PhSession *session)
 		return;
 	pop3_leave(session);
 	g_clear_pointer(&client->login, ph_login_free);
+	g_clear_pointer(&client->apop, ph_login_free);
 	ph_session_set_data(session, NULL);
 	g_free(client->user);
 	g_free(client);

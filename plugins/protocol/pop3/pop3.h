@@ -69,6 +69,7 @@ typedef struct {
 	const Server *server;
 	char *user; /* given by USER, until PASS */
 	PhLogin *login;
+	PhLogin *apop; /* (nullable) its challenge stands in the greeting; answered once */
 	/* the maildrop, after login */
 	PhAccount *account;
 	PhView *view;
@@ -106,6 +107,8 @@ PhNext pop3_refuse_error(PhSession *session, const char *doing, const GError *er
 /* login.c */
 PhNext pop3_user(PhSession *session, PhSlice argument);
 PhNext pop3_pass(PhSession *session, PhSlice argument);
+PhNext pop3_greet(PhSession *session);
+PhNext pop3_apop(PhSession *session, PhSlice argument);
 PhNext pop3_auth(PhSession *session, PhSlice argument);
 PhNext pop3_auth_line(PhSession *session, PhSlice line, uint32_t flaws);
 PhNext pop3_login_resumed(PhSession *session);

@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "cram-md5.h"
+#include "answer.h"
 #include "mechanism.h"
 
 extern const PhPlugin ph_plugin;
@@ -35,12 +35,12 @@ the_example_of_rfc_2195_logs_in(void)
 {
 	Person person = tim();
 
-	cram_md5_fixed_challenge = challenge;
+	answer_fixed_challenge = challenge;
 	g_assert_cmpint(try_octets(&person, PH_SLICE_LITERAL(answer)), ==, PH_STEP_DONE);
 	g_assert_cmpint(
 		try_octets(&person, PH_SLICE_LITERAL("tim B913A602C7EDA7A495B4E6E7334D3890")), ==,
 		PH_STEP_DONE);
-	cram_md5_fixed_challenge = NULL;
+	answer_fixed_challenge = NULL;
 }
 
 static void
