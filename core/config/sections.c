@@ -377,6 +377,12 @@ static const PhOption store_rows[] = {
 	                   retention_interval,
 	                   "1h",
 	                   "how often 'retention' is looked after"),
+	PH_OPTION_TEMPLATE(
+		PhPluginSettings,
+		search_index,
+		PH_ABSENT,
+		"where an index of each user's text is kept, which makes searches quick: "
+		"{data}/search/{domain}/{user}"),
 	PH_OPTION_SECTION(
 		PhPluginSettings,
 		moves_to,

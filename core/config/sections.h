@@ -139,7 +139,8 @@ typedef struct {
 	const char *const *mailboxes; /* (nullable) made for a new user: store-rules.h */
 	const char *const *retention; /* (nullable) store-rules.h */
 	PhDuration retention_interval;
-	PhSection *moves_to; /* (nullable) where `store convert` takes the users */
+	const char *search_index; /* (nullable) template: fulltext.h */
+	PhSection *moves_to;      /* (nullable) where `store convert` takes the users */
 	/* [directory NAME] alone */
 	uint32_t on_wrong; /* PhOnFall */
 	uint32_t on_error; /* PhOnFall */

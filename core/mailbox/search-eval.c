@@ -276,6 +276,127 @@ ask(const Node *node, const Question *question)
 	return row->judge(node, question);
 }
 
+/* --- what an index of trigrams knows ----------------------------------------------------------------- */
+
+/* Asked: the index, at one moment. */
+typedef struct {
+	PhFulltext *index;
+	const PhFulltextBox *box;
+	bool failed;
+	GError **error;
+} Asked;
+
+static PhUidSet *candidates_of(const Node *node, Asked *asked);
+
+static bool
+is_askable(const Node *node)
+{
+	return node->needle != NULL && ph_fulltext_can_ask(ph_needle_folded(node->needle));
+}
+
+static PhUidSet *
+candidates_of_text(const Node *node, Asked *asked)
+{
+	PhUidSet *uids = NULL;
+
+	if (!is_askable(node))
+		return NULL;
+	uids = ph_fulltext_ask(asked->index, asked->box, ph_needle_folded(node->needle),
+	                       asked->error);
+	asked->failed = asked->failed || uids == NULL;
+	return uids;
+}
+
+static PhUidSet *
+common(PhUidSet *a, PhUidSet *b)
+{
+	g_autoptr(PhUidSet) others = ph_uid_set_copy(a);
+
+	ph_uid_set_remove_set(others, b);
+	ph_uid_set_remove_set(a, others);
+	ph_uid_set_free(b);
+	return a;
+}
+
+/* Of all children that the index knows something of. */
+static PhUidSet *
+candidates_of_and(const Node *node, Asked *asked)
+{
+	PhUidSet *all = NULL;
+
+	for (uint32_t i = 0; i < node->n_children && !asked->failed; i++) {
+		PhUidSet *one = candidates_of(node->children[i], asked);
+
+		if (one != NULL)
+			all = all == NULL ? one : common(all, one);
+	}
+	return all;
+}
+
+/* Of every child, or nothing is known. */
+static PhUidSet *
+candidates_of_or(const Node *node, Asked *asked)
+{
+	g_autoptr(PhUidSet) all = ph_uid_set_new();
+
+	for (uint32_t i = 0; i < node->n_children; i++) {
+		g_autoptr(PhUidSet) one = candidates_of(node->children[i], asked);
+
+		if (one == NULL)
+			return NULL;
+		ph_uid_set_add_set(all, one);
+	}
+	return g_steal_pointer(&all);
+}
+
+static PhUidSet *
+candidates_of(const Node *node, Asked *asked)
+{
+	switch (node->key->kind) {
+	case PH_SEARCH_AND:
+		return candidates_of_and(node, asked);
+	case PH_SEARCH_OR:
+		return candidates_of_or(node, asked);
+	case PH_SEARCH_HEADER:
+	case PH_SEARCH_BODY:
+	case PH_SEARCH_TEXT:
+		return candidates_of_text(node, asked);
+	default:
+		return NULL;
+	}
+}
+
+PhUidSet *
+ph_search_plan_candidates(const PhSearchPlan *plan,
+                          PhFulltext *index,
+                          const PhFulltextBox *box,
+                          bool *failed_out,
+                          GError **error)
+{
+	Asked asked = { .index = index, .box = box, .error = error };
+	g_autoptr(PhUidSet) uids = candidates_of(plan->root, &asked);
+
+	*failed_out = asked.failed;
+	return asked.failed ? NULL : g_steal_pointer(&uids);
+}
+
+static bool
+has_text(const Node *node)
+{
+	if (is_askable(node))
+		return true;
+	for (uint32_t i = 0; i < node->n_children; i++)
+		if (has_text(node->children[i]))
+			return true;
+	return false;
+}
+
+bool
+ph_search_plan_has_text(const PhSearchPlan *plan)
+{
+	return has_text(plan->root);
+}
+
 /* --- the plan --------------------------------------------------------------------------------------- */
 
 static Node *

@@ -7,6 +7,7 @@
 
 #include <posthorn/search.h>
 
+#include "mailbox/fulltext.h"
 #include "mailbox/text-find.h"
 
 /* PhCost: what a key needs to be decided; a round may use everything up to its own. */
@@ -47,6 +48,17 @@ PhTruth ph_search_plan_ask(const PhSearchPlan *plan,
                            PhCost cost,
                            GError **error);
 
+/* ph_search_plan_candidates: the messages up to box->upto that can match, by the index; a superset. NULL:
+ * the tree asks for nothing that the index knows, or *failed_out with @error. Returns: (owned). */
+PhUidSet *ph_search_plan_candidates(const PhSearchPlan *plan,
+                                    PhFulltext *index,
+                                    const PhFulltextBox *box,
+                                    bool *failed_out,
+                                    GError **error);
+
+/* ph_search_plan_has_text: is there a string that an index could be asked for? */
+bool ph_search_plan_has_text(const PhSearchPlan *plan);
+
 /* ph_subject_clear: drops what was loaded, before the next message. */
 void ph_subject_clear(PhSubject *subject);
 
@@ -54,6 +66,9 @@ void ph_subject_clear(PhSubject *subject);
 PhStructure *ph_subject_structure(PhSubject *subject, GError **error);
 PhContent *ph_subject_content(PhSubject *subject, GError **error);
 GString *ph_subject_header(PhSubject *subject, GError **error);
+
+/* ph_subject_part_header: the header block of one part, as octets. Returns: (owned). */
+GString *ph_subject_part_header(PhSubject *subject, const PhPart *part, GError **error);
 
 /* --- search-text.c: the keys that look into octets ------------------------------------------- */
 
@@ -63,6 +78,20 @@ PhTruth ph_search_in_header(PhSubject *subject,
                             GError **error);
 PhTruth ph_search_in_body(PhSubject *subject, const PhNeedle *needle, GError **error);
 PhTruth ph_search_in_text(PhSubject *subject, const PhNeedle *needle, GError **error);
+
+/* ph_part_is_searchable: is it text, or an attached message? ph_part_is_identity: do its octets need no
+ * decoding? ph_part_is_ascii_superset: is every ASCII octet of its text the character itself? */
+bool ph_part_is_searchable(const PhPart *part);
+bool ph_part_is_identity(const PhPart *part);
+bool ph_part_is_ascii_superset(const PhPart *part);
+
+/* ph_search_gather: everything that these keys look at, to @out, at most @most octets.
+ * *is_whole_out: false: there is more. */
+bool ph_search_gather(PhSubject *subject,
+                      size_t most,
+                      GString *out,
+                      bool *is_whole_out,
+                      GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PhSearchPlan, ph_search_plan_free)
 

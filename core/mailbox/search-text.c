@@ -35,9 +35,8 @@ append_piece(PhSlice piece, void *user_data, GError **error)
 	return true;
 }
 
-/* The header block of one part, as octets. */
-static GString *
-read_header(PhSubject *subject, const PhPart *part, GError **error)
+GString *
+ph_subject_part_header(PhSubject *subject, const PhPart *part, GError **error)
 {
 	PhContent *content = ph_subject_content(subject, error);
 	if (content == NULL)
@@ -59,7 +58,8 @@ ph_subject_header(PhSubject *subject, GError **error)
 		return NULL;
 
 	if (subject->header == NULL)
-		subject->header = read_header(subject, ph_structure_part(structure, 0), error);
+		subject->header =
+			ph_subject_part_header(subject, ph_structure_part(structure, 0), error);
 	return subject->header;
 }
 
@@ -145,12 +145,12 @@ ph_search_in_header(PhSubject *subject, const char *name, const PhNeedle *needle
 
 /* --- bodies -------------------------------------------------------------------------------------------- */
 
-/* Is every ASCII octet of text in this charset the character itself? */
-static bool
-is_ascii_superset(PhSlice charset)
+bool
+ph_part_is_ascii_superset(const PhPart *part)
 {
 	static const char *const prefixes[] = { "us-ascii", "utf-8", "iso-8859-", "windows-125",
 		                                "koi8" };
+	PhSlice charset = part->charset;
 
 	if (charset.length == 0)
 		return true;
@@ -173,9 +173,11 @@ is_ascii_or_more(PhSlice charset)
 	return false;
 }
 
-static bool
-is_identity(uint32_t encoding)
+bool
+ph_part_is_identity(const PhPart *part)
 {
+	uint32_t encoding = part->encoding;
+
 	return encoding == PH_ENCODING_7BIT || encoding == PH_ENCODING_8BIT
 	       || encoding == PH_ENCODING_BINARY || encoding == PH_ENCODING_OTHER;
 }
@@ -245,7 +247,7 @@ scan_octets(PhContent *content, const PhPart *part, const PhNeedle *needle, GErr
 {
 	g_autoptr(PhDecoder) decoder = NULL;
 
-	if (!is_identity(part->encoding))
+	if (!ph_part_is_identity(part))
 		decoder = ph_decoder_new(part->encoding, NULL);
 	return scan_part(content, part, decoder, needle, error);
 }
@@ -255,7 +257,7 @@ part_has(PhContent *content, const PhPart *part, const PhNeedle *needle, GError 
 {
 	bool is_ascii = ph_needle_is_ascii(needle);
 
-	if (is_ascii && is_ascii_superset(part->charset))
+	if (is_ascii && ph_part_is_ascii_superset(part))
 		return scan_octets(content, part, needle, error);
 	if (is_ascii && is_ascii_or_more(part->charset)) {
 		PhTruth in_octets = scan_octets(content, part, needle, error);
@@ -270,7 +272,7 @@ part_has(PhContent *content, const PhPart *part, const PhNeedle *needle, GError 
 static PhTruth
 part_header_has(PhSubject *subject, const PhPart *part, const PhNeedle *needle, GError **error)
 {
-	GString *header = read_header(subject, part, error);
+	GString *header = ph_subject_part_header(subject, part, error);
 	if (header == NULL)
 		return PH_TRUTH_ERROR;
 
@@ -279,8 +281,8 @@ part_header_has(PhSubject *subject, const PhPart *part, const PhNeedle *needle, 
 	return found ? PH_TRUTH_YES : PH_TRUTH_NO;
 }
 
-static bool
-is_searchable(const PhPart *part)
+bool
+ph_part_is_searchable(const PhPart *part)
 {
 	return part->kind == PH_PART_LEAF
 	       && (ph_slice_is_nocase(part->type, "text")
@@ -301,7 +303,7 @@ ph_search_in_body(PhSubject *subject, const PhNeedle *needle, GError **error)
 		const PhPart *part = ph_structure_part(structure, i);
 		if (i > 0)
 			result = part_header_has(subject, part, needle, error);
-		if (result == PH_TRUTH_NO && is_searchable(part))
+		if (result == PH_TRUTH_NO && ph_part_is_searchable(part))
 			result = part_has(content, part, needle, error);
 	}
 	return result;

@@ -2,11 +2,13 @@
  *
  * First every message is asked with what is in memory; what is still open is read from the store
  * (crew.c), with only the fields that the tree needs, and from its octets where even that does
- * not decide. A message that vanished meanwhile matches nothing.
+ * not decide. Where there is an index of text (fulltext.h), only what it names is read. A message
+ * that vanished meanwhile matches nothing.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include <posthorn/error.h>
+#include <posthorn/log.h>
 #include <posthorn/search.h>
 
 #include "base/clock.h"
@@ -15,6 +17,7 @@
 
 enum {
 	ASK_PER_YIELD_CHECK = 256,
+	WORTH_FILLING = 100, /* messages that had to be read without the index */
 };
 
 struct PhSearch {
@@ -93,6 +96,70 @@ step_memory(PhSearch *search, PhSession *session)
 	return true;
 }
 
+/* --- what need not be read ------------------------------------------------------------------- */
+
+/* Takes out of the open messages those that the index knows not to match. */
+static void
+keep_candidates(PhSearch *search, const PhFulltextBox *box, const PhUidSet *candidates)
+{
+	g_autoptr(PhUidSet) others = ph_uid_set_new_range(1, box->upto);
+
+	ph_uid_set_remove_set(others, candidates);
+	ph_uid_set_remove_set(search->open_uids, others);
+}
+
+static bool
+ask_index(PhSearch *search, PhFulltext *index, PhFulltextBox *box, GError **error)
+{
+	bool failed = false;
+	g_autoptr(PhUidSet) candidates = NULL;
+
+	if (!ph_fulltext_begin_read(index, error))
+		return false;
+	if (!ph_fulltext_box(index, ph_view_mailbox(search->view),
+	                     ph_view_uidvalidity(search->view), box, error))
+		failed = true;
+	else if (box->upto > 0)
+		candidates = ph_search_plan_candidates(search->plan, index, box, &failed, error);
+	ph_fulltext_end_read(index);
+	if (candidates != NULL)
+		keep_candidates(search, box, candidates);
+	return !failed;
+}
+
+static uint64_t
+count_above(const PhUidSet *uids, uint32_t upto)
+{
+	g_autoptr(PhUidSet) above = ph_uid_set_copy(uids);
+	g_autoptr(PhUidSet) known = upto > 0 ? ph_uid_set_new_range(1, upto) : ph_uid_set_new();
+
+	ph_uid_set_remove_set(above, known);
+	return ph_uid_set_count(above);
+}
+
+/* An index that cannot be asked costs time, not answers. */
+static void
+narrow(PhSearch *search)
+{
+	PhAccount *account = ph_view_account(search->view);
+	g_autofree char *path = NULL;
+	g_autoptr(PhFulltext) index = NULL;
+	g_autoptr(GError) error = NULL;
+	PhFulltextBox box = { .no = 0 };
+
+	if (!ph_search_plan_has_text(search->plan) || (path = ph_fulltext_path(account)) == NULL)
+		return;
+	index = ph_fulltext_open(path, false, &error);
+	if (index != NULL)
+		(void) ask_index(search, index, &box, &error);
+	if (error != NULL)
+		ph_log(PH_LOG_WARNING, "search-index-failed",
+		       "a search index could not be asked; the messages are read instead",
+		       PH_LOG_FAILURE(error), PH_LOG_END);
+	if (count_above(search->open_uids, box.upto) >= WORTH_FILLING)
+		ph_fulltext_fill_soon(account, ph_view_mailbox(search->view));
+}
+
 /* --- what must be read ---------------------------------------------------------------------- */
 
 static void *
@@ -145,6 +212,8 @@ ph_search_step(PhSearch *search, PhSession *session, bool *failed_out, GError **
 	if (search->crew == NULL) {
 		if (!step_memory(search, session))
 			return false;
+		if (!ph_uid_set_is_empty(search->open_uids))
+			narrow(search);
 		if (ph_uid_set_is_empty(search->open_uids))
 			return true;
 		search->crew = ph_crew_new(search->view, g_steal_pointer(&search->open_uids),

@@ -32,9 +32,9 @@ fold_octet(char c)
 	return (unsigned char) (c >= 'A' && c <= 'Z' ? c | CASE_BIT : c);
 }
 
-/* Appends the folded form; text that is not UTF-8 stays as it is from the first bad octet on. */
+/* Appends the folded form. @bad: (nullable) stands for octets that are not UTF-8; NULL: they stay. */
 static void
-append_folded(GString *out, PhSlice text)
+append_folded_with(GString *out, PhSlice text, const char *bad)
 {
 	const char *p = text.data;
 	const char *end = text.data + text.length;
@@ -47,13 +47,33 @@ append_folded(GString *out, PhSlice text)
 		}
 		gunichar c = g_utf8_get_char_validated(p, end - p);
 		if (c == (gunichar) -1 || c == (gunichar) -2) {
-			g_string_append_c(out, *p);
+			if (bad != NULL)
+				g_string_append(out, bad);
+			else
+				g_string_append_c(out, *p);
 			p++;
 			continue;
 		}
 		g_string_append_unichar(out, g_unichar_tolower(g_unichar_toupper(c)));
 		p += g_utf8_skip[(unsigned char) *p];
 	}
+}
+
+static void
+append_folded(GString *out, PhSlice text)
+{
+	append_folded_with(out, text, NULL);
+}
+
+void
+ph_text_fold(GString *out, PhSlice text)
+{
+	size_t at = out->len;
+
+	append_folded_with(out, text, "\xef\xbf\xbd");
+	for (; at < out->len; at++)
+		if (out->str[at] == '\0')
+			out->str[at] = ' ';
 }
 
 PhNeedle *
@@ -173,6 +193,12 @@ static PhSlice
 folded_octets(const PhNeedle *needle)
 {
 	return PH_SLICE(needle->octets, needle->length);
+}
+
+PhSlice
+ph_needle_folded(const PhNeedle *needle)
+{
+	return folded_octets(needle);
 }
 
 bool

@@ -22,6 +22,13 @@ bool ph_needle_is_ascii(const PhNeedle *needle);
 /* ph_needle_has_blank: a needle without one is found in one line of a header or in none. */
 bool ph_needle_has_blank(const PhNeedle *needle);
 
+/* ph_needle_folded: as it is compared (borrowed from the needle). */
+PhSlice ph_needle_folded(const PhNeedle *needle);
+
+/* ph_text_fold: appends text as needles are compared with it, as valid UTF-8 without NUL: octets that
+ * are none stand as U+FFFD. */
+void ph_text_fold(GString *out, PhSlice text);
+
 /* ph_needle_in: is it anywhere in @text (UTF-8)? Linear on average. */
 bool ph_needle_in(const PhNeedle *needle, PhSlice text);
 

@@ -8,6 +8,7 @@
  */
 #include <posthorn/directory.h>
 
+#include "config/sections.h"
 #include "server/sandbox.h"
 
 #include <string.h>
@@ -94,12 +95,24 @@ grant_section(GArray *grants, const PhSection *section)
 }
 
 static void
+grant_search_index(GArray *grants, const PhSection *section)
+{
+	const PhPluginSettings *settings =
+		section->kind == PH_KIND_STORE ? ph_section_plugin(section) : NULL;
+
+	if (settings != NULL && settings->search_index != NULL)
+		grant(grants, fixed_part(settings->search_index), true);
+}
+
+static void
 grant_sections(GArray *grants, const PhConfig *config)
 {
 	PhSection *const *sections = ph_config_sections(config);
 
-	for (size_t i = 0; sections[i] != NULL; i++)
+	for (size_t i = 0; sections[i] != NULL; i++) {
 		grant_section(grants, sections[i]);
+		grant_search_index(grants, sections[i]);
+	}
 }
 
 static void

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """test-imap.py: IMAP with real clients and over real sockets"""
+import contextlib
 import hashlib
 import imaplib
 import os
@@ -8,6 +9,7 @@ import pty
 import re
 import select
 import socket
+import sqlite3
 import subprocess
 import time
 
@@ -246,6 +248,31 @@ def test_curl_lists_and_fetches():
         assert run(address + "INBOX;MAILINDEX=1") == message(b"curled")
         assert b"* SEARCH 1" in run(address + "INBOX?SUBJECT%20curled")
         assert b"EXISTS" in run(address, "-X", "EXAMINE INBOX")
+
+
+def test_an_index_of_text_is_made_and_answers_like_a_scan():
+    config = CONFIG.replace("[store mail]\n", "[store mail]\nsearch-index = {{data}}/search/{{domain}}/{{user}}\n")
+    with Server(config=config, ports=("imap",)) as one:
+        client = one.imap()
+        for number in range(120):
+            good(client.append("INBOX", None, None, message(b"needle" if number % 40 == 7 else b"hay")))
+        client.select("INBOX")
+        before = client.search(None, "TEXT", "needle")[1]
+        assert before == [b"8 48 88"], before
+        path = os.path.join(one.values["data"], "search", "example.org", "anna")
+        wait_for(lambda: os.path.exists(path) and taken_up(path) == 120, 20, "the index")
+        assert client.search(None, "TEXT", "needle")[1] == before
+        good(client.append("INBOX", None, None, message(b"needle")))
+        assert client.search(None, "BODY", "needle")[1] == [b"8 48 88 121"]
+        assert oct(os.stat(path).st_mode & 0o777) == "0o600"
+
+
+def taken_up(path):
+    with contextlib.closing(sqlite3.connect(path, timeout=5)) as database:
+        try:
+            return database.execute("SELECT coalesce(max(upto), 0) FROM box").fetchone()[0]
+        except sqlite3.OperationalError:
+            return 0
 
 
 def test_the_selected_mailbox_may_be_deleted_by_another():

@@ -6,6 +6,8 @@
 #include <posthorn/slice.h>
 
 #include "accounts.h"
+#include "config/sections.h"
+#include "mailbox/fulltext.h"
 
 typedef struct {
 	TestStore store;
@@ -104,10 +106,8 @@ static const struct {
 };
 
 static void
-finds_what_a_reader_sees(World *world, gconstpointer data)
+check_rows(World *world)
 {
-	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
-		(void) test_append(world->account, &world->inbox, ph_slice(rows[i].message), 0);
 	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
 		g_autoptr(PhUidSet) found = NULL;
 		g_autofree char *text = search(world, rows[i].kind, rows[i].name, rows[i].text);
@@ -117,6 +117,23 @@ finds_what_a_reader_sees(World *world, gconstpointer data)
 		g_assert_cmpint(found != NULL && ph_uid_set_contains(found, (uint32_t) i + 1), ==,
 		                rows[i].found);
 	}
+}
+
+/* By a scan, and with an index of text. */
+static void
+finds_what_a_reader_sees(World *world, gconstpointer data)
+{
+	g_autofree char *path = g_build_filename(world->store.folder, "words.search", NULL);
+	g_autoptr(GError) error = NULL;
+	PhPluginSettings settings = { .search_index = path };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+		(void) test_append(world->account, &world->inbox, ph_slice(rows[i].message), 0);
+	check_rows(world);
+	world->store.section.core_settings = &settings;
+	g_assert_true(ph_fulltext_fill(world->account, &world->inbox, &error));
+	check_rows(world);
+	world->store.section.core_settings = NULL;
 }
 
 /* --- many messages ------------------------------------------------------------------------------ */
