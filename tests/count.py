@@ -10,6 +10,7 @@ import json
 import re
 import sys
 
+LINES = 8  # told before and behind a case that failed
 CASE = re.compile(r"^(not )?ok\b(?:[^#\n]*)(#\s*(?:SKIP|TODO)\b)?", re.MULTILINE | re.IGNORECASE)
 
 
@@ -27,6 +28,16 @@ def count(entry):
     return passed, failed + int(not good and not failed), skipped
 
 
+def tell(entry):
+    """What failed, and the lines behind it; bounded: the log has the rest."""
+    print("FAILED: %s (%s)" % (entry["name"], entry["result"].lower()))
+    lines = (entry.get("stdout") or "").splitlines()
+    for number, line in enumerate(lines):
+        if line.startswith("not ok") and "# TODO" not in line:
+            around = lines[max(0, number - LINES):number + LINES]
+            print("\n".join("    " + text[:300] for text in around if not text.startswith("ok")))
+
+
 def main():
     total = [0, 0, 0]
     try:
@@ -39,7 +50,7 @@ def main():
         result = count(entry)
         total = [a + b for a, b in zip(total, result)]
         if result[1]:
-            print("FAILED: %s (%s)" % (entry["name"], entry["result"].lower()))
+            tell(entry)
     if total[2]:
         print("%d skipped" % total[2])
     print("%d passed, %d failed" % (total[0], total[1]))
