@@ -315,6 +315,13 @@ static const PhOption plugin_rows[] = {
 	PH_OPTIONS_END,
 };
 
+static const PhOption mechanism_rows[] = {
+	PH_OPTION_STRING(PhPluginSettings, plugin, PH_REQUIRED, "the plugin to use"),
+	BULKHEAD_ROWS("0"),
+	ISOLATE_ROWS,
+	PH_OPTIONS_END,
+};
+
 /* One that hangs must not take the threads of all the others. */
 static const PhOption directory_rows[] = {
 	PH_OPTION_STRING(PhPluginSettings, plugin, PH_REQUIRED, "the plugin to use"),
@@ -416,7 +423,7 @@ const PhSectionKind ph_section_kinds[] = {
 	  "addresses where a protocol is spoken", "protocol" },
 	{ "route", PH_KIND_TRANSPORT, "transport", true, true, route_rows,
 	  "where mail for some domains goes", NULL },
-	{ "mechanism", PH_KIND_MECHANISM, "plugin", true, true, plugin_rows, "a way to log in",
+	{ "mechanism", PH_KIND_MECHANISM, "plugin", true, true, mechanism_rows, "a way to log in",
 	  "mechanism" },
 	{ "directory", PH_KIND_DIRECTORY, "plugin", true, true, directory_rows, "who exists",
 	  "directory" },

@@ -56,6 +56,8 @@ end_state(PhIsolateChild *child, uint64_t number)
 	if (state == NULL)
 		return;
 	g_hash_table_remove(child->states, &number);
+	if (child->section->kind == PH_KIND_MECHANISM)
+		ph_isolated_mechanism_end(child, state);
 }
 
 static bool
@@ -79,6 +81,8 @@ dispatch(PhIsolateChild *child)
 	switch (child->section->kind) {
 	case PH_KIND_DIRECTORY:
 		return ph_isolated_directory(child, operation);
+	case PH_KIND_MECHANISM:
+		return ph_isolated_mechanism(child, operation);
 	default:
 		return false;
 	}

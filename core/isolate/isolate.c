@@ -30,6 +30,8 @@ table_for(PhSection *section)
 	switch (section->kind) {
 	case PH_KIND_DIRECTORY:
 		return ph_isolate_directory_table(section->offer->table);
+	case PH_KIND_MECHANISM:
+		return ph_isolate_mechanism_table(section->offer->table);
 	default:
 		return NULL;
 	}

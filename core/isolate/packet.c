@@ -72,6 +72,8 @@ ph_packet_identity(PhPacket *packet, const PhIdentity *identity)
 	ph_packet_number(packet, ph_identity_quota_messages(identity));
 	ph_packet_list(packet, ph_identity_groups(identity));
 	ph_packet_list(packet, ph_identity_attributes(identity));
+	ph_packet_list(packet, ph_identity_senders(identity));
+	ph_packet_list(packet, ph_identity_aliases(identity));
 }
 
 void
@@ -171,18 +173,24 @@ ph_read_identity(PhPacketReader *reader)
 	PhIdentityValues values = { .size = sizeof values };
 	g_auto(GStrv) groups = NULL;
 	g_auto(GStrv) attributes = NULL;
+	g_auto(GStrv) senders = NULL;
+	g_auto(GStrv) aliases = NULL;
 	PhIdentity *identity = NULL;
 
 	values.quota_octets = ph_read_number(reader, UINT64_MAX);
 	values.quota_messages = ph_read_number(reader, UINT64_MAX);
 	groups = ph_read_list(reader);
 	attributes = ph_read_list(reader);
+	senders = ph_read_list(reader);
+	aliases = ph_read_list(reader);
 	values.user = user;
 	values.domain = domain;
 	values.full_name = full_name;
 	values.home = home;
 	values.groups = (const char *const *) groups;
 	values.attributes = (const char *const *) attributes;
+	values.senders = (const char *const *) senders;
+	values.aliases = (const char *const *) aliases;
 	if (!reader->bad)
 		identity = ph_identity_new(&values, NULL);
 	reader->bad = identity == NULL;

@@ -137,6 +137,8 @@ ph_exchange_secret(PhExchange *exchange, PhSlice user, const char *scheme, GErro
 {
 	if (!keep_user(exchange, user))
 		return NULL;
+	if (exchange->remote != NULL)
+		return exchange->remote->secret(exchange, user, scheme, error);
 
 	PhSecret *secret = NULL;
 	PhVerify result =
@@ -147,6 +149,8 @@ ph_exchange_secret(PhExchange *exchange, PhSlice user, const char *scheme, GErro
 bool
 ph_exchange_gives(PhExchange *exchange, const char *scheme)
 {
+	if (exchange->remote != NULL)
+		return exchange->remote->gives(exchange, scheme);
 	return ph_chain_gives(exchange->directories, scheme);
 }
 
@@ -174,6 +178,10 @@ ph_exchange_invent(PhExchange *exchange,
 	const uint8_t *key = exchange->key != NULL ? exchange->key : key_of_process();
 	g_autofree char *name = ph_prepare_name(user);
 
+	if (exchange->remote != NULL) {
+		exchange->remote->invent(exchange, purpose, user, octets, n);
+		return;
+	}
 	ph_invent(key, purpose, name != NULL ? ph_slice(name) : user, octets, n);
 }
 
@@ -200,6 +208,8 @@ ph_exchange_accept(PhExchange *exchange, PhSlice authzid, PhSlice user, GError *
 bool
 ph_exchange_binding(PhExchange *exchange, const char *type, GByteArray *out)
 {
+	if (exchange->remote != NULL)
+		return exchange->remote->binding(exchange, type, out);
 	return exchange->session != NULL && ph_session_tls_binding(exchange->session, type, out);
 }
 
@@ -218,11 +228,15 @@ ph_exchange_offers_plus(const PhExchange *exchange)
 bool
 ph_exchange_certificate(PhExchange *exchange, GByteArray *out)
 {
+	if (exchange->remote != NULL)
+		return exchange->remote->certificate(exchange, out);
 	return exchange->session != NULL && ph_session_tls_certificate(exchange->session, out);
 }
 
 const char *
 ph_exchange_hostname(PhExchange *exchange)
 {
+	if (exchange->remote != NULL)
+		return exchange->remote->hostname(exchange);
 	return exchange->session != NULL ? ph_session_hostname(exchange->session) : "localhost";
 }

@@ -10,19 +10,35 @@
 
 #include "login/chain.h"
 
+/* PhExchangeRemote: who answers for the server in a process that runs the mechanism alone. What is
+ * verified or accepted stands in the exchange when the step has returned PH_STEP_ASKED. */
+typedef struct {
+	PhSecret *(*secret)(PhExchange *exchange, PhSlice user, const char *scheme, GError **error);
+	bool (*gives)(PhExchange *exchange, const char *scheme);
+	void (*invent)(PhExchange *exchange,
+	               const char *purpose,
+	               PhSlice user,
+	               uint8_t *octets,
+	               size_t n);
+	bool (*binding)(PhExchange *exchange, const char *type, GByteArray *out);
+	bool (*certificate)(PhExchange *exchange, GByteArray *out);
+	const char *(*hostname)(PhExchange *exchange);
+} PhExchangeRemote;
+
 struct PhExchange {
 	PhChain directories;
-	const PhSession *session; /* (nullable) borrowed: for channel binding and host name */
-	GByteArray *challenge;    /* (nullable) the last one */
-	char *user;               /* (nullable) prepared name that was tried, for the log */
-	PhIdentity *identity;     /* (nullable) set when a step proved it */
-	bool disabled;            /* the account is locked: told like a failure */
-	char *authzid;            /* (nullable) whom the user wants to be */
-	PhSecret *secret;         /* (nullable) to verify; without it the user is looked up */
-	PhChainWalk walk;         /* of the question asked last */
-	const uint8_t *key;       /* (nullable) of the server: login/invent.h */
-	bool is_plus;             /* the client chose NAME-PLUS */
-	bool offers_plus;         /* and could have */
+	const PhSession *session;       /* (nullable) borrowed: for channel binding and host name */
+	GByteArray *challenge;          /* (nullable) the last one */
+	char *user;                     /* (nullable) prepared name that was tried, for the log */
+	PhIdentity *identity;           /* (nullable) set when a step proved it */
+	bool disabled;                  /* the account is locked: told like a failure */
+	char *authzid;                  /* (nullable) whom the user wants to be */
+	PhSecret *secret;               /* (nullable) to verify; without it the user is looked up */
+	PhChainWalk walk;               /* of the question asked last */
+	const uint8_t *key;             /* (nullable) of the server: login/invent.h */
+	bool is_plus;                   /* the client chose NAME-PLUS */
+	bool offers_plus;               /* and could have */
+	const PhExchangeRemote *remote; /* (nullable) */
 };
 
 /* ph_exchange_ask: what ph_exchange_verify and ph_exchange_accept left to do. Returns: DONE, FAILED,

@@ -1,12 +1,14 @@
-/* plugin-faulty.c: a directory that does everything wrong, for the tests of isolation
+/* plugin-faulty.c: plugins that do everything wrong, for the tests of isolation
  *
- * Everybody exists and has the password "correct horse". Whoever's name says so makes the plugin
- * crash, hang, take memory without end, or answer without end (as an alias).
+ * In the directory everybody exists and has the password "correct horse". Whoever's name says so
+ * makes the plugin crash, hang, take memory without end, or answer without end (as an alias). The
+ * mechanism takes a name, and then the password that is stored for it.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include <posthorn/directory.h>
 #include <posthorn/error.h>
+#include <posthorn/mechanism.h>
 #include <posthorn/slice.h>
 
 #include <poll.h>
@@ -135,6 +137,49 @@ list(void *instance, PhListFunc func, void *user_data, GError **error)
 	return true;
 }
 
+/* --- the mechanism --- */
+
+typedef struct {
+	char *user;
+} Exchange;
+
+static void *
+begin(void *instance, PhExchange *exchange)
+{
+	return g_new0(Exchange, 1);
+}
+
+static void
+end(void *instance, void *state)
+{
+	Exchange *kept = state;
+
+	g_free(kept->user);
+	g_free(kept);
+}
+
+static PhStep
+step(void *instance, void *state, PhExchange *exchange, const PhSlice *response, GError **error)
+{
+	Exchange *kept = state;
+	g_autoptr(PhSecret) secret = NULL;
+
+	if (kept->user == NULL) {
+		kept->user = ph_slice_dup(*response);
+		ph_exchange_challenge(exchange, ph_slice(ph_exchange_hostname(exchange)));
+		return PH_STEP_CHALLENGE;
+	}
+	misbehave(kept->user);
+	if (g_str_has_prefix(kept->user, "verify"))
+		return ph_exchange_verify(exchange, PH_SLICE_EMPTY, ph_slice("anna@example.org"),
+		                          *response, error);
+	secret = ph_exchange_secret(exchange, ph_slice(kept->user), "PLAIN", error);
+	if (secret == NULL || !ph_exchange_gives(exchange, "PLAIN")
+	    || !ph_secret_equal(ph_secret_slice(secret), *response))
+		return PH_STEP_FAILED;
+	return ph_exchange_accept(exchange, PH_SLICE_EMPTY, ph_slice(kept->user), error);
+}
+
 static const PhOption options[] = {
 	PH_OPTION_BOOLEAN(Settings, refuse, "no", "refuse to be created"),
 	PH_OPTIONS_END,
@@ -148,8 +193,19 @@ static const PhDirectory directory = {
 	.expand = expand,
 	.list = list,
 };
+static const PhMechanism mechanism = {
+	.size = sizeof mechanism,
+	.flags = PH_MECHANISM_CLIENT_FIRST | PH_MECHANISM_NEEDS_SECRET,
+	.sasl_name = "FAULTY",
+	.create = create,
+	.destroy = destroy,
+	.begin = begin,
+	.step = step,
+	.end = end,
+};
 static const PhOffer offers[] = {
 	PH_OFFER_DIRECTORY("faulty", &directory),
+	PH_OFFER_MECHANISM("faulty", &mechanism),
 	PH_OFFERS_END,
 };
 
@@ -158,7 +214,7 @@ PH_EXPORT const PhPlugin ph_plugin = {
 	.name = "faulty",
 	.version = "1.0",
 	.licence = "LGPL-2.1-or-later",
-	.summary = "a directory that crashes, hangs, grows and never ends",
+	.summary = "plugins that crash, hang, grow and never end",
 	.options = options,
 	.offers = offers,
 };

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """test-isolation.py: an isolated plugin's crash, hang, endless answer and growth cost one failure"""
+import base64
 import imaplib
 import json
 import os
@@ -25,7 +26,18 @@ address = 127.0.0.1:{faulty}
 store = mail
 directory = faulty
 mechanisms = plain
-""" % PLUGIN
+[mechanism faulty]
+plugin = %s:faulty
+isolate = {n}
+timeout = 1s
+isolate-memory = 64M
+[listener exchange]
+plugin = imap
+address = 127.0.0.1:{exchange}
+store = mail
+directory = people
+mechanisms = faulty
+""" % (PLUGIN, PLUGIN)
 
 
 class Faulty(Server):
@@ -33,7 +45,7 @@ class Faulty(Server):
 
     def __init__(self, n=1, more=""):
         extra = FAULTY.replace("{n}", str(n)).replace("{more}", more)
-        super().__init__(ports=("smtp", "imap", "pop3", "faulty"), extra=extra)
+        super().__init__(ports=("smtp", "imap", "pop3", "faulty", "exchange"), extra=extra)
 
     def login(self, user, password=PASSWORD):
         """What the server says."""
@@ -46,18 +58,34 @@ class Faulty(Server):
         finally:
             client.shutdown()
 
-    def children(self):
-        status = json.loads(self.run("status", "--json").stdout)
-        return [one for one in status["sections"] if one["section"] == "[directory faulty]"][0]["children"]
+    def exchange(self, user, password=PASSWORD):
+        """The same by the mechanism."""
+        client = imaplib.IMAP4("127.0.0.1", self.ports["exchange"], timeout=30)
+        answers = iter([user.encode() + b"@example.org", password.encode()])
+        seen = []
+        try:
+            client.authenticate("FAULTY", lambda challenge: seen.append(challenge) or next(answers))
+            assert seen == [b"", b"mail.example.org"], seen
+            return "OK"
+        except imaplib.IMAP4.error as error:
+            return str(error)
+        finally:
+            client.shutdown()
 
-    def costs_one_failure(self, user):
+    def children(self, word="directory"):
+        status = json.loads(self.run("status", "--json").stdout)
+        return [one for one in status["sections"]
+                if one["section"] == "[%s faulty]" % word][0]["children"]
+
+    def costs_one_failure(self, user, word="directory"):
         """The login fails temporarily, the next one is served by another process."""
-        before = self.children()[0]
+        before = self.children(word)[0]
         worker = self.worker_pid()
-        assert self.login("anna") == "OK"
-        assert "UNAVAILABLE" in self.login(user), self.log
-        assert self.login("ben") == "OK"
-        after = self.children()[0]
+        login = self.login if word == "directory" else self.exchange
+        assert login("anna") == "OK"
+        assert "UNAVAILABLE" in login(user), self.log
+        assert login("ben") == "OK"
+        after = self.children(word)[0]
         assert after["restarts"] == before["restarts"] + 1, (before, after)
         assert after["pid"] != before["pid"]
         assert self.worker_pid() == worker, "the server's own process was replaced"
@@ -96,6 +124,46 @@ def test_growth_costs_one_failure():
     with Faulty() as server:
         server.costs_one_failure("grow")
         assert server.events("isolated-died"), server.log
+
+
+def test_an_isolated_mechanism_answers_as_one_in_the_server_does():
+    with Faulty() as server:
+        assert server.exchange("anna") == "OK"
+        assert server.exchange("verify") == "OK"
+        assert "AUTHENTICATIONFAILED" in server.exchange("anna", "wrong")
+        assert "AUTHENTICATIONFAILED" in server.exchange("verify", "wrong")
+        assert "AUTHENTICATIONFAILED" in server.exchange("nobody")
+        assert [event["user"] for event in server.events("login-failed")] == [
+            "anna@example.org", "anna@example.org", "nobody@example.org"]
+        child = server.children("mechanism")[0]
+        assert child["calls"] == 10 and child["restarts"] == 0, child
+
+
+def test_a_mechanisms_crash_and_hang_cost_one_failure_each():
+    with Faulty() as server:
+        server.costs_one_failure("crash", "mechanism")
+        server.costs_one_failure("hang", "mechanism")
+
+
+def test_exchanges_of_many_sessions_go_on_side_by_side_in_one_process():
+    with Faulty() as server:
+        readers = []
+        for _ in range(20):
+            connection, reader = server.raw("exchange")
+            reader.readline()
+            connection.sendall(b"a AUTHENTICATE FAULTY\r\n")
+            assert reader.readline().startswith(b"+")
+            connection.sendall(base64.b64encode(b"anna@example.org") + b"\r\n")
+            assert reader.readline().startswith(b"+")
+            readers.append((connection, reader))
+        for connection, reader in readers[:5]:
+            connection.close()
+            reader.close()
+        for connection, reader in readers[5:]:
+            connection.sendall(base64.b64encode(PASSWORD.encode()) + b"\r\n")
+            assert reader.readline().startswith(b"a OK"), server.log
+            connection.close()
+            reader.close()
 
 
 def test_several_processes_serve_at_once_and_one_that_dies_leaves_the_others():
