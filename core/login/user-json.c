@@ -5,7 +5,10 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include <posthorn/error.h>
+#include <posthorn/slice.h>
 #include <posthorn/user.h>
+
+#include "base/json.h"
 
 #include <json-glib/json-glib.h>
 
@@ -90,4 +93,67 @@ ph_user_set_json(PhUser *user, PhSlice text, GError **error)
 		if (!set_member(user, field, node, error))
 			return false;
 	return true;
+}
+
+/* --- questions and answers ------------------------------------------------------------------------ */
+
+GString *
+ph_user_question_json(const PhUser *user, const char *ask, const char *name, PhSlice value)
+{
+	/* room for all, so that growing leaves no copy of a password behind */
+	const size_t head = 4096;
+	const size_t most = 6; /* octets of one in JSON */
+	GString *out = g_string_sized_new(head + most * value.length);
+
+	g_string_append_c(out, '{');
+	ph_json_member(out, "ask", ask);
+	g_string_append_c(out, ',');
+	ph_json_member(out, "user", ph_user_asked_address(user));
+	g_string_append_c(out, ',');
+	ph_json_member(out, "local", ph_user_asked_local(user));
+	g_string_append_c(out, ',');
+	ph_json_member(out, "domain", ph_user_asked_domain(user));
+	if (name != NULL) {
+		g_string_append_printf(out, ",\"%s\":", name);
+		ph_json_string(out, value);
+	}
+	g_string_append_c(out, '}');
+	return out;
+}
+
+void
+ph_user_question_free(GString *question)
+{
+	if (question == NULL)
+		return;
+	ph_secret_wipe(question->str, question->allocated_len);
+	(void) g_string_free(question, TRUE);
+}
+
+PhVerify
+ph_user_answer_json(PhUser *user, PhSlice text, GError **error)
+{
+	static const struct {
+		const char *word;
+		PhVerify result;
+	} results[] = {
+		{ "ok", PH_VERIFY_OK },
+		{ "wrong", PH_VERIFY_WRONG },
+		{ "unknown", PH_VERIFY_UNKNOWN_USER },
+		{ "disabled", PH_VERIFY_DISABLED },
+	};
+
+	const char *word = NULL;
+	const char *reason = NULL;
+
+	if (!ph_user_set_json(user, text, error))
+		return PH_VERIFY_ERROR;
+	word = ph_user_get(user, "result");
+	for (size_t i = 0; word != NULL && i < G_N_ELEMENTS(results); i++)
+		if (strcmp(word, results[i].word) == 0)
+			return results[i].result;
+	reason = ph_user_get(user, "error");
+	ph_error_set(error, PH_ERROR_TEMPORARY, "it says: %.200s",
+	             reason != NULL ? reason : "no result that is known");
+	return PH_VERIFY_ERROR;
 }

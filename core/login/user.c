@@ -263,11 +263,11 @@ words_of(const PhUser *user, const char *field)
 static bool
 is_attribute(const char *name)
 {
-	static const char *const known[] = { "user",    "domain",  "password", "name",
-		                             "home",    "quota",   "messages", "groups",
-		                             "senders", "aliases", "targets",  "disabled",
-		                             NULL };
-
+	static const char *const known[] = {
+		"user",     "domain", "password", "name",    "home",    "quota",
+		"messages", "groups", "senders",  "aliases", "targets", "disabled",
+		"result",   "error",  "secret",   NULL,
+	};
 	return !g_strv_contains(known, name);
 }
 

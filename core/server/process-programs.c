@@ -17,16 +17,17 @@
 #include <sys/wait.h>
 
 enum {
-	RUNNING_MAX = 64
+	RUNNING_MAX = 256
 };
 
+#define NEVER          UINT64_MAX
 #define TIMEOUT_MAX_US (UINT64_C(3600) * G_USEC_PER_SEC)
 
 typedef struct {
 	pid_t pid;
 	int channel;
 	uint64_t id;
-	uint64_t deadline_us;
+	uint64_t deadline_us; /* NEVER: it is kept running */
 } Running;
 
 struct PhPrograms {
@@ -128,6 +129,24 @@ start(const PhOutline *outline, const Request *request, int fd)
 	return ph_spawn(&spawn, NULL);
 }
 
+/* "end ID": a worker has no more use for a program that is kept. */
+static bool
+end_kept(const PhPrograms *programs, int channel, const char *text)
+{
+	uint64_t id = 0;
+
+	if (!g_str_has_prefix(text, "end ")
+	    || !ph_slice_to_u64(ph_slice(text + strlen("end ")), G_MAXINT64, &id))
+		return false;
+	for (guint i = 0; i < programs->running->len; i++) {
+		const Running *running = &g_array_index(programs->running, Running, i);
+
+		if (running->channel == channel && running->id == id)
+			(void) kill(-running->pid, SIGKILL);
+	}
+	return true;
+}
+
 void
 ph_programs_start(PhPrograms *programs,
                   const PhOutline *outline,
@@ -138,6 +157,8 @@ ph_programs_start(PhPrograms *programs,
 	g_auto(Request) request = { .id = 0 };
 	Running running = { .channel = channel };
 
+	if (end_kept(programs, channel, text))
+		return;
 	if (!parse_request(text, &request) || fd < 0 || programs->running->len >= RUNNING_MAX) {
 		answer(channel, request.id, PH_PROCESS_FAILED);
 		return;
@@ -147,7 +168,7 @@ ph_programs_start(PhPrograms *programs,
 		return;
 	}
 	running.id = request.id;
-	running.deadline_us = ph_clock_us() + request.timeout_us;
+	running.deadline_us = request.timeout_us > 0 ? ph_clock_us() + request.timeout_us : NEVER;
 	running.pid = start(outline, &request, fd);
 	if (running.pid < 0)
 		answer(channel, request.id, PH_PROCESS_FAILED);
@@ -184,7 +205,8 @@ ph_programs_kill_late(PhPrograms *programs, uint64_t now_us)
 
 		if (running->deadline_us <= now_us)
 			(void) kill(-running->pid, SIGKILL);
-		else if (next_us == 0 || running->deadline_us < next_us)
+		else if (running->deadline_us != NEVER
+		         && (next_us == 0 || running->deadline_us < next_us))
 			next_us = running->deadline_us;
 	}
 	return next_us;

@@ -15,11 +15,14 @@
 #include "base/clock.h"
 #include "base/lock.h"
 #include "net/channel.h"
+#include "server/process-spawn.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
@@ -40,6 +43,7 @@ static struct {
 	PhLock lock; /* guards all below */
 	PhSignal ended;
 	int channel;
+	bool starts_itself; /* a tool */
 	uint64_t last_id;
 	GPtrArray *waiting; /* of Waiting, borrowed */
 } programs = { .lock = PH_LOCK_INIT, .channel = -1 };
@@ -228,6 +232,87 @@ ph_process_run(PhSection *section,
 	}
 	*result_out = result;
 	return true;
+}
+
+/* --- programs that are kept -------------------------------------------------------------------- */
+
+void
+ph_process_use_own(void)
+{
+	programs.starts_itself = true;
+}
+
+/* Without a supervisor: the process is the id. */
+static bool
+spawn_own(const char *const *argv, int fd, PhKept *child, GError **error)
+{
+	static const char *const environment[] = { "PATH=/usr/bin:/bin", NULL };
+	const PhSpawn spawn = { .argv = argv,
+		                .environment = environment,
+		                .channel = -1,
+		                .input = fd,
+		                .output = fd,
+		                .errors = -1,
+		                .own_group = true };
+	pid_t pid = ph_spawn(&spawn, error);
+
+	child->id = pid > 0 ? (uint64_t) pid : 0;
+	return pid > 0;
+}
+
+static bool
+request_child(const char *const *argv, int fd, PhKept *child, GError **error)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+	PH_LOCKED(&programs.lock);
+
+	child->id = ++programs.last_id;
+	g_string_printf(text, "%" G_GUINT64_FORMAT "\n0", child->id);
+	append_words(text, argv);
+	if (programs.channel >= 0 && ph_channel_send(programs.channel, "run", text->str, fd))
+		return true;
+	ph_error_set(error, PH_ERROR_TEMPORARY, "no program can be run here");
+	return false;
+}
+
+bool
+ph_kept_start(const char *const *argv, PhKept *child_out, GError **error)
+{
+	PhKept child = { .fd = -1 };
+	int ends[2];
+	bool good = false;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+		ph_error_set_errno(error, errno, "cannot make a socket pair");
+		return false;
+	}
+	good = programs.starts_itself ? spawn_own(argv, ends[1], &child, error)
+	                              : request_child(argv, ends[1], &child, error);
+	(void) close(ends[1]);
+	child.fd = ends[0];
+	if (!good)
+		(void) close(ends[0]);
+	else
+		*child_out = child;
+	return good;
+}
+
+void
+ph_kept_end(PhKept *child)
+{
+	g_autofree char *text = g_strdup_printf("end %" G_GUINT64_FORMAT, child->id);
+
+	(void) close(child->fd);
+	child->fd = -1;
+	if (child->id == 0)
+		return;
+	if (programs.starts_itself) {
+		(void) kill(-(pid_t) child->id, SIGKILL);
+		(void) waitpid((pid_t) child->id, NULL, 0);
+		return;
+	}
+	PH_LOCKED(&programs.lock);
+	(void) ph_channel_send(programs.channel, "run", text, -1);
 }
 
 void

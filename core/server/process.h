@@ -27,6 +27,21 @@ void ph_process_open(int channel);
 /* ph_process_ended: the supervisor said `ended` with this text. Thread: main. */
 void ph_process_ended(const char *text);
 
+/* PhKept: a program that is kept running. */
+typedef struct {
+	uint64_t id; /* 0: a connection, no program */
+	int fd;      /* its standard input and output */
+} PhKept;
+
+/* ph_kept_start: Thread: any. Blocks: no. Errors: TEMPORARY. */
+bool ph_kept_start(const char *const *argv, PhKept *child_out, GError **error);
+
+/* ph_kept_end: its process group is killed. */
+void ph_kept_end(PhKept *child);
+
+/* ph_process_use_own: a tool without a supervisor starts such programs itself. Thread: load. */
+void ph_process_use_own(void);
+
 /* --- the supervisor's end --------------------------------------------------------------------- */
 
 typedef struct PhPrograms PhPrograms;

@@ -39,6 +39,35 @@ PH_PUBLIC bool ph_process_run(PhSection *section,
 
 PH_PUBLIC void ph_process_result_clear(PhProcessResult *result);
 
+/* --- programs that are kept --------------------------------------------------------------------- */
+
+/* PhHelper: a program that answers one line to one line, kept running for the next question; or
+ * somebody who does so on a unix socket. As many copies (or connections) as there are questions at
+ * once, up to a limit. One that is late, says too much or dies is ended, and another is started for
+ * the next question. Thread: any, for all. */
+typedef struct PhHelper PhHelper;
+
+typedef struct {
+	size_t size;         /* sizeof(PhHelperOptions) */
+	const char *command; /* an absolute path and words, or "unix:/path" */
+	uint32_t copies;     /* most at once; 0: 1 */
+	uint32_t reserved;
+	size_t max_answer; /* octets of a line; 0: 64 KiB */
+} PhHelperOptions;
+
+/* ph_helper_new: starts nothing yet. Returns: (owned). Errors: INVALID for a command that is neither. */
+PH_PUBLIC PhHelper *ph_helper_new(const PhHelperOptions *options, GError **error);
+PH_PUBLIC void ph_helper_free(PhHelper *helper);
+
+/* ph_helper_ask: @question: (borrowed) without a line end in it. @answer: set to the line without its
+ * end. Thread: worker. Blocks: at most @timeout. Errors: TEMPORARY, INVALID for a question of several
+ * lines, DENIED when the config does not name the program. */
+PH_PUBLIC bool ph_helper_ask(PhHelper *helper,
+                             PhSlice question,
+                             PhDuration timeout,
+                             GString *answer,
+                             GError **error);
+
 G_END_DECLS
 
 #endif

@@ -15,7 +15,8 @@
  *   name, home, quota (octets, or "2G"), messages (a number)
  *   groups, senders, aliases, targets   words separated by commas or blanks; each call adds
  *   disabled  "yes", "true" or "1": the user may not log in; "no", "false", "0" or "": may
- * Every other name is an attribute of the identity. `targets` is for ph_user_expand() alone.
+ * Every other name is an attribute of the identity. `targets` is for ph_user_expand() alone; `result`,
+ * `error` and `secret` are those of an answer in JSON.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -53,6 +54,21 @@ PH_PUBLIC bool ph_user_set(PhUser *user, const char *field, const char *value, G
 /* ph_user_set_json: the members of a JSON object: texts, numbers, booleans, lists of texts. Null
  * and objects inside are passed over. At most 64 KiB and 16 levels deep. Errors: INVALID. */
 PH_PUBLIC bool ph_user_set_json(PhUser *user, PhSlice text, GError **error);
+
+/* ph_user_question_json: a question for a program or a web service, one line without its end:
+ * {"ask":"verify","user":"anna@example.org","local":"anna","domain":"example.org","password":"..."}.
+ * @ask: the member of PhDirectory that asks. @name: (nullable) of one more member, with @value.
+ * Returns: (owned) wipe it with ph_user_question_free. */
+PH_PUBLIC GString *ph_user_question_json(const PhUser *user,
+                                         const char *ask,
+                                         const char *name,
+                                         PhSlice value);
+PH_PUBLIC void ph_user_question_free(GString *question);
+
+/* ph_user_answer_json: its answer: {"result":"ok", ...fields...}. `result` is ok, wrong, unknown,
+ * disabled or error (then `error` may say why). Returns: what it says, not looking at the fields; ERROR
+ * with @error for what is no such answer. */
+PH_PUBLIC PhVerify ph_user_answer_json(PhUser *user, PhSlice text, GError **error);
 
 /* ph_user_get: a field as it was set last, NULL for none. Borrowed from the user. */
 PH_PUBLIC const char *ph_user_get(const PhUser *user, const char *field);
