@@ -15,6 +15,7 @@
 #include "config/certificate.h"
 #include "config/listen.h"
 #include "config/name-server.h"
+#include "config/route-rules.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -325,6 +326,43 @@ check_domain(PhBuilder *builder, const PhSection *section, const char *domain, G
 		g_hash_table_insert(seen, g_steal_pointer(&lower), (gpointer) (uintptr_t) section);
 }
 
+static bool
+serves(const PhRouteSettings *route, const char *domain)
+{
+	for (size_t i = 0; route->domains != NULL && route->domains[i] != NULL; i++)
+		if (g_ascii_strcasecmp(route->domains[i], domain) == 0)
+			return true;
+	return false;
+}
+
+static void
+check_renamed(PhBuilder *builder, const PhSection *section, const char *text, GHashTable *seen)
+{
+	unsigned int line = ph_section_key_line(section, "domain-aliases");
+	g_autofree char *from = NULL;
+	g_autofree char *to = NULL;
+
+	if (!ph_route_rule_domain(text, &from, &to)) {
+		ph_mistakes_add(builder->mistakes, line,
+		                "'domain-aliases' in [route %s] has '%s'; write such as "
+		                "example.net -> example.org",
+		                section->name, text);
+		return;
+	}
+	if (!serves(section->core_settings, to))
+		ph_mistakes_add(builder->mistakes, line,
+		                "'%s' in [route %s] leads to '%s', which is none of its "
+		                "'domains'; add it there",
+		                text, section->name, to);
+	if (g_hash_table_contains(seen, from))
+		ph_mistakes_add(builder->mistakes, line,
+		                "the domain '%s' in [route %s] is served by a route already; "
+		                "it cannot be another's name, too",
+		                from, section->name);
+	else
+		g_hash_table_insert(seen, g_steal_pointer(&from), (gpointer) (uintptr_t) section);
+}
+
 static void
 check_route(PhBuilder *builder, const PhSection *section, GHashTable *seen)
 {
@@ -337,6 +375,13 @@ check_route(PhBuilder *builder, const PhSection *section, GHashTable *seen)
 		tell_need(builder, section, "directory", "a directory");
 	for (size_t i = 0; route->domains != NULL && route->domains[i] != NULL; i++)
 		check_domain(builder, section, route->domains[i], seen);
+	for (size_t i = 0; route->domain_aliases != NULL && route->domain_aliases[i] != NULL; i++)
+		check_renamed(builder, section, route->domain_aliases[i], seen);
+	if (route->detail_mailbox && (route->separators == NULL || route->separators[0] == '\0'))
+		ph_mistakes_warn(builder->mistakes, ph_section_key_line(section, "detail-mailbox"),
+		                 "'detail-mailbox' in [route %s] does nothing without "
+		                 "'separators'",
+		                 section->name);
 }
 
 static void

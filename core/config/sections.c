@@ -263,6 +263,28 @@ static const PhOption route_rows[] = {
 		"whose mail it takes: anyone's, or that of trusted submitters (logged in, or "
 		"in relay-networks); by default anyone's when it has a directory or ends "
 		"here, else trusted"),
+	PH_OPTION_BOOLEAN(
+		PhRouteSettings,
+		detail_mailbox,
+		"no",
+		"deliver user+detail into the user's mailbox of that name, when there is one"),
+	PH_OPTION_PATH(PhRouteSettings,
+	               aliases,
+	               PH_ABSENT,
+	               "file of lines NAME: ADDRESS, ADDRESS ...; read again when it has changed"),
+	PH_OPTION_LIST(PhRouteSettings,
+	               domain_aliases,
+	               PH_ABSENT,
+	               "other names of its domains, each OTHER -> DOMAIN"),
+	PH_OPTION_SECRET(PhRouteSettings,
+	                 srs_secret,
+	                 PH_ABSENT,
+	                 "rewrites (SRS) the senders of mail that an alias here sends to another "
+	                 "server, with this secret; best file:/path"),
+	PH_OPTION_DURATION(PhRouteSettings,
+	                   srs_lifetime,
+	                   "21d",
+	                   "how long bounces to a rewritten sender are taken"),
 	PH_OPTIONS_END,
 };
 

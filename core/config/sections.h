@@ -121,6 +121,11 @@ typedef struct {
 	const char *separators;    /* (nullable) */
 	PhSection *const *filters; /* (nullable) */
 	uint32_t accept_from;      /* by default, anyone, trusted */
+	bool detail_mailbox;
+	const char *aliases;               /* (nullable) */
+	const char *const *domain_aliases; /* (nullable) route-rules.h */
+	const PhSecret *srs_secret;        /* (nullable) */
+	PhDuration srs_lifetime;
 } PhRouteSettings;
 
 /* [directory NAME], [store NAME], [mechanism NAME], [transport NAME], [filter NAME] */

@@ -64,6 +64,12 @@ ph_delivery_recipient_parameter(const PhDelivery *delivery, size_t index, const 
 	                                   name);
 }
 
+const char *
+ph_delivery_detail(const PhDelivery *delivery, size_t index)
+{
+	return target_at(delivery, index)->detour.detail;
+}
+
 const uint8_t *
 ph_delivery_transaction(const PhDelivery *delivery, size_t index)
 {
@@ -204,7 +210,7 @@ gather(PhMail *mail, const PhRoute *route)
 
 /* The mail's own share of the counter keeps it open until all deliveries were begun. */
 void
-ph_mail_submit(PhMail *mail, PhWake *wake)
+ph_mail_submit_whole(PhMail *mail, PhWake *wake)
 {
 	g_autoptr(GPtrArray) deliveries = NULL;
 	const PhRoute *only = NULL;
@@ -245,15 +251,22 @@ log_partial(const PhMail *mail, const char *sentence, const GError *error)
 static void
 make_key(const PhTarget *target, const uint8_t *digest, PhPartialEntry *entry_out)
 {
-	g_autofree char *name = ph_target_name(target->route, target->identity, target->address);
+	g_autofree char *name = ph_target_name(target->route, target->identity, target->address,
+	                                       target->detour.detail);
 
 	ph_partial_key(digest, name, entry_out->key);
+}
+
+static PhPartial *
+partial_of(const PhMail *mail)
+{
+	return mail->router != NULL && !mail->is_part ? ph_router_partial(mail->router) : NULL;
 }
 
 void
 ph_mail_recall(PhMail *mail)
 {
-	PhPartial *partial = mail->router != NULL ? ph_router_partial(mail->router) : NULL;
+	PhPartial *partial = partial_of(mail);
 	g_autoptr(GError) error = NULL;
 	uint8_t digest[32];
 
@@ -338,7 +351,7 @@ needs_settling(const PhMail *mail, bool *is_done_out)
 void
 ph_mail_settle(PhMail *mail)
 {
-	PhPartial *partial = mail->router != NULL ? ph_router_partial(mail->router) : NULL;
+	PhPartial *partial = partial_of(mail);
 	g_autofree PhPartialEntry *entries = NULL;
 	g_autoptr(GError) error = NULL;
 	uint8_t digest[32];

@@ -29,6 +29,7 @@ clear_target(void *data)
 	g_clear_pointer(&target->identity, ph_identity_unref);
 	g_clear_pointer(&target->address, g_free);
 	g_clear_error(&target->error);
+	ph_detour_clear(&target->detour);
 }
 
 static void
@@ -117,6 +118,40 @@ ph_mail_new(PhSession *session)
 
 	mail->is_guest = session != NULL;
 	return mail;
+}
+
+GArray *
+ph_mail_copy_parameters(const GArray *from)
+{
+	GArray *to = NULL;
+
+	if (from == NULL)
+		return NULL;
+	to = g_array_new(FALSE, FALSE, sizeof(PhMailParameter));
+	g_array_set_clear_func(to, clear_parameter);
+	for (guint i = 0; i < from->len; i++) {
+		const PhMailParameter *row = &g_array_index(from, PhMailParameter, i);
+		PhMailParameter copy = { g_strdup(row->name), g_strdup(row->value) };
+
+		g_array_append_val(to, copy);
+	}
+	return to;
+}
+
+PhMail *
+ph_mail_new_part(const PhMail *mail)
+{
+	PhMail *part = ph_mail_new_routed(mail->router);
+
+	part->is_part = true;
+	part->arrived = mail->arrived;
+	ph_mail_copy_facts(part, mail);
+	part->user = mail->user != NULL ? ph_identity_ref(mail->user) : NULL;
+	part->parameters = ph_mail_copy_parameters(mail->parameters);
+	part->content = ph_content_ref(mail->content);
+	if (mail->prepended != NULL)
+		ph_mail_prepend(part, PH_SLICE(mail->prepended->str, mail->prepended->len));
+	return part;
 }
 
 PhMail *
@@ -227,10 +262,14 @@ ph_mail_parameter(const PhMail *mail, const char *name)
 /* --- recipients ------------------------------------------------------------------------------- */
 
 char *
-ph_target_name(const PhRoute *route, const PhIdentity *identity, const char *address)
+ph_target_name(const PhRoute *route,
+               const PhIdentity *identity,
+               const char *address,
+               const char *detail)
 {
-	return g_strdup_printf("%s %s", route->domains[0] != NULL ? route->domains[0] : "",
-	                       identity != NULL ? ph_identity_address(identity) : address);
+	return g_strdup_printf("%s %s%s%s", route->domains[0] != NULL ? route->domains[0] : "",
+	                       identity != NULL ? ph_identity_address(identity) : address,
+	                       detail != NULL ? " " : "", detail != NULL ? detail : "");
 }
 
 static bool
@@ -243,7 +282,8 @@ is_same(const PhTarget *target, const PhResolved *resolved)
 		return strcmp(target->address, resolved->address) == 0;
 	return strcmp(ph_identity_address(target->identity),
 	              ph_identity_address(resolved->identity))
-	       == 0;
+	               == 0
+	       && g_strcmp0(target->detour.detail, resolved->detour.detail) == 0;
 }
 
 static void
@@ -252,7 +292,8 @@ note_known(PhMail *mail, guint index)
 	const PhTarget *target = ph_mail_target(mail, index);
 
 	g_hash_table_insert(mail->known,
-	                    ph_target_name(target->route, target->identity, target->address),
+	                    ph_target_name(target->route, target->identity, target->address,
+	                                   target->detour.detail),
 	                    GUINT_TO_POINTER(index + 1));
 }
 
@@ -273,7 +314,8 @@ find_target(PhMail *mail, const PhResolved *resolved)
 		for (guint i = 0; i < mail->targets->len; i++)
 			note_known(mail, i);
 	}
-	name = ph_target_name(resolved->route, resolved->identity, resolved->address);
+	name = ph_target_name(resolved->route, resolved->identity, resolved->address,
+	                      resolved->detour.detail);
 	return GPOINTER_TO_UINT(g_hash_table_lookup(mail->known, name));
 }
 
@@ -290,6 +332,8 @@ add_target(PhMail *mail, PhResolved *resolved)
 	target.route = resolved->route;
 	target.identity = g_steal_pointer(&resolved->identity);
 	target.address = g_steal_pointer(&resolved->address);
+	target.detour = resolved->detour;
+	resolved->detour = (PhDetour){ NULL };
 	target.recipient = mail->recipients->len;
 	memcpy(target.transaction, mail->random, sizeof target.transaction);
 	for (unsigned i = 0; i < 4; i++)

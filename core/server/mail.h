@@ -20,6 +20,7 @@ typedef struct {
 	PhIdentity *identity; /* (nullable) */
 	char *address;
 	GError *error; /* why not; NULL: delivered */
+	PhDetour detour;
 	uint8_t transaction[16];
 	uint32_t recipient; /* index of the first that led to it: its parameters count */
 	bool was_served;    /* by an earlier submission: see partial.h */
@@ -62,6 +63,7 @@ struct PhMail {
 	uint32_t n_made;   /* targets, those that were removed too */
 	PhMailEdit *edit;  /* (owned, nullable) */
 	bool is_guest; /* nobody vouches for the submitter: routes for trusted ones are closed */
+	bool is_part;  /* of another mail, which remembers who was served: split.c */
 };
 
 static inline PhTarget *
@@ -70,12 +72,26 @@ ph_mail_target(const PhMail *mail, size_t index)
 	return &g_array_index(mail->targets, PhTarget, index);
 }
 
-/* ph_target_name: what makes a target the same as another: route and identity or address.
- * Returns: (owned). */
-char *ph_target_name(const PhRoute *route, const PhIdentity *identity, const char *address);
+/* ph_target_name: what makes a target the same as another: route, identity or address, and the
+ * detail (nullable). Returns: (owned). */
+char *ph_target_name(const PhRoute *route,
+                     const PhIdentity *identity,
+                     const char *address,
+                     const char *detail);
 
 /* ph_mail_new_routed: as ph_mail_new, for tools and tests. @router: (nullable, referenced) */
 PhMail *ph_mail_new_routed(PhRouter *router);
+
+/* ph_mail_new_part: a mail of the same octets, user, parameters and time, without recipients, that
+ * is submitted in place of @mail for some of them. Its sender and id are its own. */
+PhMail *ph_mail_new_part(const PhMail *mail);
+
+/* ph_mail_copy_parameters: of one recipient or mail to another. @from: (nullable). Returns: (owned,
+ * nullable). */
+GArray *ph_mail_copy_parameters(const GArray *from);
+
+/* ph_mail_submit_whole: as ph_mail_submit, for a mail that goes to all its targets in one form. */
+void ph_mail_submit_whole(PhMail *mail, PhWake *wake);
 
 /* ph_mail_recall: marks the targets that an earlier submission of this message has served. */
 void ph_mail_recall(PhMail *mail);

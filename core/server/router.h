@@ -3,9 +3,10 @@
  * A router is built once for each generation of the configuration from its [route] sections, in
  * the order of the file, and is immutable then. It is counted: mails under way keep it.
  *
- * Resolving goes in this order: the route by the domain ("*" takes what no other has); the user in
- * the route's directories; aliases and lists there, each member routed again; the user before the
- * separator; postmaster, which every domain has (RFC 5321 section 4.5.1); the catch-all.
+ * Resolving goes in this order: the route by the domain ("*" takes what no other has); the route's
+ * alias file; the user in its directories; aliases and lists there, each member routed again; the
+ * user before the separator; postmaster, which every domain has (RFC 5321 section 4.5.1); the alias
+ * file's entry for the whole domain; the catch-all.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -37,7 +38,12 @@ typedef struct {
 	size_t n_directories;
 	const PhTransport *transport; /* completed */
 	void *instance;
-	uint32_t accept_from; /* PhAcceptFrom */
+	uint32_t accept_from;              /* PhAcceptFrom */
+	const char *aliases;               /* (nullable) path: aliases.h */
+	const char *const *domain_aliases; /* (nullable) "other -> domain" */
+	PhSlice srs_secret;                /* empty: senders stay as they are */
+	uint32_t srs_lifetime;             /* days */
+	bool keeps_detail;                 /* user+detail: the transport is told */
 } PhRouteParams;
 
 /* PhAcceptFrom: whose mail a route takes. By default one that knows its users (a directory), or whose
@@ -58,6 +64,9 @@ struct PhRoute {
 	char *separators;
 	PhRouteDirectory *directories;
 	PhIdentity *catch_all_identity; /* when the route has no directory */
+	struct PhAliases *aliases;      /* (nullable) */
+	struct PhSrs *srs;              /* (nullable) */
+	bool keeps_detail;
 };
 
 /* ph_router_new: @partial: (borrowed for the router's life, nullable). */
@@ -75,11 +84,23 @@ typedef void (*PhRunnerFunc)(void (*func)(void *user_data), void *user_data, voi
 void ph_router_set_runner(PhRouter *router, PhRunnerFunc runner, void *runner_data);
 void ph_router_run(const PhRouter *router, void (*func)(void *user_data), void *user_data);
 
+/* PhDetour: how a recipient was reached, when its mail differs from that of others. */
+typedef struct {
+	char *sender;             /* (nullable) a list's owner, who gets its bounces */
+	char *via;                /* (nullable) the alias or list that sends it to another server */
+	char *detail;             /* (nullable) of user+detail, for the route that delivers it */
+	const PhRoute *forwarder; /* (nullable) of @via, when its SRS covers foreign senders */
+} PhDetour;
+
+void ph_detour_copy(const PhDetour *from, PhDetour *to);
+void ph_detour_clear(PhDetour *detour);
+
 /* PhResolved: one final recipient. Owned by the array that ph_router_resolve() fills. */
 typedef struct {
 	const PhRoute *route; /* borrowed from the router */
 	PhIdentity *identity; /* (nullable) */
 	char *address;
+	PhDetour detour;
 } PhResolved;
 
 /* ph_router_resolve: @found: (borrowed) array of PhResolved that the final recipients are added to,
@@ -90,6 +111,21 @@ GArray *ph_resolved_array_new(void);
 /* ph_router_is_open: does the address's own route take mail from anybody? True when there is none:
  * resolving says so. Thread: any. */
 bool ph_router_is_open(const PhRouter *router, PhSlice address);
+/* ph_router_explain: the same, telling of each step. @step: one word; NULL: a final recipient was
+ * added to @found, and @text is NULL too. @depth: how many aliases lead there. */
+typedef void (*PhRouteNoteFunc)(unsigned depth,
+                                const char *step,
+                                const char *text,
+                                void *user_data);
+PhRcpt ph_router_explain(PhRouter *router,
+                         PhSlice address,
+                         GArray *found,
+                         PhRouteNoteFunc func,
+                         void *user_data);
+
+/* ph_router_forward_sender: the sender with which mail of @sender goes on to a recipient that was
+ * reached by @detour. Returns: (owned). */
+char *ph_router_forward_sender(const PhRouter *router, const PhDetour *detour, const char *sender);
 
 /* ph_router_members: see ph_route_expand(). */
 PhRcpt ph_router_members(PhRouter *router,

@@ -4,6 +4,14 @@
  */
 #include "server/routes.h"
 
+#include <posthorn/secret.h>
+
+#define DAY_US (UINT64_C(86400) * 1000000)
+
+enum {
+	DAYS = 1000, /* that a rewritten sender can live at most */
+};
+
 static bool
 add_route(PhRouter *router, PhSection *section, GError **error)
 {
@@ -17,8 +25,15 @@ add_route(PhRouter *router, PhSection *section, GError **error)
 		                 .store = settings->store,
 		                 .transport = ph_section_table(section),
 		                 .instance = ph_section_instance(section),
-		                 .accept_from = settings->accept_from };
+		                 .accept_from = settings->accept_from,
+		                 .aliases = settings->aliases,
+		                 .domain_aliases = settings->domain_aliases,
+		                 .keeps_detail = settings->detail_mailbox };
 
+	if (settings->srs_secret != NULL) {
+		params.srs_secret = ph_secret_slice(settings->srs_secret);
+		params.srs_lifetime = (uint32_t) CLAMP(settings->srs_lifetime.us / DAY_US, 1, DAYS);
+	}
 	for (size_t i = 0; settings->directory != NULL && settings->directory[i] != NULL; i++) {
 		PhRouteDirectory row = { .section = settings->directory[i],
 			                 .table = ph_section_table(settings->directory[i]),
@@ -28,7 +43,10 @@ add_route(PhRouter *router, PhSection *section, GError **error)
 	}
 	params.directories = (const PhRouteDirectory *) (const void *) directories->data;
 	params.n_directories = directories->len;
-	return ph_router_add(router, &params, error);
+	if (ph_router_add(router, &params, error))
+		return true;
+	g_prefix_error(error, "[route %s]: ", ph_section_name(section));
+	return false;
 }
 
 PhRouter *

@@ -90,6 +90,8 @@ grant_section(GArray *grants, const PhSection *section)
 {
 	const PhOption *row = section->offer->options;
 
+	if (ph_section_is_route(section))
+		grant_folder_of(grants, ph_section_route(section)->aliases);
 	for (; section->settings != NULL && row->key != NULL; row++)
 		grant_option(grants, section, row);
 }

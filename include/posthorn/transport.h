@@ -153,6 +153,10 @@ PH_PUBLIC const char *ph_delivery_recipient_parameter(const PhDelivery *delivery
                                                       size_t index,
                                                       const char *name);
 
+/* ph_delivery_detail: what stood behind the separator of user+detail, when the route wants it kept
+ * (`detail-mailbox`); else NULL. Of a peer. */
+PH_PUBLIC const char *ph_delivery_detail(const PhDelivery *delivery, size_t index);
+
 /* ph_delivery_transaction: 16 octets to commit with: the same when this delivery is a retry of one
  * that was interrupted. */
 PH_PUBLIC const uint8_t *ph_delivery_transaction(const PhDelivery *delivery, size_t index);

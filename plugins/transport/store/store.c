@@ -137,6 +137,17 @@ could_fit(PhAccount *account, PhContent *content, GError **error)
 	return false;
 }
 
+/* The mailbox that the sender's address names, when the user has it; else the inbox. */
+static bool
+find_mailbox(Job *job, PhMailboxId *id_out, GError **error)
+{
+	const char *detail = ph_delivery_detail(job->delivery, job->index);
+
+	if (detail != NULL && ph_account_find_id(job->account, ph_slice(detail), id_out, NULL))
+		return true;
+	return ph_account_find_id(job->account, PH_SLICE_LITERAL("INBOX"), id_out, error);
+}
+
 /* Uploads for one recipient and submits; false when that failed already. */
 static bool
 start(Job *job, PhSection *store, PhContent *content, GError **error)
@@ -153,7 +164,7 @@ start(Job *job, PhSection *store, PhContent *content, GError **error)
 	job->account = ph_account_open(store, identity, error);
 	if (job->account == NULL || !could_fit(job->account, content, error))
 		return false;
-	if (!ph_account_find_id(job->account, PH_SLICE_LITERAL("INBOX"), &inbox, error))
+	if (!find_mailbox(job, &inbox, error))
 		return false;
 	job->transaction = ph_transaction_new(job->account,
 	                                      ph_delivery_transaction(job->delivery, job->index));
