@@ -145,7 +145,6 @@ ph_mail_new_part(const PhMail *mail)
 
 	part->is_part = true;
 	part->arrived = mail->arrived;
-	ph_mail_copy_facts(part, mail);
 	part->user = mail->user != NULL ? ph_identity_ref(mail->user) : NULL;
 	part->parameters = ph_mail_copy_parameters(mail->parameters);
 	part->content = ph_content_ref(mail->content);

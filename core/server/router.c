@@ -222,10 +222,15 @@ ph_router_find(const PhRouter *router, const char *address)
 {
 	const char *at = strrchr(address, '@');
 	const PhRoute *route = NULL;
+	const char *other = NULL;
 
 	if (at == NULL)
 		return router->others;
 	route = g_hash_table_lookup(router->domains, at + 1);
+	if (route == NULL && g_hash_table_size(router->renamed) > 0) {
+		other = g_hash_table_lookup(router->renamed, at + 1);
+		route = other != NULL ? g_hash_table_lookup(router->domains, other) : NULL;
+	}
 	return route != NULL ? route : router->others;
 }
 
