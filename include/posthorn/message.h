@@ -17,6 +17,7 @@
 #ifndef POSTHORN_MESSAGE_H
 #define POSTHORN_MESSAGE_H
 
+#include <posthorn/content.h>
 #include <posthorn/date.h>
 #include <posthorn/header.h>
 #include <posthorn/types.h>
@@ -165,6 +166,18 @@ PH_PUBLIC bool ph_structure_keeps_field(PhSlice name);
 /* ph_structure_blob_info: the message's own values, with slices of @blob, the parts left unchecked;
  * false when the blob is damaged. */
 PH_PUBLIC bool ph_structure_blob_info(PhSlice blob, PhMessageInfo *info_out);
+
+/* PhMessageLimit: what somebody can take. */
+typedef enum {
+	PH_LIMIT_LINES = 1, /* lines that end in CRLF, no NUL: all mail but BINARYMIME */
+	PH_LIMIT_7BIT = 2,  /* and octets below 128 in lines of at most 998 */
+} PhMessageLimit;
+
+/* ph_message_encode: the message with its parts in base64 or quoted-printable where they pass @limit.
+ * Signatures over such parts do not hold any more. Returns: (owned) the same content when nothing
+ * passes it; NULL with UNSUPPORTED when octets outside of parts do (8-bit header fields, a preamble),
+ * TEMPORARY. Thread: any. Blocks: as reading the content does. */
+PH_PUBLIC PhContent *ph_message_encode(PhContent *content, uint32_t limit, GError **error);
 
 /* ph_imap_append_string: @text as an IMAP string: quoted where that is allowed, else a literal. A
  * NUL, which neither can hold, becomes octet 0x80. */

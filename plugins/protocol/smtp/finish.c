@@ -6,6 +6,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include <posthorn/log.h>
+#include <posthorn/message.h>
 
 #include "smtp.h"
 
@@ -26,7 +27,8 @@ content_problem(const Client *client, uint32_t flaws)
 {
 	const Settings *settings = client->server->settings;
 
-	if (settings->bare_newline == 0 && flaw_reply(flaws) != NULL)
+	if (settings->bare_newline == 0 && !client->envelope->is_binary
+	    && flaw_reply(flaws) != NULL)
 		return flaw_reply(flaws);
 	if (client->envelope->hops.n_received > (uint64_t) settings->max_hops)
 		return "554 5.4.6 too many Received fields, this is a mail loop";
@@ -101,28 +103,63 @@ ask_message(PhSession *session)
 	return smtp_ask(session, PH_STAGE_MESSAGE, submit);
 }
 
-PhNext
-smtp_finish(PhSession *session, uint32_t flaws)
+/* Mailboxes and other servers are made of lines, so binary parts are put into base64 (RFC 3030
+ * section 4). Returns: (owned), NULL with the reply. */
+static PhContent *
+make_lines(PhSession *session, PhContent *content, const char **problem_out)
 {
-	Client *client = ph_session_data(session);
-	Envelope *envelope = client->envelope;
-	const char *problem = content_problem(client, flaws);
-	g_autoptr(PhContent) content = NULL;
+	const Client *client = ph_session_data(session);
 	g_autoptr(GError) error = NULL;
+	PhContent *lines = ph_message_encode(content, PH_LIMIT_LINES, &error);
 
-	if (problem != NULL) {
-		smtp_log_message(session, PH_LOG_INFO, "refused", problem);
-		return smtp_refuse_message(session, problem);
+	if (lines != NULL) {
+		ph_mail_set_parameter(client->envelope->mail, "BODY", PH_SLICE_LITERAL("8BITMIME"));
+		return lines;
 	}
-	content = ph_spool_finish(g_steal_pointer(&envelope->spool), &error);
+	ph_log_session(session, PH_LOG_INFO, "binary", "binary message could not be encoded",
+	               PH_LOG_TEXT("id", ph_mail_id(client->envelope->mail)), PH_LOG_FAILURE(error),
+	               PH_LOG_END);
+	*problem_out = ph_error_is_temporary(error)
+	                       ? "452 4.3.1 no space for the message, try later"
+	                       : "554 5.6.1 the message is binary where it cannot be encoded";
+	return NULL;
+}
+
+/* What was received, as content; NULL with the reply. */
+static PhContent *
+take_content(PhSession *session, const char **problem_out)
+{
+	const Client *client = ph_session_data(session);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(PhContent) content =
+		ph_spool_finish(g_steal_pointer(&client->envelope->spool), &error);
+
 	if (content == NULL) {
 		ph_log_session(session, PH_LOG_ERROR, "spool-failed", "content could not be kept",
 		               PH_LOG_FAILURE(error), PH_LOG_END);
-		return smtp_refuse_message(session,
-		                           "452 4.3.1 no space for the message, try later");
+		*problem_out = "452 4.3.1 no space for the message, try later";
+		return NULL;
+	}
+	if (client->envelope->is_binary)
+		return make_lines(session, content, problem_out);
+	return g_steal_pointer(&content);
+}
+
+PhNext
+smtp_finish(PhSession *session, uint32_t flaws)
+{
+	const Client *client = ph_session_data(session);
+	const char *problem = content_problem(client, flaws);
+	g_autoptr(PhContent) content = NULL;
+
+	if (problem == NULL)
+		content = take_content(session, &problem);
+	if (content == NULL) {
+		smtp_log_message(session, PH_LOG_INFO, "refused", problem);
+		return smtp_refuse_message(session, problem);
 	}
 	stamp(session);
-	ph_mail_set_content(envelope->mail, content);
+	ph_mail_set_content(client->envelope->mail, content);
 	return smtp_ask(session, PH_STAGE_HEADER, ask_message);
 }
 
