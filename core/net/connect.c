@@ -8,6 +8,7 @@
 #include <posthorn/client.h>
 #include <posthorn/error.h>
 
+#include "config/config.h"
 #include "net/reactor.h"
 #include "net/session.h"
 #include "net/tls-context.h"
@@ -101,10 +102,31 @@ begin_connecting(const PhClientOptions *options, const Address *address, GError 
 	return -1;
 }
 
+/* Held: what must live as long as the session. */
+typedef struct {
+	PhTlsContext *tls; /* (nullable) */
+	PhConfig *config;  /* (nullable) of the section */
+} Held;
+
 static void
-release_context(void *context)
+release(void *user_data)
 {
-	ph_tls_context_unref(context);
+	Held *held = user_data;
+
+	ph_tls_context_unref(held->tls);
+	ph_config_unref(held->config);
+	g_free(held);
+}
+
+/* A plugin's settings must not go while its sessions run. */
+static Held *
+hold(PhSection *section)
+{
+	Held *held = g_new0(Held, 1);
+
+	if (section != NULL && section->config != NULL)
+		held->config = ph_config_ref(section->config);
+	return held;
 }
 
 static PhProtocol
@@ -119,6 +141,8 @@ adapt_table(const PhClientTable *table)
 		.resumed = table->resumed,
 		.tls_started = table->tls_started,
 		.timeout = table->timeout,
+		.notified = table->notified,
+		.drain = table->drain,
 	};
 }
 
@@ -128,8 +152,9 @@ make_endpoint(PhSection *section,
               const PhClientTable *table,
               GError **error)
 {
+	g_autofree Held *held = NULL;
 	PhListenerParams params = { .section = section,
-		                    .release = release_context,
+		                    .release = release,
 		                    .handshake_timeout = options->connect_timeout,
 		                    .hostname =
 		                            section != NULL ? ph_section_hostname(section) : NULL };
@@ -141,10 +166,13 @@ make_endpoint(PhSection *section,
 			return NULL;
 		params.tls_mode =
 			options->tls == PH_CLIENT_IMPLICIT_TLS ? PH_TLS_IMPLICIT : PH_TLS_STARTTLS;
-		params.user_data = params.tls;
 	}
+	held = hold(section);
+	held->tls = params.tls;
+	params.user_data = g_steal_pointer(&held);
 	endpoint = ph_endpoint_new(&params);
 	endpoint->tls_name = g_strdup(options->tls_name);
+	endpoint->sni = g_strdup(options->sni);
 	endpoint->client_table = adapt_table(table);
 	endpoint->params.protocol = &endpoint->client_table;
 	endpoint->client_closed = table->closed;

@@ -12,6 +12,7 @@
 #include <posthorn/log.h>
 
 #include "base/lock.h"
+#include "config/config.h"
 #include "config/name-server.h"
 
 #include <poll.h>
@@ -41,6 +42,7 @@ typedef struct Resolver Resolver;
 
 typedef struct {
 	Resolver *resolver;
+	PhConfig *config; /* (nullable) of who asks: its plugin's settings must stay */
 	char *name;
 	uint32_t type;
 	PhResolverFunc func;
@@ -205,6 +207,7 @@ now_us(void)
 static void
 free_question(Question *question)
 {
+	ph_config_unref(question->config);
 	g_free(question->name);
 	g_free(question);
 }
@@ -544,6 +547,8 @@ ph_resolver_ask(PhSection *section,
 {
 	Question *question = g_new0(Question, 1);
 
+	if (section != NULL && section->config != NULL)
+		question->config = ph_config_ref(section->config);
 	question->name = g_strdup(name);
 	question->type = type;
 	question->func = func;

@@ -71,6 +71,7 @@ ph_endpoint_unref(PhEndpoint *endpoint)
 	ph_listener_unref(endpoint->listener);
 	g_free(endpoint->hostname);
 	g_free(endpoint->tls_name);
+	g_free(endpoint->sni);
 	g_free(endpoint);
 }
 

@@ -38,6 +38,7 @@ typedef struct {
 	char *hostname;                                     /* (owned) */
 	void (*client_closed)(PhSession *, const GError *); /* client sessions only */
 	char *tls_name;          /* (owned, nullable) client sessions: whom to verify */
+	char *sni;               /* (owned, nullable) client sessions: named without verifying */
 	PhProtocol client_table; /* what params.protocol is then */
 } PhEndpoint;
 
@@ -98,20 +99,20 @@ struct PhSession {
 	uint32_t armed; /* EPOLL* events that the reactor will report; 0: none */
 	uint8_t stage;  /* PhStage */
 	uint8_t login_failures;
-	bool added;     /* the descriptor is in the reactor */
+	bool added; /* the descriptor is in the reactor */
 	bool opened;
 	bool client;
 	bool connected; /* client: the socket has said something */
 	bool own_end;   /* the plugin has closed it, not the world */
 	bool parked;
 	bool shown_parked; /* as the gauge has it */
-	bool woken; /* while parked: by its wake */
+	bool woken;        /* while parked: by its wake */
 	bool more;
-	bool held; /* paused because the output is full */
-	bool ended;   /* the peer has ended its side */
-	bool half;    /* that was reported, and will not be asked again */
-	bool gone;    /* dead in both directions */
-	bool blocked; /* the socket took no more in this pass */
+	bool held;     /* paused because the output is full */
+	bool ended;    /* the peer has ended its side */
+	bool half;     /* that was reported, and will not be asked again */
+	bool gone;     /* dead in both directions */
+	bool blocked;  /* the socket took no more in this pass */
 	bool withheld; /* the output shows what is not durable yet */
 	bool readable;
 	bool read_wants_write;

@@ -31,9 +31,12 @@ new_client_stream(const PhSession *session)
 	const PhEndpoint *endpoint = session->endpoint;
 	g_autofree char *peer =
 		g_strdup_printf("%s %u", session->peer_text, (unsigned) session->peer.port);
+	PhStream *stream = ph_tls_stream_new_client(endpoint->params.tls, session->plain.fd,
+	                                            endpoint->tls_name, peer);
 
-	return ph_tls_stream_new_client(endpoint->params.tls, session->plain.fd, endpoint->tls_name,
-	                                peer);
+	if (endpoint->tls_name == NULL && endpoint->sni != NULL)
+		ph_tls_stream_set_sni(stream, endpoint->sni);
+	return stream;
 }
 
 /* Puts TLS between the session and its socket; the handshake is the next stage. */

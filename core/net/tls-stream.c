@@ -424,6 +424,13 @@ ph_tls_stream_new_client(PhTlsContext *context, int fd, const char *name, const 
 	return &tls->base;
 }
 
+void
+ph_tls_stream_set_sni(PhStream *stream, const char *name)
+{
+	if (!g_hostname_is_ip_address(name))
+		SSL_set_tlsext_host_name(tls_of(stream)->ssl, name);
+}
+
 bool
 ph_tls_stream_was_resumed(const PhStream *stream)
 {

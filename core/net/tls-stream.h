@@ -21,6 +21,10 @@ PhStream *ph_tls_stream_new_client(PhTlsContext *context,
                                    const char *name,
                                    const char *peer);
 
+/* ph_tls_stream_set_sni: before the handshake of a connecting side that verifies nothing: the name it
+ * asks for. */
+void ph_tls_stream_set_sni(PhStream *stream, const char *name);
+
 /* ph_tls_stream_was_resumed: did the handshake continue an earlier session? */
 bool ph_tls_stream_was_resumed(const PhStream *stream);
 

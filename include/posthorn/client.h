@@ -32,6 +32,7 @@ typedef struct {
 	                       * has changed */
 	const char *source_address; /* (nullable) to bind to */
 	PhDuration connect_timeout; /* for connecting, and as long for the handshake; 0: 30 s */
+	const char *sni;            /* (nullable) SNI when tls_name is NULL: named, not verified */
 } PhClientOptions;
 
 typedef struct {
@@ -47,6 +48,11 @@ typedef struct {
 	/* closed: @error: (borrowed, nullable) why, when the plugin did not close it itself:
 	 * could not connect, handshake or verification failed, peer closed. Required. */
 	void (*closed)(PhSession *session, const GError *error);
+	/* notified: somebody called ph_session_notify(). drain: the server stops, and the session
+	 * waits for input; PH_DONE: it goes on until it closes itself or the time is over. Without
+	 * it the session is closed. */
+	PhNext (*notified)(PhSession *session);
+	PhNext (*drain)(PhSession *session);
 } PhClientTable;
 
 /* ph_client_open: starts connecting and returns at once; the first callback is `connected` or

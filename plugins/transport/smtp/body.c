@@ -1,0 +1,383 @@
+/* body.c: a message as it goes out: what the peer must be able to take, line ends, dots, chunks
+ *
+ * What we send never has a CR or LF alone, whatever the message has: they become line ends, in DATA
+ * and in BDAT alike. Only what was announced as binary goes out as it is.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <posthorn/error.h>
+#include <posthorn/log.h>
+#include <posthorn/slice.h>
+
+#include "hop.h"
+
+#include <string.h>
+
+enum {
+	PIECE = 64 * 1024,
+	SMALL = 32 * 1024, /* goes with the envelope: not much is lost when nobody takes it */
+};
+
+#define LINE_END PH_SLICE_LITERAL("\r\n")
+
+/* --- line ends and dots ----------------------------------------------------------------------- */
+
+static void
+pass(BodyFunc func, void *user_data, const char *begin, const char *end)
+{
+	if (end > begin)
+		func(PH_SLICE(begin, (size_t) (end - begin)), user_data);
+}
+
+static void
+end_line(uint32_t *state, BodyFunc func, void *user_data)
+{
+	*state &= ~(uint32_t) (BODY_BEHIND_CR | BODY_IN_LINE);
+	func(LINE_END, user_data);
+}
+
+/* From @at to the next octet that needs thought. */
+static const char *
+find_end(const char *at, const char *end)
+{
+	const char *lf = memchr(at, '\n', (size_t) (end - at));
+	const char *stop = lf != NULL ? lf : end;
+	const char *cr = memchr(at, '\r', (size_t) (stop - at));
+
+	return cr != NULL ? cr : stop;
+}
+
+void
+body_convert(uint32_t *state, PhSlice piece, BodyFunc func, void *user_data)
+{
+	const char *at = piece.data;
+	const char *end = piece.length > 0 ? at + piece.length : at;
+	const char *from = at; /* what is not passed on yet begins here */
+
+	while (at < end) {
+		const char *stop = NULL;
+
+		if ((*state & BODY_BEHIND_CR) != 0) {
+			bool is_pair = *at == '\n';
+
+			end_line(state, func, user_data);
+			at += is_pair;
+			from = at;
+			continue;
+		}
+		if ((*state & (BODY_IN_LINE | BODY_DOTS)) == BODY_DOTS && *at == '.') {
+			pass(func, user_data, from, at);
+			func(PH_SLICE_LITERAL("."), user_data);
+			from = at;
+		}
+		stop = find_end(at, end);
+		if (stop > at)
+			*state |= BODY_IN_LINE;
+		if (stop + 1 < end && stop[0] == '\r' && stop[1] == '\n') {
+			*state &= ~(uint32_t) BODY_IN_LINE;
+			at = stop + 2;
+			continue;
+		}
+		if (stop == end)
+			break;
+		pass(func, user_data, from, stop);
+		if (*stop == '\r')
+			*state |= BODY_BEHIND_CR;
+		else
+			end_line(state, func, user_data);
+		at = stop + 1;
+		from = at;
+	}
+	pass(func, user_data, from, end);
+}
+
+void
+body_finish(uint32_t *state, BodyFunc func, void *user_data)
+{
+	if ((*state & (BODY_BEHIND_CR | BODY_IN_LINE)) != 0)
+		func(LINE_END, user_data);
+	*state &= BODY_DOTS;
+}
+
+/* --- what the peer must be able to take ------------------------------------------------------- */
+
+bool
+body_is_ascii(const char *text)
+{
+	return ph_slice_is_ascii(ph_slice(text));
+}
+
+typedef struct {
+	uint32_t state; /* of ph_session_scan_flaws() */
+	bool in_body;
+	bool has_8bit_header;
+} Scan;
+
+/* Is the empty line in this piece? Looked for as long as the header lasts. */
+static void
+scan_header(Scan *scan, PhSlice piece)
+{
+	const char *end = memmem(piece.data, piece.length, "\n\r\n", 3);
+	const char *bare = memmem(piece.data, piece.length, "\n\n", 2);
+	size_t length = piece.length;
+
+	if (end == NULL || (bare != NULL && bare < end))
+		end = bare;
+	if (end != NULL) {
+		scan->in_body = true;
+		length = (size_t) (end - piece.data);
+	}
+	for (size_t i = 0; i < length; i++)
+		if ((piece.data[i] & 0x80) != 0) {
+			scan->has_8bit_header = true;
+			return;
+		}
+}
+
+static bool
+scan_piece(PhSlice piece, void *user_data, GError **error)
+{
+	Scan *scan = user_data;
+
+	if (!scan->in_body && !scan->has_8bit_header)
+		scan_header(scan, piece);
+	scan->state = ph_session_scan_flaws(scan->state, piece, false);
+	return true;
+}
+
+static PhContent *
+whole_content(const PhMail *mail)
+{
+	PhSlice head = ph_mail_prepended(mail);
+	PhContent *parts[2] = { NULL, ph_mail_content(mail) };
+	PhContent *whole = NULL;
+
+	if (head.length == 0)
+		return ph_content_ref(parts[1]);
+	parts[0] = ph_content_new_copy(head);
+	whole = ph_content_new_joined(parts, G_N_ELEMENTS(parts));
+	ph_content_unref(parts[0]);
+	return whole;
+}
+
+static bool
+has_flag(const Hop *hop, uint32_t flag)
+{
+	return (hop->caps.flags & flag) != 0;
+}
+
+static bool
+needs_utf8(const Hop *hop, const Scan *scan)
+{
+	const PhMail *mail = ph_delivery_mail(hop->job->delivery);
+
+	return !body_is_ascii(ph_mail_sender(mail))
+	       || (ph_mail_parameter(mail, "SMTPUTF8") != NULL && scan->has_8bit_header);
+}
+
+static bool
+check_size(Hop *hop)
+{
+	const Caps *caps = &hop->caps;
+
+	if (caps->size == 0 || hop->sending.length <= caps->size)
+		return true;
+	failure_set(&hop->failure, 552, "5.3.4",
+	            "the message has %" G_GUINT64_FORMAT " octets; '%s' takes %" G_GUINT64_FORMAT,
+	            hop->sending.length, path_host(&hop->path), caps->size);
+	return false;
+}
+
+static bool
+check_requiretls(Hop *hop)
+{
+	if (!hop->job->requires_tls
+	    || (hop->is_tls && has_flag(hop, CAP_REQUIRETLS)
+	        && (hop->path.is_secure || !hop->path.has_mx)))
+		return true;
+	failure_set(&hop->failure, 550, "5.7.30", "REQUIRETLS support required, and '%s' %s",
+	            path_host(&hop->path),
+	            has_flag(hop, CAP_REQUIRETLS) ? "is not named by a signed record"
+	                                          : "does not offer it");
+	return false;
+}
+
+enum {
+	DOWNGRADE_8BIT = 1U << 0,
+	DOWNGRADE_BINARY = 1U << 1,
+};
+
+static bool
+downgrade(Hop *hop, uint32_t what)
+{
+	failure_set(&hop->failure, 554, "5.6.3", "'%s' does not take 8-bit text",
+	            path_host(&hop->path));
+	return false;
+}
+
+/* Decides what to say of the body. */
+static bool
+check_octets(Hop *hop, const Scan *scan, const char *body)
+{
+	Sending *sending = &hop->sending;
+	bool is_binary = body != NULL && g_ascii_strcasecmp(body, "BINARYMIME") == 0;
+
+	sending->is_8bit = (scan->state & PH_FLAW_8BIT) != 0
+	                   || (body != NULL && g_ascii_strcasecmp(body, "8BITMIME") == 0);
+	sending->is_binary =
+		is_binary && has_flag(hop, CAP_BINARYMIME) && has_flag(hop, CAP_CHUNKING);
+	if (is_binary && !sending->is_binary)
+		return downgrade(hop, DOWNGRADE_BINARY
+		                              | (has_flag(hop, CAP_8BITMIME) ? 0 : DOWNGRADE_8BIT));
+	if ((scan->state & PH_FLAW_8BIT) != 0 && !has_flag(hop, CAP_8BITMIME)
+	    && !sending->is_binary)
+		return downgrade(hop, DOWNGRADE_8BIT);
+	return true;
+}
+
+bool
+body_prepare(Hop *hop)
+{
+	const PhMail *mail = ph_delivery_mail(hop->job->delivery);
+	Sending *sending = &hop->sending;
+	Scan scan = { .state = 0 };
+	g_autoptr(GError) error = NULL;
+
+	sending_clear(sending);
+	sending->content = whole_content(mail);
+	sending->length = ph_content_length(sending->content);
+	if (!check_size(hop) || !check_requiretls(hop))
+		return false;
+	if (!ph_content_each(sending->content, 0, sending->length, scan_piece, &scan, &error)) {
+		failure_set(&hop->failure, 451, "4.3.0", "the message could not be read");
+		return false;
+	}
+	if (needs_utf8(hop, &scan) && !has_flag(hop, CAP_SMTPUTF8)) {
+		failure_set(&hop->failure, 550, "5.6.7", "'%s' does not take such addresses",
+		            path_host(&hop->path));
+		return false;
+	}
+	sending->is_utf8 =
+		has_flag(hop, CAP_SMTPUTF8)
+		&& (needs_utf8(hop, &scan) || ph_mail_parameter(mail, "SMTPUTF8") != NULL);
+	if (!check_octets(hop, &scan, ph_mail_parameter(mail, "BODY")))
+		return false;
+	sending->by_bdat = sending->is_binary
+	                   || (has_flag(hop, CAP_CHUNKING) && hop->relay->settings->chunking);
+	sending->is_small = sending->length <= SMALL;
+	sending->state = sending->by_bdat ? 0 : BODY_DOTS;
+	return true;
+}
+
+void
+sending_clear(Sending *sending)
+{
+	if (sending->content != NULL)
+		ph_content_unref(sending->content);
+	*sending = (Sending){ NULL };
+}
+
+/* --- sending ---------------------------------------------------------------------------------- */
+
+typedef struct {
+	uint32_t state;
+	uint64_t n; /* octets that come out */
+} Count;
+
+static void
+count(PhSlice octets, void *user_data)
+{
+	((Count *) user_data)->n += octets.length;
+}
+
+static bool
+count_piece(PhSlice piece, void *user_data, GError **error)
+{
+	Count *counting = user_data;
+
+	body_convert(&counting->state, piece, count, counting);
+	return true;
+}
+
+static void
+write_out(PhSlice octets, void *user_data)
+{
+	ph_session_write(user_data, octets);
+}
+
+static bool
+send_piece(PhSlice piece, void *user_data, GError **error)
+{
+	Hop *hop = user_data;
+
+	body_convert(&hop->sending.state, piece, write_out, hop->session);
+	return true;
+}
+
+/* One chunk of @length octets of the message. */
+static bool
+send_chunk(Hop *hop, uint64_t length, bool is_last, GError **error)
+{
+	Sending *sending = &hop->sending;
+	Count counting = { .state = sending->state };
+
+	if (!ph_content_each(sending->content, sending->at, length, count_piece, &counting, error))
+		return false;
+	if (is_last)
+		body_finish(&counting.state, count, &counting);
+	sending->n_chunks++;
+	ph_session_printf(hop->session, "BDAT %" G_GUINT64_FORMAT "%s\r\n", counting.n,
+	                  is_last ? " LAST" : "");
+	return ph_content_each(sending->content, sending->at, length, send_piece, hop, error);
+}
+
+static void
+send_binary(Hop *hop)
+{
+	Sending *sending = &hop->sending;
+
+	sending->n_chunks++;
+	ph_session_printf(hop->session, "BDAT %" G_GUINT64_FORMAT " LAST\r\n", sending->length);
+	ph_session_write_content(hop->session, sending->content, 0, sending->length);
+	sending->at = sending->length;
+}
+
+static bool
+send_some(Hop *hop, GError **error)
+{
+	Sending *sending = &hop->sending;
+	uint64_t length = MIN(sending->length - sending->at, (uint64_t) PIECE);
+	bool is_last = sending->at + length == sending->length;
+	bool good = true;
+
+	if (sending->is_binary) {
+		send_binary(hop);
+		return true;
+	}
+	if (sending->by_bdat)
+		good = send_chunk(hop, length, is_last, error);
+	else
+		good = ph_content_each(sending->content, sending->at, length, send_piece, hop,
+		                       error);
+	sending->at += length;
+	if (!is_last || !good)
+		return good;
+	body_finish(&sending->state, write_out, hop->session);
+	if (!sending->by_bdat)
+		ph_session_write_text(hop->session, ".\r\n");
+	return true;
+}
+
+BodyResult
+body_send(Hop *hop)
+{
+	g_autoptr(GError) error = NULL;
+
+	do {
+		if (send_some(hop, &error))
+			continue;
+		failure_set(&hop->failure, 451, "4.3.0", "the message could not be read");
+		return BODY_FAILED;
+	} while (hop->sending.at < hop->sending.length && !ph_session_should_yield(hop->session));
+	return hop->sending.at < hop->sending.length ? BODY_MORE : BODY_SENT;
+}

@@ -1,0 +1,67 @@
+/* caps.c: what a peer says it can do
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <posthorn/slice.h>
+
+#include "hop.h"
+
+static const struct {
+	const char *word;
+	uint32_t flag;
+} words[] = {
+	{ "PIPELINING", CAP_PIPELINING }, { "SIZE", CAP_SIZE },
+	{ "8BITMIME", CAP_8BITMIME },     { "STARTTLS", CAP_STARTTLS },
+	{ "CHUNKING", CAP_CHUNKING },     { "BINARYMIME", CAP_BINARYMIME },
+	{ "SMTPUTF8", CAP_SMTPUTF8 },     { "DSN", CAP_DSN },
+	{ "REQUIRETLS", CAP_REQUIRETLS }, { "DELIVERBY", CAP_DELIVERBY },
+	{ "MT-PRIORITY", CAP_PRIORITY },  { "FUTURERELEASE", CAP_FUTURERELEASE },
+};
+
+static void
+add_auth(Caps *caps, PhSlice rest)
+{
+	while (rest.length > 0) {
+		PhSlice word = ph_slice_split(&rest, ' ');
+
+		if (ph_slice_is_nocase(word, "PLAIN"))
+			caps->flags |= CAP_AUTH_PLAIN;
+		else if (ph_slice_is_nocase(word, "LOGIN"))
+			caps->flags |= CAP_AUTH_LOGIN;
+	}
+}
+
+static void
+add_limits(Caps *caps, PhSlice rest)
+{
+	while (rest.length > 0) {
+		PhSlice value = ph_slice_split(&rest, ' ');
+		PhSlice name = ph_slice_split(&value, '=');
+
+		if (ph_slice_is_nocase(name, "RCPTMAX"))
+			(void) ph_slice_to_u32(value, UINT32_MAX, &caps->max_recipients);
+		else if (ph_slice_is_nocase(name, "MAILMAX"))
+			(void) ph_slice_to_u32(value, UINT32_MAX, &caps->max_messages);
+	}
+}
+
+void
+caps_add(Caps *caps, PhSlice line)
+{
+	PhSlice rest = ph_slice_trim(line);
+	PhSlice word = ph_slice_split(&rest, ' ');
+
+	for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
+		if (ph_slice_is_nocase(word, words[i].word))
+			caps->flags |= words[i].flag;
+	if (ph_slice_is_nocase(word, "SIZE"))
+		(void) ph_slice_to_u64(ph_slice_trim(rest), UINT64_MAX, &caps->size);
+	else if (ph_slice_is_nocase(word, "DELIVERBY"))
+		(void) ph_slice_to_u32(ph_slice_trim(rest), UINT32_MAX, &caps->min_deliver_by);
+	else if (ph_slice_is_nocase(word, "AUTH"))
+		add_auth(caps, rest);
+	else if (ph_slice_starts_nocase(word, "AUTH=")) /* of servers before RFC 2554 */
+		add_auth(caps, PH_SLICE(line.data + 5, line.length - 5));
+	else if (ph_slice_is_nocase(word, "LIMITS"))
+		add_limits(caps, rest);
+}

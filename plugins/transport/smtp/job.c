@@ -1,0 +1,79 @@
+/* job.c: some recipients of one mail on their way to one destination, and their results
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <posthorn/error.h>
+
+#include "relay.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+	FIRST_PERMANENT = 500,
+};
+
+static uint32_t
+class_of(unsigned smtp_code)
+{
+	return smtp_code >= FIRST_PERMANENT ? PH_ERROR_PERMANENT : PH_ERROR_TEMPORARY;
+}
+
+void
+failure_set(Failure *failure, unsigned smtp_code, const char *status, const char *format, ...)
+{
+	va_list arguments;
+	int n = 0;
+
+	failure->code = class_of(smtp_code);
+	failure->mta[0] = '\0';
+	n = g_snprintf(failure->reply, sizeof failure->reply, "%u %s ", smtp_code, status);
+	va_start(arguments, format);
+	(void) g_vsnprintf(failure->reply + n, sizeof failure->reply - (size_t) n, format,
+	                   arguments);
+	va_end(arguments);
+}
+
+void
+job_complete(Job *job, size_t at, const PhDeliveryResult *result)
+{
+	Recipient *recipient = &job->recipients[at];
+
+	if (recipient->is_done)
+		return;
+	recipient->is_done = true;
+	job->n_left--;
+	/* With the last one of all the delivery is gone. */
+	ph_delivery_complete_with(job->delivery, recipient->index, result);
+}
+
+void
+job_fail_one(Job *job, size_t at, const Failure *failure)
+{
+	GError error = { .domain = PH_ERROR,
+		         .code = (int) failure->code,
+		         .message = (char *) (uintptr_t) failure->reply };
+	PhDeliveryResult result = {
+		.size = sizeof result,
+		.error = &error,
+		.remote_mta = failure->mta[0] != '\0' ? failure->mta : NULL,
+		.reply = failure->reply,
+	};
+
+	job_complete(job, at, &result);
+}
+
+void
+job_fail(Job *job, const Failure *failure)
+{
+	for (size_t i = 0; i < job->n_recipients; i++)
+		job_fail_one(job, i, failure);
+}
+
+void
+job_free(Job *job)
+{
+	g_warn_if_fail(job->n_left == 0);
+	g_free(job);
+}

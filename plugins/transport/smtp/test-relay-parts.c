@@ -1,0 +1,244 @@
+/* test-relay-parts.c: replies, capabilities, rules, line ends and the order of hosts
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <posthorn/slice.h>
+
+#include "hop.h"
+
+#include <string.h>
+
+/* --- replies ---------------------------------------------------------------------------------- */
+
+static void
+feed(Reply *reply, const char *text, ReplyResult wanted)
+{
+	PhSlice rest = PH_SLICE_EMPTY;
+
+	g_assert_cmpint(reply_feed(reply, ph_slice(text), &rest), ==, wanted);
+}
+
+static void
+test_replies(void)
+{
+	Reply reply = { 0 };
+
+	feed(&reply, "250-one", REPLY_MORE);
+	feed(&reply, "250-2.0.0 two", REPLY_MORE);
+	feed(&reply, "250 2.0.0 three", REPLY_DONE);
+	g_assert_cmpuint(reply.code, ==, 250);
+	g_assert_cmpstr(reply.text, ==, "250 one two three");
+	reply_reset(&reply);
+	feed(&reply, "550 5.1.1 no \x1b[1muser\xff\tx", REPLY_DONE);
+	g_assert_cmpstr(reply.text, ==, "550 5.1.1 no ?[1muser? x");
+	reply_reset(&reply);
+	feed(&reply, "354", REPLY_DONE);
+}
+
+static void
+test_no_replies(void)
+{
+	static const char *const broken[] = { "",         "25",    "2x0 ok",  "150 early",
+		                              "600 late", "250ok", "abc def", " 250 x" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(broken); i++) {
+		Reply reply = { 0 };
+
+		feed(&reply, broken[i], REPLY_BROKEN);
+	}
+}
+
+static void
+test_reply_bounds(void)
+{
+	Reply reply = { 0 };
+	g_autofree char *longest = g_strnfill(REPLY_LINE_MAX, '2');
+	g_autofree char *longer = g_strnfill(REPLY_LINE_MAX + 1, '2');
+
+	longest[3] = longer[3] = '-';
+	feed(&reply, longest, REPLY_MORE);
+	feed(&reply, longer, REPLY_BROKEN);
+	g_assert_cmpuint(strlen(reply.text), ==, REPLY_TEXT_MAX - 1);
+	reply_reset(&reply);
+	for (int i = 0; i < REPLY_LINES_MAX; i++)
+		feed(&reply, "250-x", REPLY_MORE);
+	feed(&reply, "250 x", REPLY_BROKEN);
+	reply_reset(&reply);
+	feed(&reply, "250-x", REPLY_MORE);
+	feed(&reply, "251 x", REPLY_BROKEN);
+}
+
+/* --- capabilities ----------------------------------------------------------------------------- */
+
+static void
+test_caps(void)
+{
+	Caps caps = { 0 };
+
+	caps_add(&caps, PH_SLICE_LITERAL("pipelining"));
+	caps_add(&caps, PH_SLICE_LITERAL("SIZE 1000"));
+	caps_add(&caps, PH_SLICE_LITERAL("AUTH LOGIN XOAUTH2 PLAIN"));
+	caps_add(&caps, PH_SLICE_LITERAL("LIMITS MAILMAX=5 RCPTMAX=7 X"));
+	caps_add(&caps, PH_SLICE_LITERAL(""));
+	caps_add(&caps, PH_SLICE_LITERAL("8BITMIMEX"));
+	g_assert_cmphex(caps.flags, ==,
+	                CAP_PIPELINING | CAP_SIZE | CAP_AUTH_LOGIN | CAP_AUTH_PLAIN);
+	g_assert_cmpuint(caps.size, ==, 1000);
+	g_assert_cmpuint(caps.max_messages, ==, 5);
+	g_assert_cmpuint(caps.max_recipients, ==, 7);
+}
+
+/* --- rules ------------------------------------------------------------------------------------ */
+
+static void
+expect_hop(const char *text, const char *host, unsigned port)
+{
+	NextHop hop = { NULL };
+
+	g_assert_cmpint(next_hop_parse(text, &hop), ==, host != NULL);
+	g_assert_cmpstr(hop.host, ==, host);
+	g_assert_cmpuint(hop.port, ==, port);
+	next_hop_clear(&hop);
+}
+
+static void
+test_next_hops(void)
+{
+	expect_hop("mx.example.org", "mx.example.org", 0);
+	expect_hop("mx.example.org:587", "mx.example.org", 587);
+	expect_hop("192.0.2.1:25", "192.0.2.1", 25);
+	expect_hop("[2001:db8::1]:25", "2001:db8::1", 25);
+	expect_hop("2001:db8::1", "2001:db8::1", 0);
+	expect_hop("unix:/run/lmtp", "unix:/run/lmtp", 0);
+	expect_hop("mx.example.org:", NULL, 0);
+	expect_hop("mx.example.org:99999", NULL, 0);
+	expect_hop("[2001:db8::1", NULL, 0);
+	expect_hop("a b", NULL, 0);
+	expect_hop("", NULL, 0);
+}
+
+static void
+test_rules(void)
+{
+	Rule rule;
+	g_autoptr(GError) error = NULL;
+
+	g_assert_true(rule_parse("*.Example.org tls=verify next-hop=[::1]:2525 connections=2",
+	                         &rule, &error));
+	g_assert_cmpint(rule.tls, ==, TLS_VERIFY);
+	g_assert_cmpuint(rule.n_hops, ==, 2);
+	g_assert_cmpstr(rule.next_hop.host, ==, "::1");
+	g_assert_true(rule_matches(&rule, "a.example.org"));
+	g_assert_false(rule_matches(&rule, "example.org"));
+	g_assert_false(rule_matches(&rule, "xexample.org"));
+	rule_clear(&rule);
+	g_assert_true(rule_parse("example.org  port=26", &rule, &error));
+	g_assert_true(rule_matches(&rule, "example.org"));
+	g_assert_false(rule_matches(&rule, "a.example.org"));
+	rule_clear(&rule);
+	g_assert_false(rule_parse("example.org tls=perhaps", &rule, NULL));
+	g_assert_false(rule_parse("example.org next-hop=a next-hop=:", &rule, NULL));
+	g_assert_false(rule_parse("", &rule, &error));
+	g_assert_nonnull(error);
+}
+
+/* --- line ends -------------------------------------------------------------------------------- */
+
+static void
+gather(PhSlice octets, void *user_data)
+{
+	g_string_append_len(user_data, octets.data, (gssize) octets.length);
+}
+
+static void
+expect_body(uint32_t state, const char *text, const char *wanted)
+{
+	size_t length = strlen(text);
+
+	/* However it is cut, it comes out the same. */
+	for (size_t cut = 0; cut <= length; cut++) {
+		g_autoptr(GString) out = g_string_new(NULL);
+		uint32_t now = state;
+
+		body_convert(&now, PH_SLICE(text, cut), gather, out);
+		body_convert(&now, PH_SLICE(text + cut, length - cut), gather, out);
+		body_finish(&now, gather, out);
+		g_assert_cmpstr(out->str, ==, wanted);
+	}
+}
+
+static void
+test_line_ends(void)
+{
+	expect_body(BODY_DOTS, "", "");
+	expect_body(BODY_DOTS, "a\r\n.\r\n..b\r\n.", "a\r\n..\r\n...b\r\n..\r\n");
+	expect_body(BODY_DOTS, ".a\n.b\r.c\r\r\n.d", "..a\r\n..b\r\n..c\r\n\r\n..d\r\n");
+	expect_body(BODY_DOTS, "a\n.\n", "a\r\n..\r\n");
+	expect_body(BODY_DOTS, "a\r.\r", "a\r\n..\r\n");
+	expect_body(BODY_DOTS, "a\r\n\r\n.b.\r\n", "a\r\n\r\n..b.\r\n");
+	expect_body(0, "a\r\n.\r\n..b\rc\n", "a\r\n.\r\n..b\r\nc\r\n");
+}
+
+/* --- hosts ------------------------------------------------------------------------------------ */
+
+static GArray *
+make_hosts(const char *const *names, const uint16_t *preferences, size_t n)
+{
+	GArray *hosts = g_array_new(FALSE, FALSE, sizeof(Host));
+
+	for (size_t i = 0; i < n; i++) {
+		Host host = { (char *) (uintptr_t) names[i], preferences[i],
+			      (uint32_t) g_random_int() };
+
+		g_array_append_val(hosts, host);
+	}
+	return hosts;
+}
+
+static void
+test_order(void)
+{
+	const char *const names[] = { "c", "mail.Example.org", "a", "b" };
+	const uint16_t preferences[] = { 30, 20, 10, 10 };
+	unsigned n_a_first = 0;
+
+	for (int i = 0; i < 200; i++) {
+		g_autoptr(GArray) hosts = make_hosts(names, preferences, 4);
+		g_autoptr(GArray) all = make_hosts(names, preferences, 4);
+
+		g_assert_true(path_order(hosts, "mail.example.org"));
+		g_assert_cmpuint(hosts->len, ==, 2);
+		n_a_first += strcmp(g_array_index(hosts, Host, 0).name, "a") == 0;
+		g_assert_true(path_order(all, "elsewhere"));
+		g_assert_cmpuint(all->len, ==, 4);
+		g_assert_cmpstr(g_array_index(all, Host, 3).name, ==, "c");
+	}
+	g_assert_cmpuint(n_a_first, >, 50);
+	g_assert_cmpuint(n_a_first, <, 150);
+}
+
+static void
+test_loop(void)
+{
+	const char *const names[] = { "mail.example.org", "b" };
+	const uint16_t preferences[] = { 10, 10 };
+	g_autoptr(GArray) hosts = make_hosts(names, preferences, 2);
+
+	g_assert_false(path_order(hosts, "mail.example.org"));
+}
+
+int
+main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/relay/replies-are-joined-and-made-printable", test_replies);
+	g_test_add_func("/relay/what-is-no-reply-is-seen", test_no_replies);
+	g_test_add_func("/relay/replies-are-bounded", test_reply_bounds);
+	g_test_add_func("/relay/capabilities-are-found-without-case", test_caps);
+	g_test_add_func("/relay/next-hops-are-names-addresses-or-sockets", test_next_hops);
+	g_test_add_func("/relay/rules-hold-for-a-domain-or-all-below-it", test_rules);
+	g_test_add_func("/relay/no-line-end-is-ever-bare-and-dots-are-stuffed", test_line_ends);
+	g_test_add_func("/relay/equal-hosts-come-in-random-order", test_order);
+	g_test_add_func("/relay/hosts-at-and-behind-ourselves-are-left-out", test_loop);
+	return g_test_run();
+}

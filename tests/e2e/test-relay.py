@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""test-relay.py: mail to other hosts: which host, over which connection, and what it said"""
+import os
+import smtplib
+import threading
+import time
+
+import lib
+from lib import Server, main, need, wait_for
+from names import Names
+from nexthop import Host
+
+OCTETS = b"Subject: one\r\n\r\n.a dot\r\nand text\r\n"
+ALL = ["PIPELINING", "SIZE 100000", "8BITMIME", "CHUNKING", "BINARYMIME", "SMTPUTF8", "DSN",
+       "ENHANCEDSTATUSCODES"]
+TIMES = """
+connect-timeout = 2s
+greeting-timeout = 300ms
+helo-timeout = 300ms
+mail-timeout = 300ms
+rcpt-timeout = 300ms
+data-timeout = 300ms
+block-timeout = 2s
+end-timeout = 300ms
+"""
+
+
+def config(names=None, more="", port=None, timeout="2s"):
+    text = lib.SERVER + lib.SMTP
+    if names:
+        text += "\n[resolver]\nserver = 127.0.0.1:%d\ntimeout = %s\n" % (names.port, timeout)
+    text += "\n[route out]\ndomains = *\ntransport = smtp\nip = ipv4\n" + TIMES + more
+    return text + ("\nport = %d\n" % port if port else "")
+
+
+def outcome(server, octets=OCTETS, recipients=("bob@example.net",), sender="carla@example.org",
+            options=()):
+    """250, or the code of the refusal, and the reason that stands in the log."""
+    client = server.smtp()
+    seen = len(server.events("received"))
+    try:
+        client.sendmail(sender, list(recipients), octets, mail_options=options)
+        code = 250
+    except smtplib.SMTPDataError as error:
+        code = error.smtp_code
+    finally:
+        client.close()
+    wait_for(lambda: len(server.events("received")) > seen, 5, "the log")
+    return code, server.events("received")[-1]["error"]
+
+
+def one_hop(host, more="", octets=OCTETS, **options):
+    """What becomes of one mail by way of a single host."""
+    with Server(config=config(None, "relay-host = 127.0.0.1:%d\n" % host.port + more),
+                ports=("smtp",)) as server:
+        return outcome(server, octets, **options)
+
+
+# Which host ------------------------------------------------------------------------------------
+
+def test_the_domains_own_choice_of_hosts_is_followed():
+    backup = Host("127.0.0.3")
+    with Host("127.0.0.2", port=backup.port) as first, backup:
+        names = Names({
+            "example.net": {"MX": [(20, "backup.example.net"), (10, "mx.example.net")]},
+            "mx.example.net": {"A": ["127.0.0.2"]}, "backup.example.net": {"A": ["127.0.0.3"]},
+            "plain.example": {"A": ["127.0.0.3"]}, "alias.example": {"CNAME": "example.net"},
+            "null.example": {"MX": [(0, ".")]}, "hostless.example": {"MX": [(5, "gone.example")]},
+            "loop.example": {"MX": [(10, "mail.example.org"), (20, "backup.example.net")]},
+            "behind.example": {"MX": [(20, "mail.example.org"), (10, "backup.example.net")]},
+            "broken.example": {"MX": "fail"}, "silent.example": {"MX": "timeout"},
+            "mad.example": {"MX": "garbage"},
+            "dead.example": {"MX": [(10, "dead1.example"), (20, "backup.example.net")]},
+            "dead1.example": {"A": ["127.0.0.9"]},
+            "circle.example": {"CNAME": "circle2.example"},
+            "circle2.example": {"CNAME": "circle.example"},
+            "thousand.example": {"MX": [(at, "m%d.example" % at) for at in range(1000)]},
+            "mail.example.org": {"A": ["127.0.0.9"]}})
+        with Server(config=config(names, port=first.port, timeout="1s"), ports=("smtp",)) as server:
+            def to(domain):
+                return outcome(server, recipients=("bob@" + domain,))
+
+            def hosts():
+                found = (len(first.mails), len(backup.mails))
+                first.mails.clear()
+                backup.mails.clear()
+                return found
+
+            assert to("example.net")[0] == 250 and hosts() == (1, 0)
+            assert to("EXAMPLE.net")[0] == 250 and hosts() == (1, 0)
+            assert to("alias.example")[0] == 250 and hosts() == (1, 0)
+            assert to("plain.example")[0] == 250 and hosts() == (0, 1)
+            assert to("behind.example")[0] == 250 and hosts() == (0, 1)
+            assert to("dead.example")[0] == 250 and hosts() == (0, 1)
+            assert to("[127.0.0.3]")[0] == 250 and hosts() == (0, 1)
+            for domain, code, status in (
+                    ("null.example", 554, "556 5.1.10"), ("loop.example", 554, "554 5.4.6"),
+                    ("nowhere.example", 554, "550 5.1.2"), ("hostless.example", 554, "550 5.4.4"),
+                    ("thousand.example", 554, "550 5.4.4"), ("broken.example", 451, "451 4.4.3"),
+                    ("silent.example", 451, "451 4.4.3"), ("mad.example", 451, "451 4.4.3"),
+                    ("circle.example", 451, "451 4.4.3")):
+                got, why = to(domain)
+                assert (got, why[:len(status)]) == (code, status), (domain, got, why)
+            assert hosts() == (0, 0)
+        names.stop()
+
+
+def test_a_host_that_turns_us_away_is_left_for_the_next():
+    for greeting in ("421 4.3.2 busy", "554 5.3.2 not here", "DROP", "STALL", b"garbage\r\n"):
+        backup = Host("127.0.0.3")
+        with Host("127.0.0.2", port=backup.port, replies={"GREETING": greeting}) as first, backup:
+            names = Names({"example.net": {"MX": [(10, "a.example"), (20, "b.example")]},
+                           "a.example": {"A": ["127.0.0.2"]}, "b.example": {"A": ["127.0.0.3"]}})
+            with Server(config=config(names, port=first.port), ports=("smtp",)) as server:
+                assert outcome(server)[0] == 250, greeting
+            assert (len(first.mails), len(backup.mails)) == (0, 1)
+            names.stop()
+
+
+# What is said ----------------------------------------------------------------------------------
+
+def test_what_the_peer_offers_is_used():
+    with Host(extensions=ALL) as host:
+        assert one_hop(host)[0] == 250
+        assert host.mails[0]["data"].endswith(OCTETS), host.mails
+        assert any(line.startswith("BDAT ") and line.endswith(" LAST") for line in host.said)
+        assert "SIZE=" in host.mails[0]["mail"]
+    with Host(extensions=[]) as host:
+        assert one_hop(host)[0] == 250
+        assert host.mails[0]["data"].endswith(OCTETS)
+        assert host.mails[0]["mail"] == "FROM:<carla@example.org>"
+    with Host(extensions=ALL) as host:
+        assert one_hop(host, more="chunking = no\n")[0] == 250
+        assert "DATA" in host.said and host.mails[0]["data"].endswith(OCTETS)
+
+
+def test_helo_is_said_to_hosts_without_ehlo():
+    with Host(replies={"EHLO": "500 5.5.1 what"}) as host:
+        assert one_hop(host)[0] == 250
+        assert [line.split()[0] for line in host.said][:3] == ["EHLO", "HELO", "MAIL"]
+
+
+def test_large_messages_arrive_whole():
+    line = b"." + b"x" * 70 + b"\r\n"
+    octets = b"Subject: large\r\n\r\n" + line * 40000
+    for extensions in (ALL[:1], ["PIPELINING", "CHUNKING"], []):
+        with Host(extensions=extensions) as host:
+            assert one_hop(host, octets=octets)[0] == 250
+            assert host.mails[0]["data"].endswith(octets)
+
+
+# Trouble ---------------------------------------------------------------------------------------
+
+def test_every_answer_has_its_meaning():
+    cases = [({"MAIL": "451 4.3.0 later"}, 451, "451 4.3.0"), ({"MAIL": "550 5.7.1 no"}, 554, "550"),
+             ({"RCPT": "450 4.2.0 later"}, 451, "450"), ({"RCPT": "550 5.1.1 who"}, 554, "550 5.1.1"),
+             ({"DATA": "451 4.3.0 later"}, 451, "451"), ({"DATA": "554 5.3.0 no"}, 554, "554"),
+             ({"DATA": "250 2.0.0 odd"}, 451, ""), ({"END": "452 4.3.1 full"}, 451, "452 4.3.1"),
+             ({"END": "554 5.7.1 spam \x1b[1m"}, 554, "554 5.7.1 spam ?[1m")]
+    for step in ("MAIL", "RCPT", "DATA", "END"):
+        cases += [({step: "DROP"}, 451, "451 4.4.2"), ({step: "STALL"}, 451, "451 4.4.2"),
+                  ({step: "421 4.3.2 going"}, 451, "421"), ({step: b"garbage\r\n"}, 451, "451 4.5.0")]
+    for extensions in (["PIPELINING"], []):
+        host = Host(extensions=extensions)
+        with host, Server(config=config(None, "idle-time = 0s\nrelay-host = 127.0.0.1:%d\n" % host.port),
+                          ports=("smtp",)) as server:
+            for replies, code, reason in cases:
+                host.replies = replies
+                got, why = outcome(server)
+                assert (got, why[:len(reason)]) == (code, reason), (extensions, replies, got, why)
+                assert not host.mails or replies == {"END": "STALL"}
+                host.mails.clear()
+
+
+def test_a_flood_is_no_answer():
+    for flood in (b"250-" + b"x" * 1000000 + b"\r\n", b"250-x\r\n" * 1000000,
+                  b"250 " + b"y" * 1000000):
+        with Host(replies={"MAIL": flood}) as host:
+            got, why = one_hop(host)
+            assert got == 451 and why.startswith("451 4."), (got, why)
+
+
+if __name__ == "__main__":
+    main(globals())
