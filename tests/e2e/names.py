@@ -47,12 +47,22 @@ class Names:
     def __init__(self, zone):
         self.zone = {name.lower(): records for name, records in zone.items()}
         self.asked = []
+        while not self.open():
+            pass
+        threading.Thread(target=self.serve_datagrams, daemon=True).start()
+        threading.Thread(target=self.serve_streams, daemon=True).start()
+
+    def open(self):
+        """The same port for both; false when it is taken for one of them."""
         self.datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.datagrams.bind(("127.0.0.1", 0))
         self.port = self.datagrams.getsockname()[1]
-        self.streams = socket.create_server(("127.0.0.1", self.port))
-        threading.Thread(target=self.serve_datagrams, daemon=True).start()
-        threading.Thread(target=self.serve_streams, daemon=True).start()
+        try:
+            self.streams = socket.create_server(("127.0.0.1", self.port))
+        except OSError:
+            self.datagrams.close()
+            return False
+        return True
 
     def stop(self):
         self.datagrams.close()
