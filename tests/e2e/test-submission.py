@@ -1,0 +1,212 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""test-submission.py: users send: Python, swaks, curl, msmtp, nodemailer, and what is refused"""
+import email
+import os
+import smtplib
+import socket
+import subprocess
+
+import lib
+from lib import PASSWORD, Server, Skip, main, need
+
+SUBMISSION = """
+[listener submission]
+plugin = smtp
+service = submission
+address = 127.0.0.1:{submission}
+directory = people
+mechanisms = plain, login
+plaintext-auth = never
+
+[listener submissions]
+plugin = smtp
+service = submission
+address = 127.0.0.1:{submissions}
+tls = implicit
+directory = people
+mechanisms = plain, login
+messages-per-hour = 3
+"""
+PEOPLE = lib.PEOPLE + "aliases = {dir}/aliases\n"
+CONFIG = lib.SERVER + lib.TLS + PEOPLE + lib.STORE + lib.ROUTE + lib.SMTP + lib.POP3 + SUBMISSION
+PORTS = ("smtp", "pop3", "submission", "submissions")
+BARE = b"Subject: test\r\nBcc: ben@example.org, secret@example.org\r\nTo: ben@example.org\r\n\r\nbody\r\n"
+
+
+def server():
+    made = Server(config=CONFIG, ports=PORTS)
+    with open(made.dir + "/aliases", "w", encoding="ascii") as stream:
+        stream.write("office@example.org: anna@example.org, ben@example.org\n")
+    os.chmod(made.dir + "/aliases", 0o600)
+    return made
+
+
+def last(running, user="ben@example.org"):
+    pop3 = running.pop3(user)
+    text = b"\r\n".join(pop3.retr(pop3.stat()[0])[1])
+    pop3.quit()
+    return email.message_from_bytes(text)
+
+
+def connect(running, user="anna@example.org"):
+    client = smtplib.SMTP("127.0.0.1", running.ports["submission"], timeout=20)
+    client.starttls(context=running.trust())
+    client.login(user, PASSWORD)
+    return client
+
+
+def test_python_submits_by_starttls_and_the_header_is_completed():
+    with server() as running:
+        client = connect(running)
+        client.sendmail("anna@example.org", ["ben@example.org"], BARE)
+        client.quit()
+        message = last(running)
+        assert message["From"] == "<anna@example.org>" and message["Bcc"] is None, message
+        assert message["Date"] and message["Message-ID"].endswith("@mail.example.org>"), message
+        assert "ESMTPSA" in message["Received"], message["Received"]
+        assert message.get_payload().strip() == "body", message
+
+
+def test_implicit_tls_and_a_limit_by_the_hour():
+    with server() as running:
+        client = smtplib.SMTP_SSL("127.0.0.1", running.ports["submissions"], context=running.trust(), timeout=20)
+        client.login("anna@example.org", PASSWORD)
+        for _ in range(3):
+            client.sendmail("anna@example.org", ["ben@example.org"], BARE)
+        assert client.mail("anna@example.org") == (450, b"4.7.1 too many messages in this hour, try later")
+        client.quit()
+        client = smtplib.SMTP_SSL("127.0.0.1", running.ports["submissions"], context=running.trust(), timeout=20)
+        client.login("ben@example.org", PASSWORD)
+        client.sendmail("ben@example.org", ["anna@example.org"], BARE)
+        client.quit()
+
+
+def test_without_a_login_nothing_is_taken():
+    with server() as running:
+        client = smtplib.SMTP("127.0.0.1", running.ports["submission"], timeout=20)
+        client.ehlo("client")
+        assert not client.has_extn("auth"), "a password would be asked for without TLS"
+        assert client.mail("anna@example.org") == (530, b"5.7.0 authentication required")
+        client.starttls(context=running.trust())
+        client.ehlo("client")
+        assert client.has_extn("auth") and client.has_extn("requiretls")
+        assert client.mail("anna@example.org")[0] == 530
+        client.quit()
+
+
+def test_a_user_sends_from_addresses_of_their_own():
+    with server() as running:
+        client = connect(running)
+        for sender, code in (("ben@example.org", 553), ("anna@example.com", 553), ("office@example.org", 250),
+                             ("", 250), ("ANNA@example.org", 250), ("anna@EXAMPLE.ORG", 250)):
+            assert client.mail(sender)[0] == code, sender
+            client.rset()
+        client.quit()
+
+
+def test_mail_for_nowhere_is_refused_and_the_session_goes_on():
+    with server() as running:
+        client = connect(running)
+        refused = client.sendmail("anna@example.org", ["nobody@example.org", "ben@example.org"], BARE)
+        assert refused["nobody@example.org"][0] == 550, refused
+        assert client.noop()[0] == 250
+        client.quit()
+
+
+def test_swaks_and_curl_submit():
+    with server() as running:
+        subprocess.run([need("swaks"), "--server", "127.0.0.1:%d" % running.ports["submission"], "--tls",
+                        "--auth", "PLAIN", "--auth-user", "anna@example.org", "--auth-password", PASSWORD,
+                        "--from", "anna@example.org", "--to", "ben@example.org", "--timeout", "20"],
+                       check=True, stdout=subprocess.DEVNULL)
+        assert last(running)["Subject"].startswith("test ")
+        with open(running.dir + "/message", "wb") as stream:
+            stream.write(BARE.replace(b"test", b"curl"))
+        for scheme, port in (("smtp", "submission"), ("smtps", "submissions")):
+            subprocess.run([need("curl"), "-sS", "--ssl-reqd", "--cacert", running.dir + "/cert.pem", "--url",
+                            "%s://localhost:%d" % (scheme, running.ports[port]), "--user", "anna@example.org:" + PASSWORD,
+                            "--mail-from", "anna@example.org", "--mail-rcpt", "ben@example.org",
+                            "--upload-file", running.dir + "/message", "--max-time", "20", "-4"], check=True)
+            assert last(running)["Subject"] == "curl" and last(running)["Bcc"] is None
+
+
+def test_msmtp_submits():
+    program = need("msmtp")
+    with server() as running:
+        with open(running.dir + "/msmtprc", "w", encoding="ascii") as stream:
+            stream.write("account default\nhost localhost\nport %d\ntls on\ntls_starttls on\n"
+                         "tls_trust_file %s/cert.pem\nauth plain\nuser anna@example.org\npassword %s\n"
+                         "from anna@example.org\n" % (running.ports["submission"], running.dir, PASSWORD))
+        os.chmod(running.dir + "/msmtprc", 0o600)
+        subprocess.run([program, "-C", running.dir + "/msmtprc", "ben@example.org"], check=True, timeout=30,
+                       input=b"Subject: by msmtp\n\nbody\n")
+        assert last(running)["Subject"] == "by msmtp"
+
+
+NODE = """
+const mailer = require('nodemailer');
+const transport = mailer.createTransport({ host: 'localhost', port: +process.argv[2], secure: process.argv[3] === 'yes',
+  requireTLS: true, auth: { user: 'anna@example.org', pass: process.argv[4] },
+  tls: { ca: require('fs').readFileSync(process.argv[5]) } });
+transport.sendMail({ from: 'anna@example.org', to: 'ben@example.org', bcc: 'ben@example.org', subject: 'by node',
+  text: 'hello', attachments: [{ filename: 'a.bin', content: Buffer.from([0, 1, 2]) }] })
+  .then(function (info) { console.log(info.response); process.exit(0); })
+  .catch(function (error) { console.error(error); process.exit(1); });
+"""
+
+
+def test_nodemailer_submits():
+    node = need("node")
+    if not os.path.isdir("/usr/share/nodejs/nodemailer"):
+        raise Skip("node-nodemailer is not installed")
+    with server() as running:
+        for port, secure in (("submission", "no"), ("submissions", "yes")):
+            done = subprocess.run([node, "-e", NODE, "x", str(running.ports[port]), secure, PASSWORD,
+                                   running.dir + "/cert.pem"], capture_output=True, text=True, timeout=30, check=False,
+                                  env=dict(os.environ, NODE_PATH="/usr/share/nodejs"))
+            assert done.returncode == 0 and "250 2.0.0 OK" in done.stdout, done.stderr
+            message = last(running)
+            assert message["Subject"] == "by node" and message["Bcc"] is None, message
+            assert message.get_payload()[1].get_payload(decode=True) == b"\0\1\2"
+
+
+def test_a_large_header_in_small_packets_is_completed():
+    with server() as running:
+        context = running.trust()
+        raw = socket.create_connection(("127.0.0.1", running.ports["submissions"]), 20)
+        with context.wrap_socket(raw, server_hostname="localhost") as connection:
+            stream = connection.makefile("rb")
+            stream.readline()
+            connection.sendall(b"EHLO client\r\n")
+            while not stream.readline().startswith(b"250 "):
+                pass
+            for line in (b"AUTH PLAIN AGFubmFAZXhhbXBsZS5vcmcAY29ycmVjdCBob3JzZQ==", b"MAIL FROM:<anna@example.org>",
+                         b"RCPT TO:<ben@example.org>", b"DATA"):
+                connection.sendall(line + b"\r\n")
+                assert stream.readline()[:1] in b"23"
+            field = b"X-Long: " + b"x" * 900 + b"\r\n"
+            text = field * 400 + BARE + b".\r\n"
+            for at in range(0, len(text), 5000):
+                connection.sendall(text[at:at + 5000])
+            assert stream.readline().startswith(b"250 ")
+        message = last(running)
+        assert len(message.get_all("X-Long")) == 400 and message["Bcc"] is None
+        assert message["From"] == "<anna@example.org>"
+
+
+def test_octets_behind_starttls_are_not_taken_for_commands():
+    with server() as running:
+        connection = socket.create_connection(("127.0.0.1", running.ports["submission"]), 20)
+        stream = connection.makefile("rb")
+        stream.readline()
+        connection.sendall(b"EHLO client\r\n")
+        while not stream.readline().startswith(b"250 "):
+            pass
+        connection.sendall(b"STARTTLS\r\nMAIL FROM:<anna@example.org>\r\n")
+        rest = stream.read()
+        assert b"250" not in rest, rest
+        connection.close()
+
+
+main(globals())
