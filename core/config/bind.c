@@ -24,11 +24,22 @@ is_same_key(const char *member, const char *key)
 	return *member == *key;
 }
 
+/* "rule-1" is one of the keys of a member `rule`. */
+static bool
+is_one_of_keys(const char *member, const char *key)
+{
+	for (; *member != '\0'; member++, key++)
+		if ((*member == '_' ? '-' : *member) != *key)
+			return false;
+	return key[0] == '-' && key[1] != '\0';
+}
+
 const PhOption *
 ph_bind_find(const PhOption *rows, const char *key)
 {
 	for (; rows->key != NULL; rows++)
-		if (is_same_key(rows->key, key))
+		if (rows->type == PH_OPTION_TYPE_KEYS ? is_one_of_keys(rows->key, key)
+		                                      : is_same_key(rows->key, key))
 			return rows;
 	return NULL;
 }
@@ -162,6 +173,23 @@ given_key(const PhBinding *binding, const PhOption *row)
 }
 
 static void
+bind_keys(const PhBinding *binding, const PhOption *row, void *settings)
+{
+	GPtrArray *pairs = g_ptr_array_new();
+
+	for (guint i = 0; binding->keys != NULL && i < binding->keys->keys->len; i++) {
+		const PhKeyfileKey *key = &g_array_index(binding->keys->keys, PhKeyfileKey, i);
+
+		if (ph_bind_find(binding->rows, key->key) != row)
+			continue;
+		g_ptr_array_add(pairs, g_strdup(key->key));
+		g_ptr_array_add(pairs, g_strdup(key->value));
+	}
+	g_ptr_array_add(pairs, NULL);
+	*(char ***) member_of(row, settings) = (char **) g_ptr_array_free(pairs, FALSE);
+}
+
+static void
 bind_row(const PhBinding *binding,
          const PhOptionContext *context,
          const PhOption *row,
@@ -174,6 +202,10 @@ bind_row(const PhBinding *binding,
 			ph_mistakes_warn(binding->mistakes, given->line,
 			                 "'%s' in %s has no effect any more: %s; remove the line",
 			                 given->key, binding->title, row->help);
+		return;
+	}
+	if (row->type == PH_OPTION_TYPE_KEYS) {
+		bind_keys(binding, row, settings);
 		return;
 	}
 	if (given != NULL) {

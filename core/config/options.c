@@ -452,6 +452,18 @@ typedef struct {
 	void (*clear)(void *member);
 } Type;
 
+/* One of the keys that share a row; all of them are gathered by bind.c. */
+static bool
+parse_keys(const Job *job)
+{
+	char **pair = g_new0(char *, 3);
+
+	pair[0] = ph_option_key(job->row);
+	pair[1] = g_strdup(job->text);
+	*(char ***) job->member = pair;
+	return true;
+}
+
 static const Type types[] = {
 	[PH_OPTION_TYPE_STRING] = { "string", sizeof(char *), parse_string, clear_text },
 	[PH_OPTION_TYPE_PATH] = { "path", sizeof(char *), parse_path, clear_text },
@@ -467,6 +479,8 @@ static const Type types[] = {
 	[PH_OPTION_TYPE_SECTION] = { "section", sizeof(PhSection *), parse_section, clear_nothing },
 	[PH_OPTION_TYPE_SECTIONS] = { "sections", sizeof(PhSection **), parse_sections,
 	                              clear_sections },
+	[PH_OPTION_TYPE_KEYS] = { "text, in several keys", sizeof(char **), parse_keys,
+	                          clear_list },
 };
 
 bool
@@ -495,7 +509,9 @@ ph_option_clear(const PhOption *row, void *member)
 char *
 ph_option_key(const PhOption *row)
 {
-	return g_strdelimit(g_strdup(row->key), "_", '-');
+	const char *more = row->type == PH_OPTION_TYPE_KEYS ? "-*" : "";
+
+	return g_strdelimit(g_strconcat(row->key, more, NULL), "_", '-');
 }
 
 const char *

@@ -290,6 +290,18 @@ stands(const PhSection *section)
 	return true;
 }
 
+/* A complaint that begins with a key's name in quotes is about that key. */
+static unsigned int
+line_of(const PhSection *section, const GError *error)
+{
+	g_auto(GStrv) parts = NULL;
+
+	if (error == NULL || error->message[0] != '\'')
+		return section->line;
+	parts = g_strsplit(error->message, "'", 3);
+	return parts[1] != NULL ? ph_section_key_line(section, parts[1]) : section->line;
+}
+
 bool
 ph_instances_create(PhConfig *config, PhConfig *previous, PhMistakes *mistakes)
 {
@@ -309,7 +321,7 @@ ph_instances_create(PhConfig *config, PhConfig *previous, PhMistakes *mistakes)
 			continue;
 		}
 		good = false;
-		ph_mistakes_add(mistakes, sections[i]->line, "%s (plugin '%s'): %s", title,
+		ph_mistakes_add(mistakes, line_of(sections[i], error), "%s (plugin '%s'): %s", title,
 		                sections[i]->offer->name,
 		                error != NULL ? error->message : "it failed and did not say why");
 	}

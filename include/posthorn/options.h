@@ -32,6 +32,7 @@
  *   list      words separated by commas
  *   secret    text, redacted wherever it is shown; `file:/path` reads the first line of a file
  *   section   the name of another section, or of a plugin that needs no options
+ *   keys      several keys: rule-1 = ..., rule-spam = ... for a member `rule`
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -56,6 +57,8 @@ typedef enum {
 	PH_OPTION_TYPE_SECRET = 10,   /* const PhSecret * (NULL when absent) */
 	PH_OPTION_TYPE_SECTION = 11,  /* PhSection * (NULL when absent): created before this one */
 	PH_OPTION_TYPE_SECTIONS = 12, /* PhSection *const *: NULL-terminated list, NULL when absent */
+	PH_OPTION_TYPE_KEYS = 13,     /* const char *const *: NULL-terminated pairs: key, value, key,
+	                               * ..., in the order of the file; NULL when absent */
 } PhOptionType;
 
 typedef struct PhSecret PhSecret;
@@ -126,6 +129,8 @@ ph_option_is_required(const PhOption *row)
 	PH_OPTION_ROW_(S, member, PhSection *, PH_OPTION_TYPE_SECTION, def, help_text, .kind = (k))
 #define PH_OPTION_SECTIONS(S, member, def, k, help_text)                                           \
 	PH_OPTION_ROW_(S, member, PhSection *const *, PH_OPTION_TYPE_SECTIONS, def, help_text, .kind = (k))
+#define PH_OPTION_KEYS(S, member, help_text)                                                       \
+	PH_OPTION_ROW_(S, member, const char *const *, PH_OPTION_TYPE_KEYS, PH_ABSENT, help_text, .maximum = 0)
 /* PH_OPTION_ALIAS: an older name of the row above it, still understood.
  * PH_OPTION_REMOVED: a key that is accepted and ignored with a warning; the text says why. */
 #define PH_OPTION_ALIAS(old_key)          { .key = (old_key), .flags = PH_OPTION_IS_ALIAS }

@@ -3,12 +3,13 @@
  * For each recipient one transaction in that user's account: the accounts' lanes gather them into
  * batches, so nothing here waits for a commit. The octets are the same for all recipients of a
  * mail: Return-Path (RFC 5321 section 4.4, added here because this is where the mail ends), the
- * trace fields, and what was received.
+ * trace fields, and what was received. A filter may want it in another mailbox than the inbox.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include <posthorn/address.h>
 #include <posthorn/error.h>
+#include <posthorn/filter.h>
 #include <posthorn/mailbox.h>
 #include <posthorn/message.h>
 #include <posthorn/slice.h>
@@ -27,6 +28,7 @@ typedef struct {
 	PhAccount *account;
 	PhTransaction *transaction;
 	const PhStructure *structure; /* (nullable) until it is begun */
+	bool makes_mailbox;
 } Job;
 
 static bool
@@ -117,7 +119,12 @@ committed(void *user_data)
 		finish(job, NULL);
 		return;
 	}
-	if (job->transaction->error == NULL)
+	/* Another delivery was faster to make it: the next attempt finds it. */
+	if (job->makes_mailbox
+	    && g_error_matches(job->transaction->error, PH_ERROR, PH_ERROR_EXISTS))
+		unknown = g_error_new_literal(PH_ERROR, PH_ERROR_TEMPORARY,
+		                              "the mailbox was made meanwhile");
+	else if (job->transaction->error == NULL)
 		unknown = g_error_new_literal(PH_ERROR, PH_ERROR_TEMPORARY,
 		                              "the store gave no reason");
 	finish(job, unknown != NULL ? unknown : job->transaction->error);
@@ -137,12 +144,33 @@ could_fit(PhAccount *account, PhContent *content, GError **error)
 	return false;
 }
 
-/* The mailbox that the sender's address names, when the user has it; else the inbox. */
+/* A filter may want it in a mailbox, which is made when it is missing. */
+static bool
+find_or_make(Job *job, const char *name, PhMailboxId *id_out, GError **error)
+{
+	g_autoptr(GError) failure = NULL;
+
+	if (ph_account_find_id(job->account, ph_slice(name), id_out, &failure))
+		return true;
+	if (!g_error_matches(failure, PH_ERROR, PH_ERROR_NOT_FOUND)) {
+		g_propagate_error(error, g_steal_pointer(&failure));
+		return false;
+	}
+	job->makes_mailbox = true;
+	*id_out = ph_transaction_create(job->transaction, ph_slice(name), 0)->mailbox;
+	return true;
+}
+
+/* The mailbox that a filter or else the recipient's address names, when the user has it; else the
+ * inbox. */
 static bool
 find_mailbox(Job *job, PhMailboxId *id_out, GError **error)
 {
+	const char *wanted = ph_mail_fact(ph_delivery_mail(job->delivery), "mailbox");
 	const char *detail = ph_delivery_detail(job->delivery, job->index);
 
+	if (wanted != NULL)
+		return find_or_make(job, wanted, id_out, error);
 	if (detail != NULL && ph_account_find_id(job->account, ph_slice(detail), id_out, NULL))
 		return true;
 	return ph_account_find_id(job->account, PH_SLICE_LITERAL("INBOX"), id_out, error);
@@ -154,7 +182,7 @@ start(Job *job, PhSection *store, PhContent *content, GError **error)
 {
 	const PhIdentity *identity = ph_delivery_identity(job->delivery, job->index);
 	PhAppendOptions options = { .size = sizeof options, .structure = job->structure };
-	PhMailboxId inbox;
+	PhMailboxId mailbox;
 
 	if (store == NULL || identity == NULL) {
 		g_set_error_literal(error, PH_ERROR, PH_ERROR_PERMANENT,
@@ -164,11 +192,11 @@ start(Job *job, PhSection *store, PhContent *content, GError **error)
 	job->account = ph_account_open(store, identity, error);
 	if (job->account == NULL || !could_fit(job->account, content, error))
 		return false;
-	if (!find_mailbox(job, &inbox, error))
-		return false;
 	job->transaction = ph_transaction_new(job->account,
 	                                      ph_delivery_transaction(job->delivery, job->index));
-	return ph_transaction_append(job->transaction, &inbox, content, &options, error) != NULL;
+	return find_mailbox(job, &mailbox, error)
+	       && ph_transaction_append(job->transaction, &mailbox, content, &options, error)
+	                  != NULL;
 }
 
 static bool
