@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""test-filters.py: the rules filter at every stage of a real server: verdicts, edits, delays"""
+import smtplib
+import threading
+import time
+
+from lib import PEOPLE, ROUTE, SERVER, SMTP, STORE, IMAP, Server, main
+
+RULES = """
+[filter trouble]
+plugin = rules
+quarantine = Suspects
+rule-slow = at recipient if recipient matches *@slow.example.org then delay 1s
+rule-busy = at recipient if recipient matches busy@* then temporary 450 4.2.1 mailbox busy
+rule-size = at message if size over 100K then reject 552 5.3.4 too large for this test
+rule-tag = at header if header Subject matches "*sale*" then add header X-Sale: yes
+rule-keep = at message if header Subject is suspect then quarantine because
+rule-old = at recipient if recipient is old@example.org then redirect ben@example.org
+rule-gone = at message if header Subject is vanish then discard
+rule-helo = at helo if helo is drop.example then drop "not you"
+rule-spam = at sender if sender matches spam@* then reject 5.7.1 "no mail from there"
+rule-data = at data if sender matches no-data@* then reject 554 no data for you
+rule-third = at sender if sender is third@example.net every 3 then temporary third time
+"""
+FILTERED = SERVER + PEOPLE + STORE + ROUTE + IMAP + SMTP + "filters = trouble\n" + RULES
+MESSAGE = "Subject: %s\r\nX-Sale: forged\r\n\r\nbody\r\n"
+
+
+def code_of(function, *words):
+    try:
+        return function(*words)[0]
+    except smtplib.SMTPResponseException as error:
+        return error.smtp_code
+
+
+def deliver(server, subject, to="anna@example.org", sender="carla@example.net"):
+    with server.smtp() as client:
+        client.sendmail(sender, [to], MESSAGE % subject)
+
+
+def texts(server, user, mailbox="INBOX"):
+    imap = server.imap(user)
+    if imap.select(mailbox)[0] != "OK":
+        return []
+    numbers = imap.search(None, "ALL")[1][0].split()
+    found = [imap.fetch(number, "(BODY[])")[1][0][1].decode() for number in numbers]
+    imap.logout()
+    return found
+
+
+def test_each_stage_is_asked():
+    with Server(FILTERED, users=("anna@example.org", "ben@example.org", "old@example.org",
+                                 "busy@example.org"), ports=("smtp", "imap")) as server:
+        client = server.smtp()
+        assert client.ehlo("drop.example")[0] in (421, -1)
+        client = server.smtp()
+        client.ehlo("client.example")
+        code, text = client.mail("spam@example.net")
+        assert (code, text) == (550, b"5.7.1 no mail from there"), (code, text)
+        assert client.mail("carla@example.net")[0] == 250
+        assert client.rcpt("busy@example.org") == (450, b"4.2.1 mailbox busy")
+        assert client.rcpt("nobody@example.org")[0] == 550
+        code, text = client.docmd("DATA")
+        assert code == 554, (code, text)
+        assert client.rcpt("anna@example.org")[0] == 250
+        assert code_of(client.data, "x" * 90 + "\r\n") == 250
+        client.mail("carla@example.net")
+        client.rcpt("anna@example.org")
+        assert code_of(client.data, ("x" * 90 + "\r\n") * 2000) == 552
+        client.mail("no-data@example.net")
+        client.rcpt("anna@example.org")
+        code, text = client.docmd("DATA")
+        assert (code, text) == (554, b"5.7.1 no data for you"), (code, text)
+        client.rset()
+        client.mail("no-data@example.net")
+        client.rcpt("anna@example.org")
+        client.send(b"BDAT 10 LAST\r\n0123456789NOOP\r\n")
+        assert client.getreply()[0] == 554
+        assert client.getreply()[0] == 250
+        client.quit()
+        assert len(texts(server, "anna@example.org")) == 1
+
+
+def test_every_third():
+    with Server(FILTERED, ports=("smtp", "imap")) as server:
+        client = server.smtp()
+        client.ehlo("client.example")
+        codes = []
+        for _ in range(6):
+            codes.append(client.mail("third@example.net")[0])
+            client.rset()
+        assert codes == [250, 250, 451, 250, 250, 451], codes
+        client.quit()
+
+
+def test_mail_is_changed_redirected_kept_aside_and_discarded():
+    with Server(FILTERED, users=("anna@example.org", "ben@example.org", "old@example.org"),
+                ports=("smtp", "imap")) as server:
+        deliver(server, "big sale today")
+        (text,) = texts(server, "anna@example.org")
+        head = text.partition("\r\n\r\n")[0]
+        assert head.endswith("X-Sale: forged\r\nX-Sale: yes"), text
+        assert text.endswith("\r\n\r\nbody\r\n"), text
+        deliver(server, "moved", "old@example.org")
+        assert texts(server, "old@example.org") == []
+        assert len(texts(server, "ben@example.org")) == 1
+        for _ in range(2):
+            deliver(server, "suspect")
+        assert len(texts(server, "anna@example.org")) == 1
+        assert len(texts(server, "anna@example.org", "Suspects")) == 2
+        deliver(server, "vanish")
+        assert len(texts(server, "anna@example.org")) == 1
+
+
+def test_a_delay_holds_no_thread():
+    slow = FILTERED.replace("domains = example.org", "domains = example.org, slow.example.org")
+    users = ["user%d@slow.example.org" % n for n in range(20)]
+    with Server(slow.replace("log = json", "log = json\nworkers = 2"), users=users,
+                ports=("smtp", "imap")) as server:
+        def one(user):
+            client = server.smtp()
+            client.ehlo("client.example")
+            client.mail("carla@example.net")
+            assert client.rcpt(user)[0] == 250
+            client.quit()
+        began = time.monotonic()
+        threads = [threading.Thread(target=one, args=(user,)) for user in users]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        took = time.monotonic() - began
+        assert 1.0 <= took < 5.0, took
+
+
+main(globals())
