@@ -14,6 +14,7 @@ extern const PhCommand ph_command_check;
 extern const PhCommand ph_command_conform_part;
 extern const PhCommand ph_command_conform_store;
 extern const PhCommand ph_command_describe;
+extern const PhCommand ph_command_explain;
 extern const PhCommand ph_command_new_plugin;
 extern const PhCommand ph_command_plugin;
 extern const PhCommand ph_command_plugins;

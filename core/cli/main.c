@@ -13,6 +13,7 @@ const PhCommand *const ph_commands[] = {
 	&ph_command_check,
 	&ph_command_reload,
 	&ph_command_status,
+	&ph_command_explain,
 	&ph_command_plugins,
 	&ph_command_plugin,
 	&ph_command_user_add,

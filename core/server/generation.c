@@ -354,6 +354,12 @@ ph_generation_config(const PhGeneration *generation)
 	return generation->config;
 }
 
+PhRouter *
+ph_generation_router(const PhGeneration *generation)
+{
+	return generation->router;
+}
+
 uint64_t
 ph_generation_number(const PhGeneration *generation)
 {

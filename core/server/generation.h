@@ -13,6 +13,7 @@
 #include "login/backoff.h"
 #include "net/net.h"
 #include "server/partial.h"
+#include "server/router.h"
 
 /* PhRuntime: what outlives generations; one for the process. */
 typedef struct {
@@ -35,6 +36,7 @@ PhGeneration *ph_generation_ref(PhGeneration *generation);
 void ph_generation_unref(PhGeneration *generation);
 
 PhConfig *ph_generation_config(const PhGeneration *generation);
+PhRouter *ph_generation_router(const PhGeneration *generation); /* borrowed */
 uint64_t ph_generation_number(const PhGeneration *generation);
 
 /* ph_generation_listener: what a listener's section brings; false when there is no such section.

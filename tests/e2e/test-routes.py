@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""test-routes.py: aliases, lists, other names of domains, details, and what `explain` says of them"""
+import json
+import os
+import smtplib
+
+from lib import IMAP, PEOPLE, SERVER, SMTP, STORE, Server, main, wait_for
+
+ROUTE = """
+[route local]
+domains = example.org
+domain-aliases = example.net -> example.org
+transport = store
+store = mail
+directory = people
+separators = +
+detail-mailbox = yes
+aliases = {dir}/aliases
+srs-secret = hush
+"""
+ALIASES = """
+sales: anna, ben
+team: :include:team
+owner-team: ben
+abroad: anna, x@nowhere.example
+anna.old: anna
+@example.org: ben
+"""
+CONFIG = SERVER + PEOPLE + STORE + ROUTE + SMTP + IMAP
+MESSAGE = b"Subject: %s\r\n\r\nHello.\r\n"
+
+
+def serve(aliases=ALIASES, config=CONFIG):
+    server = Server(config, ports=("smtp", "imap"))
+    write(server, "aliases", aliases)
+    write(server, "team", "# members\nanna@example.org\n")
+    return server
+
+
+def write(server, name, text):
+    path = os.path.join(server.dir, name)
+    with open(path + ".new", "w", encoding="utf-8") as stream:
+        stream.write(text)
+    os.rename(path + ".new", path)
+
+
+def messages(server, user, mailbox="INBOX"):
+    """The header blocks that the user has in the mailbox."""
+    imap = server.imap(user + "@example.org")
+    imap.select(mailbox, readonly=True)
+    found = [part[1].decode() for part in imap.fetch("1:*", "(BODY[HEADER])")[1] if isinstance(part, tuple)]
+    imap.logout()
+    return found
+
+
+def refused(server, address):
+    try:
+        server.send(MESSAGE % b"no", [address])
+    except smtplib.SMTPRecipientsRefused as refusal:
+        return refusal.recipients[address][0]
+    return None
+
+
+def test_an_alias_reaches_everybody_once_and_keeps_the_sender():
+    with serve() as server:
+        server.send(MESSAGE % b"one", ["sales@example.org", "anna@example.org", "Anna.Old@example.net"])
+        for user in ("anna", "ben"):
+            got = messages(server, user)
+            assert len(got) == 1, (user, got)
+            assert got[0].startswith("Return-Path: <carla@example.net>"), got
+
+
+def test_a_list_is_sent_by_its_owner_and_reads_its_members_anew():
+    with serve() as server:
+        server.send(MESSAGE % b"one", ["team@example.org"])
+        got = messages(server, "anna")
+        assert got[0].startswith("Return-Path: <owner-team@example.org>"), got
+        write(server, "team", "ben@example.org, anna@example.org\n")
+        server.send(MESSAGE % b"two", ["team@example.org"])
+        assert len(messages(server, "anna")) == 2
+        assert len(messages(server, "ben")) == 1
+        os.remove(os.path.join(server.dir, "team"))
+        assert refused(server, "team@example.org") == 451
+
+
+def test_a_detail_reaches_the_mailbox_of_its_name():
+    with serve() as server:
+        imap = server.imap()
+        imap.create("lists")
+        imap.logout()
+        server.send(MESSAGE % b"one", ["anna+lists@example.org"])
+        server.send(MESSAGE % b"two", ["anna+nothing@example.org"])
+        assert "Subject: one" in messages(server, "anna", "lists")[0]
+        assert "Subject: two" in messages(server, "anna")[0]
+
+
+def test_the_alias_file_is_followed_and_a_bad_one_is_not():
+    with serve() as server:
+        assert refused(server, "abroad@example.org") == 550
+        write(server, "aliases", "new: anna\n")
+        server.send(MESSAGE % b"one", ["new@example.org"])
+        assert refused(server, "nobody@example.org") == 550
+        write(server, "aliases", "new: |/bin/sh\n")
+        server.send(MESSAGE % b"two", ["new@example.org"])
+        assert len(messages(server, "anna")) == 2
+        told = wait_for(lambda: server.events("aliases-unreadable"), 5, "the complaint")
+        assert "line 1" in told[0]["error"] and "program" in told[0]["error"], told
+        assert len(told) == 1, told
+
+
+def test_a_start_with_a_bad_alias_file_names_its_line():
+    server = serve("sales anna\n")
+    try:
+        done = server.run("check")
+        assert done.returncode == 1
+        assert "[route local]" in done.stderr and "line 1" in done.stderr, done.stderr
+        write(server, "aliases", ALIASES)
+        assert server.run("check").returncode == 0
+        server.write_config(server.text.replace("-> example.org", "-> example.com"))
+        done = server.run("check")
+        assert "none of its 'domains'" in done.stderr, done.stderr
+    finally:
+        server.__exit__(None, None, None)
+
+
+def steps_of(server, *words):
+    done = server.run("explain", "--json", *words)
+    told = json.loads(done.stdout)
+    assert (done.returncode == 0) == (told["result"] == "taken"), done
+    return told, [step["step"] for step in told["steps"]]
+
+
+def test_explain_tells_each_step_without_a_server():
+    server = serve()
+    try:
+        told, steps = steps_of(server, "team@example.net", "--from", "carla@example.com")
+        assert steps == ["domain", "route", "alias", "list", "route", "user", "sender", "transport", "store",
+                         "mailbox"], steps
+        assert told["steps"][6]["text"] == "it goes on from <owner-team@example.org>", told
+        told, steps = steps_of(server, "anna+lists@example.org")
+        assert "lists when the user has it" in told["steps"][-1]["text"], told
+        told, steps = steps_of(server, "x@nowhere.example")
+        assert told["result"] == "no-route" and told["reply"] == "550 5.7.1" and steps == ["no"], told
+        text = server.run("explain", "nobody@example.org").stdout
+        assert "@example.org" in text and "ben@example.org" in text and text.rstrip().endswith("(250 2.1.5)"), text
+        assert server.run("explain", "no one@@").returncode == 2
+        assert not os.path.exists(os.path.join(server.dir, "data", "mail"))
+    finally:
+        server.__exit__(None, None, None)
+
+
+main(globals())
