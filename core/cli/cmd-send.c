@@ -38,6 +38,9 @@ typedef struct {
 	const char *server; /* (nullable) "127.0.0.1:25" */
 	const char *sender; /* (nullable) */
 	const char *full_name;
+	const char *notify; /* (nullable) "never", "delay,failure": of sendmail */
+	const char *ret;    /* (nullable) */
+	const char *envid;  /* (nullable) */
 	bool take_recipients;
 	bool dot_ends;
 	GPtrArray *recipients; /* of owned strings */
@@ -89,10 +92,13 @@ static void
 add_listener(Servers *servers, const PhKeyfileSection *section)
 {
 	const PhKeyfileKey *tls = ph_keyfile_key(section, "tls");
+	const PhKeyfileKey *service = ph_keyfile_key(section, "service");
 	const PhKeyfileKey *address = ph_keyfile_key(section, "address");
 	g_auto(GStrv) words = g_strsplit(address != NULL ? address->value : "", ",", -1);
 
-	if (tls != NULL && strcmp(tls->value, "implicit") == 0)
+	/* Those are for users who log in. */
+	if ((tls != NULL && strcmp(tls->value, "implicit") == 0)
+	    || (service != NULL && strcmp(service->value, "submission") == 0))
 		return;
 	for (size_t i = 0; words[i] != NULL; i++)
 		add_server(servers, g_strstrip(words[i]));
@@ -280,7 +286,29 @@ send_letter(Letter *letter)
 	submission.recipients = (const char *const *) recipients->pdata;
 	submission.n_recipients = recipients->len;
 	submission.message = PH_SLICE(message->str, message->len);
+	submission.notify = letter->notify;
+	submission.ret = letter->ret;
+	submission.envid = letter->envid;
 	return status_of(submit_to_any(&servers, &submission));
+}
+
+/* `sendmail -bs`. Returns: an exit status of sysexits. */
+static int
+speak(Letter *letter)
+{
+	g_auto(Servers) servers = { .list = NULL };
+
+	find_servers(letter, &servers);
+	for (size_t i = 0; i < servers.n; i++) {
+		const PhListenAddress *address = &servers.list[i];
+
+		if (ph_submit_pass((const struct sockaddr *) &address->socket, address->length,
+		                   STDIN_FILENO, STDOUT_FILENO)
+		    == PH_SUBMIT_DONE)
+			return PH_EXIT_OK;
+	}
+	printf("421 4.3.0 no server answers; is it running?\r\n");
+	return SYSEXIT_TEMPORARY;
 }
 
 /* --- the two command lines ------------------------------------------------------------------ */
@@ -334,9 +362,17 @@ static const char with_value[] = "fFrBCDdhLNopqRVXO";
 
 typedef struct {
 	Letter letter;
-	bool list_mode; /* -bp and others that we do not have */
+	bool has_mode; /* -bp and others that we do not have */
+	bool speaks;   /* -bs: SMTP on standard input and output */
 	bool ignore_dots;
 } SendmailLine;
+
+static void
+take_mode(SendmailLine *line, char mode)
+{
+	line->speaks |= mode == 's';
+	line->has_mode |= mode != 'm' && mode != 's';
+}
 
 static void
 take_sendmail_option(SendmailLine *line, char letter, const char *value)
@@ -362,8 +398,16 @@ take_sendmail_option(SendmailLine *line, char letter, const char *value)
 		line->ignore_dots |= value[0] == 'i';
 		break;
 	case 'b':
-	case 'B':
-		line->list_mode |= letter == 'b' && value[0] != 'm';
+		take_mode(line, value[0]);
+		break;
+	case 'N':
+		line->letter.notify = value;
+		break;
+	case 'R':
+		line->letter.ret = value;
+		break;
+	case 'V':
+		line->letter.envid = value;
 		break;
 	default:
 		break;
@@ -416,10 +460,12 @@ ph_sendmail_main(int argc, char **argv)
 		}
 		at += used;
 	}
-	if (line.list_mode) {
-		fprintf(stderr, "sendmail: only -bm, sending a message, is known here\n");
+	if (line.has_mode) {
+		fprintf(stderr, "sendmail: only -bm, sending a message, and -bs are known here\n");
 		return SYSEXIT_USAGE;
 	}
+	if (line.speaks)
+		return speak(&line.letter);
 	for (; at < argc; at++)
 		g_ptr_array_add(recipients, g_strdup(argv[at]));
 	line.letter.dot_ends = !line.ignore_dots;

@@ -6,9 +6,11 @@
  */
 #include "cli/submit.h"
 
+#include <posthorn/address.h>
 #include <posthorn/slice.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -17,7 +19,9 @@ enum {
 	REPLY_LINES_MAX = 500,
 	REPLY_OCTETS_MAX = 4096,
 	GREETING_SECONDS = 10, /* who waits for us to speak first does not speak SMTP */
-	PATIENCE_SECONDS = 600
+	PATIENCE_SECONDS = 600,
+	CODE_UNKNOWN = 500,
+	CODE_NEEDS_LOGIN = 530,
 };
 
 typedef struct {
@@ -27,6 +31,7 @@ typedef struct {
 	bool has_8bitmime;
 	bool has_smtputf8;
 	bool has_size;
+	bool has_dsn;
 } Dialogue;
 
 static bool
@@ -75,6 +80,7 @@ note_extension(Dialogue *d, PhSlice line)
 	d->has_8bitmime |= ph_slice_is_nocase(word, "8BITMIME");
 	d->has_smtputf8 |= ph_slice_is_nocase(word, "SMTPUTF8");
 	d->has_size |= ph_slice_is_nocase(word, "SIZE");
+	d->has_dsn |= ph_slice_is_nocase(word, "DSN");
 }
 
 /* One reply of any number of lines. Returns: its code, 0 when there was none. */
@@ -163,6 +169,12 @@ begin_mail(Dialogue *d, const PhSubmission *s)
 		g_string_append(line, " BODY=8BITMIME");
 	if (d->has_smtputf8 && utf8)
 		g_string_append(line, " SMTPUTF8");
+	if (d->has_dsn && s->ret != NULL)
+		g_string_append_printf(line, " RET=%s", s->ret);
+	if (d->has_dsn && s->envid != NULL) {
+		g_string_append(line, " ENVID=");
+		ph_xtext_encode(ph_slice(s->envid), line);
+	}
 	return command(d, "%s\r\n", line->str);
 }
 
@@ -188,7 +200,9 @@ name_recipients(Dialogue *d, const PhSubmission *s, GString *problems)
 	size_t n_accepted = 0;
 
 	for (size_t i = 0; i < s->n_recipients; i++) {
-		uint32_t code = command(d, "RCPT TO:<%s>\r\n", s->recipients[i]);
+		bool asks = d->has_dsn && s->notify != NULL;
+		uint32_t code = command(d, "RCPT TO:<%s>%s%s\r\n", s->recipients[i],
+		                        asks ? " NOTIFY=" : "", asks ? s->notify : "");
 
 		if (code >= 200 && code <= 299) {
 			n_accepted++;
@@ -225,14 +239,31 @@ converse(Dialogue *d, const PhSubmission *s, GString *problems)
 	if (code != 220)
 		return fail(d, code, "the server greets with", problems);
 	code = command(d, "EHLO %s\r\n", s->hostname);
+	if (code == CODE_UNKNOWN) /* LMTP greets like this, too */
+		return PH_SUBMIT_NOT_SMTP;
 	if (code != 250)
 		return fail(d, code, "EHLO", problems);
 	code = begin_mail(d, s);
+	if (code == CODE_NEEDS_LOGIN) { /* a listener for users; another one may take it */
+		(void) command(d, "QUIT\r\n");
+		return PH_SUBMIT_NOT_SMTP;
+	}
 	if (code != 250)
 		return fail(d, code, "the server does not take mail from the sender", problems);
 	result = name_recipients(d, s, problems);
 	(void) command(d, "QUIT\r\n");
 	return result;
+}
+
+static int
+open_connection(const struct sockaddr *server, socklen_t length)
+{
+	int fd = socket(server->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || connect(fd, server, length) == 0)
+		return fd;
+	close(fd);
+	return -1;
 }
 
 PhSubmitResult
@@ -246,11 +277,78 @@ ph_submit(const struct sockaddr *server,
 	Dialogue d = { .input = input, .reply = reply };
 	PhSubmitResult result = PH_SUBMIT_LOST;
 
-	d.fd = socket(server->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	d.fd = open_connection(server, length);
 	if (d.fd < 0)
 		return PH_SUBMIT_LOST;
-	if (connect(d.fd, server, length) == 0)
-		result = converse(&d, submission, problems);
+	result = converse(&d, submission, problems);
+	close(d.fd);
+	return result;
+}
+
+/* --- passing on ----------------------------------------------------------------------------- */
+
+static bool
+write_all(int fd, const char *octets, size_t length)
+{
+	while (length > 0) {
+		ssize_t n = write(fd, octets, length);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		octets += n;
+		length -= (size_t) n;
+	}
+	return true;
+}
+
+/* Moves what is there; false at the end of @from or when @to takes no more. */
+static bool
+move(int from, int to)
+{
+	char buffer[16384];
+	ssize_t n = read(from, buffer, sizeof buffer);
+
+	return (n < 0 && errno == EINTR) || (n > 0 && write_all(to, buffer, (size_t) n));
+}
+
+static void
+pass(int fd, int input_fd, int output_fd)
+{
+	struct pollfd ends[2] = { { .fd = fd, .events = POLLIN },
+		                  { .fd = input_fd, .events = POLLIN } };
+
+	while (poll(ends, G_N_ELEMENTS(ends), -1) > 0 || errno == EINTR) {
+		if (ends[0].revents != 0 && !move(fd, output_fd))
+			return;
+		if (ends[1].revents != 0 && !move(input_fd, fd)) {
+			ends[1].fd = -1;
+			(void) shutdown(fd, SHUT_WR);
+		}
+	}
+}
+
+PhSubmitResult
+ph_submit_pass(const struct sockaddr *server, socklen_t length, int input_fd, int output_fd)
+{
+	g_autoptr(GString) input = g_string_new(NULL);
+	g_autoptr(GString) greeting = g_string_new(NULL);
+	Dialogue d = { .input = input };
+	PhSubmitResult result = PH_SUBMIT_NOT_SMTP;
+
+	d.fd = open_connection(server, length);
+	if (d.fd < 0)
+		return PH_SUBMIT_LOST;
+	be_patient(&d, GREETING_SECONDS);
+	if (read_line(&d, greeting) && g_str_has_prefix(greeting->str, "220 ")
+	    && strstr(greeting->str, "ESMTP") != NULL) {
+		g_string_append(greeting, "\r\n");
+		g_string_append_len(greeting, d.input->str, (gssize) d.input->len);
+		if (write_all(output_fd, greeting->str, greeting->len))
+			pass(d.fd, input_fd, output_fd);
+		result = PH_SUBMIT_DONE;
+	}
 	close(d.fd);
 	return result;
 }

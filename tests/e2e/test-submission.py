@@ -209,4 +209,57 @@ def test_octets_behind_starttls_are_not_taken_for_commands():
         connection.close()
 
 
+LMTP = """
+[listener lmtp]
+plugin = lmtp
+address = unix:{dir}/lmtp.sock
+"""
+
+
+def sendmail(running, arguments, text):
+    """The program as `sendmail`: (status, output)."""
+    done = subprocess.run(["sendmail", "-C", running.config] + arguments, executable=lib.PROGRAM,
+                          input=text, capture_output=True, timeout=30, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_sendmail_finds_the_listener_for_it():
+    config = CONFIG.replace(lib.SMTP, LMTP + SUBMISSION + lib.SMTP, 1)[:-len(SUBMISSION)]
+    running = Server(config=config, ports=PORTS)
+    with open(running.dir + "/aliases", "w", encoding="ascii"):
+        pass
+    os.chmod(running.dir + "/aliases", 0o600)
+    with running:
+        status, output = sendmail(running, ["-t", "-i", "-f", "anna@example.org"],
+                                  b"To: ben@example.org\nBcc: anna@example.org\nSubject: by -t\n\n.\nbody\n")
+        assert status == 0, output
+        message = last(running)
+        assert message["Subject"] == "by -t" and message["Bcc"] is None, message
+        assert message["Return-Path"] == "<anna@example.org>" and message.get_payload().strip().endswith("body")
+        assert last(running, "anna@example.org")["Subject"] == "by -t"
+        status, output = sendmail(running, ["-oi", "-f", "<>", "-N", "never", "-R", "hdrs", "-V", "x=1",
+                                            "nobody@example.org"], b"Subject: x\n\n")
+        assert status == 69 and b"550 5.1.1" in output, (status, output)
+        status, output = sendmail(running, ["-bs"], b"EHLO client.example.org\r\n")
+        assert status == 0 and output.startswith(b"220 mail.example.org ESMTP"), (status, output)
+        assert b"250 HELP\r\n" in output, output
+
+
+def test_sendmail_speaks_smtp_on_standard_input():
+    with server() as running:
+        talk = smtplib.SMTP()
+        left, right = socket.socketpair()
+        process = subprocess.Popen(["sendmail", "-C", running.config, "-bs"], executable=lib.PROGRAM,
+                                   stdin=right, stdout=right)
+        right.close()
+        left.settimeout(20)
+        talk.sock = left
+        talk.file = None
+        assert talk.getreply()[0] == 220
+        talk.sendmail("anna@example.org", ["ben@example.org"], BARE)
+        talk.quit()
+        assert process.wait(20) == 0
+        assert last(running)["Subject"] == "test"
+
+
 main(globals())
