@@ -8,7 +8,7 @@
 
 enum {
 	LENGTH_MAX = 64,
-	LISTED_MAX = 12
+	LISTED_MAX = 24
 };
 
 static char

@@ -1,4 +1,4 @@
-/* encode.c: puts binary and 8-bit parts into base64 or quoted-printable, for who can take lines only
+/* encode.c: puts binary and 8-bit parts into base64 or quoted-printable for who takes lines only
  *
  * One pass over the parts: what is fine is copied as it stands, a leaf that is not gets another
  * transfer encoding, and a container that names one that no longer holds names the right one. Octets
