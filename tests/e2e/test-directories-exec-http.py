@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """test-directories-exec-http.py: users from SQLite, programs, web services and chains of them"""
 import http.server
-import imaplib
 import json
 import os
 import sqlite3
@@ -10,11 +9,9 @@ import sys
 import threading
 import time
 
-import lib
 from lib import PASSWORD, Server, main
+from site_login import ALL, login
 
-SERVER = lib.SERVER + "login-delay = 1ms\nlogin-delay-max = 1ms\nlogin-failures = 100\n"
-ALL = SERVER + lib.STORE + lib.IMAP.replace("directory = people", "directory = {chain}")
 SQLITE = """
 [directory base]
 plugin = sqlite
@@ -67,21 +64,6 @@ class Site(Server):
     def write_config(self, text):
         self.values.update(self.more)
         super().write_config(text)
-
-
-def login(server, user, password=PASSWORD):
-    """ "" when it worked, else the response code."""
-    client = imaplib.IMAP4("127.0.0.1", server.ports["imap"], timeout=30)
-    try:
-        words = "\0%s\0%s" % (user, password)
-        client.authenticate("PLAIN", lambda challenge: words.encode())
-        client.logout()
-        return ""
-    except imaplib.IMAP4.error as error:
-        client.shutdown()
-        text = error.args[0]
-        text = text.decode() if isinstance(text, bytes) else text
-        return text[text.index("[") + 1:text.index("]")]
 
 
 def test_users_of_a_database_are_added_changed_and_removed_while_it_runs():
