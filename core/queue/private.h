@@ -1,0 +1,133 @@
+/* private.h: inside the queue's folder only
+ *
+ * One lock guards everything that is in memory; it is never held while the disk is waited for. The
+ * writer alone writes files, so that what lies in them needs no lock.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef PH_QUEUE_PRIVATE_H
+#define PH_QUEUE_PRIVATE_H
+
+#include "base/lock.h"
+#include "queue/file.h"
+#include "queue/queue.h"
+#include "queue/reasons.h"
+#include "queue/schedule.h"
+
+enum {
+	PH_QUEUE_INLINE_MAX =
+		64 * 1024, /* octets of a mail that are copied before they are written */
+};
+
+/* PhQueueEntry: a mail on its way to the disk. */
+typedef struct PhQueueEntry PhQueueEntry;
+
+struct PhQueueEntry {
+	PhQueueEntry *next;
+	uint8_t *
+		octets; /* (owned) room for the head, the envelope, and the mail when it is small */
+	size_t length;
+	PhContent *content; /* (owned, nullable) the mail when it is large */
+	PhQueueRecord record;
+	PhTime arrived;
+	PhTime not_before;
+	PhTime by;
+	int32_t priority;
+	uint32_t bucket;
+	uint32_t n_recipients;
+	char *hold; /* (nullable) */
+	PhQueueAddedFunc added;
+	void *user_data;
+	GError *error;
+	PhQueueFile *file; /* (borrowed) where it was written */
+	uint32_t destinations[];
+};
+
+struct PhQueue {
+	gint refs;
+	char *folder;
+	int folder_fd;
+	int lock_fd;
+	bool writes;
+	void (*begin)(PhQueueTask *task, void *user_data);
+	void *user_data;
+	PhLock lock;
+	PhSignal work;    /* for the writer */
+	PhSignal turn;    /* for the scheduler */
+	bool is_reading;  /* what the index said need not be noted again */
+	bool is_idle;     /* the scheduler waits */
+	bool is_writing;  /* the writer does not wait */
+	bool is_stopping; /* nothing more is begun */
+	bool is_closing;  /* the writer ends when nothing is left */
+	bool is_closed;   /* and has ended */
+	bool wants_sync;  /* of the index */
+	PhQueueSettings settings;
+	PhDuration curve[PH_QUEUE_CURVE_MAX];
+	PhQueueTable table;
+	PhSchedule *schedule;
+	PhReasons *reasons;
+	GHashTable *files;     /* number to PhQueueFile (owned) */
+	GHashTable *deadlines; /* mail to the ms of its BY deadline */
+	PhQueueFile *active;   /* (nullable, borrowed) the writer's; changed under the lock */
+	uint32_t last_number;  /* of a file */
+	GPtrArray *dirty;      /* (borrowed) files with rows to be written */
+	GArray *dead;          /* of uint32_t: files that are to be removed */
+	PhQueueEntry *first;   /* to be written */
+	PhQueueEntry **last;
+	uint64_t next_sweep_ms;
+	uint64_t octets;
+	PhQueueStats stats; /* counts that are kept */
+	GThread *writer;
+	GThread *scheduler;
+};
+
+PhQueue *ph_queue_ref(PhQueue *queue);
+void ph_queue_unref(PhQueue *queue);
+
+/* Everything below: with the lock held, unless it says otherwise. */
+
+/* ph_queue_file_of: (borrowed) where a mail lies, and its position there. */
+PhQueueFile *ph_queue_file_of(const PhQueue *queue,
+                              const PhQueueMessage *message,
+                              uint64_t *position_out);
+
+/* ph_queue_insert: a mail whose record is durable; its recipients have no state yet. Returns: its
+ * number. */
+typedef struct {
+	PhQueueFile *file;
+	uint64_t position;
+	uint64_t key;
+	PhTime arrived;
+	PhTime by;
+	int32_t priority;
+	uint32_t bucket;
+	uint32_t n_recipients;
+	const uint32_t *destinations; /* each counted for one recipient: ph_schedule_reserve() */
+} PhQueueInsert;
+
+uint32_t ph_queue_insert(PhQueue *queue, const PhQueueInsert *mail);
+
+/* ph_queue_note: what is now known of a recipient goes to the index. ph_queue_note_mail: that a mail
+ * is there. */
+void ph_queue_note(PhQueue *queue, uint32_t slot);
+void ph_queue_note_mail(PhQueue *queue,
+                        const PhQueueInsert *mail,
+                        uint64_t size,
+                        PhTime not_before);
+
+/* ph_queue_finish_slot: nothing more is to be done for a recipient; the mail may be gone then. */
+void ph_queue_finish_slot(PhQueue *queue, uint32_t slot);
+
+/* ph_queue_hold_slot: it is in no list. */
+void ph_queue_hold_slot(PhQueue *queue, uint32_t slot, const char *reason);
+
+/* ph_queue_nudge: the scheduler looks again. */
+void ph_queue_nudge(PhQueue *queue);
+
+void *ph_queue_write_for_ever(void *data);
+void *ph_queue_schedule_for_ever(void *data);
+
+/* ph_queue_recover: reads all files. Without the lock: nobody else is there. */
+bool ph_queue_recover(PhQueue *queue, GError **error);
+
+#endif

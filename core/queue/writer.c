@@ -1,0 +1,312 @@
+/* writer.c: writes what was added, one sync for all of it, and what has become of it
+ *
+ * The only thread that writes. It takes what has gathered, writes the mails behind one another,
+ * syncs, and only then do they exist: in memory, for the schedule, and for who added them. What
+ * comes meanwhile is the next batch. When a write fails the file is cut back to where it was; when a
+ * sync fails nothing further goes to that file, because nobody knows what lies there.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <posthorn/durable.h>
+#include <posthorn/error.h>
+#include <posthorn/log.h>
+#include <posthorn/slice.h>
+
+#include "base/clock.h"
+#include "queue/private.h"
+
+#include <unistd.h>
+
+enum {
+	PIECES = 128, /* of a batch in one call */
+};
+
+/* Work: what one round has to do. */
+typedef struct {
+	PhQueueEntry *entries;
+	GPtrArray *dirty; /* of PhQueueFile (owned) */
+	GPtrArray *rows;  /* of GByteArray (owned), one for each of them */
+	GArray *dead;
+	bool syncs;
+} Work;
+
+/* --- mails ------------------------------------------------------------------------------------ */
+
+/* A file that can be appended to; made when there is none or it is full. */
+static PhQueueFile *
+writable_file(PhQueue *queue, GError **error)
+{
+	PhQueueFile *made = NULL;
+	PhQueueFile *old = queue->active;
+	uint32_t number = 0;
+
+	if (old != NULL && !old->is_bad && old->end < queue->settings.file_octets)
+		return old;
+	made = ph_queue_file_make(queue->folder_fd, queue->last_number + 1, error);
+	if (made == NULL)
+		return NULL;
+	PH_LOCKED(&queue->lock);
+	queue->last_number = made->number;
+	(void) g_hash_table_insert(queue->files, GUINT_TO_POINTER(made->number), made);
+	queue->active = made;
+	if (old == NULL)
+		return made;
+	g_clear_pointer(&old->numbers, g_hash_table_unref);
+	if (old->n_live > 0)
+		return made;
+	number = old->number;
+	g_array_append_val(queue->dead, number);
+	(void) g_hash_table_remove(queue->files, GUINT_TO_POINTER(number));
+	return made;
+}
+
+/* Place: where the next piece goes. */
+typedef struct {
+	PhQueueFile *file;
+	uint64_t position;
+	struct iovec pieces[PIECES];
+	size_t n;
+	uint64_t written; /* before the pieces */
+} Place;
+
+static bool
+flush(Place *place, GError **error)
+{
+	bool good = ph_queue_file_put(place->file, place->written, place->pieces, place->n, error);
+
+	place->n = 0;
+	place->written = place->position;
+	return good;
+}
+
+static bool
+put_piece(PhSlice piece, void *user_data, GError **error)
+{
+	Place *place = user_data;
+	struct iovec one = { (char *) (uintptr_t) piece.data, piece.length };
+
+	if (!ph_queue_file_put(place->file, place->position, &one, 1, error))
+		return false;
+	place->position += piece.length;
+	place->written = place->position;
+	return true;
+}
+
+static bool
+put_entry(Place *place, PhQueueEntry *entry, GError **error)
+{
+	static char zeros[8];
+	uint64_t start = place->position;
+	uint64_t end = 0;
+
+	entry->record.position = start;
+	end = start + ph_queue_record_size(&entry->record);
+	ph_queue_record_seal(&entry->record, entry->octets, place->file->seed);
+	if (place->n + 2 > PIECES && !flush(place, error))
+		return false;
+	place->pieces[place->n++] = (struct iovec){ entry->octets, entry->length };
+	place->position += entry->length;
+	if (entry->content != NULL
+	    && (!flush(place, error)
+	        || !ph_content_each(entry->content, 0, entry->record.octets, put_piece, place,
+	                            error)))
+		return false;
+	if (place->position < end)
+		place->pieces[place->n++] =
+			(struct iovec){ zeros, (size_t) (end - place->position) };
+	place->position = end;
+	return true;
+}
+
+/* What was begun must not be found by the next process, and its room is needed. */
+static void
+cut_back(PhQueueFile *file)
+{
+	if (ftruncate(file->fd, (off_t) file->end) < 0)
+		file->is_bad = true;
+}
+
+static bool
+write_entries(PhQueue *queue, PhQueueEntry *entries, GError **error)
+{
+	Place place = { .file = writable_file(queue, error) };
+	bool good = place.file != NULL;
+
+	if (!good)
+		return false;
+	place.position = place.written = place.file->end;
+	for (PhQueueEntry *entry = entries; entry != NULL && good; entry = entry->next) {
+		entry->file = place.file;
+		good = put_entry(&place, entry, error);
+	}
+	good = good && flush(&place, error);
+	if (!good) {
+		cut_back(place.file);
+		return false;
+	}
+	if (!ph_durable_sync(place.file->fd, error)) {
+		place.file->is_bad = true;
+		cut_back(place.file);
+		return false;
+	}
+	place.file->end = place.position;
+	return true;
+}
+
+/* --- in memory -------------------------------------------------------------------------------- */
+
+static void
+schedule_entry(PhQueue *queue, const PhQueueEntry *entry, uint64_t now_ms)
+{
+	PhQueueInsert mail = { .file = entry->file,
+		               .position = entry->record.position,
+		               .key = entry->record.key,
+		               .arrived = entry->arrived,
+		               .by = entry->by,
+		               .priority = entry->priority,
+		               .bucket = entry->bucket,
+		               .n_recipients = entry->n_recipients,
+		               .destinations = entry->destinations };
+	uint32_t number = ph_queue_insert(queue, &mail);
+	uint64_t due_ms = ph_queue_ms(entry->not_before);
+
+	ph_queue_note_mail(queue, &mail, ph_queue_record_size(&entry->record), entry->not_before);
+	for (uint32_t slot = ph_table_message(&queue->table, number)->first; slot != 0;
+	     slot = ph_table_slot(&queue->table, slot)->sibling) {
+		if (entry->hold != NULL)
+			ph_queue_hold_slot(queue, slot, entry->hold);
+		else
+			ph_schedule_add(queue->schedule, slot, due_ms, now_ms);
+	}
+	queue->stats.n_added++;
+}
+
+static void
+publish(PhQueue *queue, const PhQueueEntry *entries, bool good)
+{
+	uint64_t now_ms = ph_queue_ms(ph_clock_wall_us());
+
+	PH_LOCKED(&queue->lock);
+	queue->stats.n_batches += good;
+	for (const PhQueueEntry *entry = entries; entry != NULL; entry = entry->next) {
+		if (good) {
+			schedule_entry(queue, entry, now_ms);
+			continue;
+		}
+		for (uint32_t i = 0; i < entry->n_recipients; i++)
+			ph_schedule_release(queue->schedule, entry->destinations[i]);
+	}
+	ph_queue_nudge(queue);
+}
+
+static void
+answer(PhQueueEntry *entries, const GError *error)
+{
+	while (entries != NULL) {
+		PhQueueEntry *entry = entries;
+
+		entries = entry->next;
+		entry->added(error, entry->user_data);
+		g_free(entry->octets);
+		g_clear_pointer(&entry->content, ph_content_unref);
+		g_free(entry->hold);
+		g_free(entry);
+	}
+}
+
+static void
+work_on_entries(PhQueue *queue, PhQueueEntry *entries)
+{
+	g_autoptr(GError) error = NULL;
+	bool good = write_entries(queue, entries, &error);
+
+	if (!good)
+		ph_log(PH_LOG_ERROR, "queue-write", "mail could not be written to the queue",
+		       PH_LOG_FAILURE(error), PH_LOG_END);
+	publish(queue, entries, good);
+	answer(entries, error);
+}
+
+/* --- the index -------------------------------------------------------------------------------- */
+
+/* What cannot be noted is done again after a restart; nothing is lost. */
+static void
+work_on_rows(PhQueue *queue, Work *work)
+{
+	for (guint i = 0; i < work->dirty->len; i++) {
+		PhQueueFile *file = work->dirty->pdata[i];
+		const GByteArray *rows = work->rows->pdata[i];
+		g_autoptr(GError) error = NULL;
+
+		if (!ph_queue_file_append(file, PH_SLICE((const char *) rows->data, rows->len),
+		                          work->syncs, &error))
+			ph_log(PH_LOG_WARNING, "queue-index",
+			       "what was delivered could not be noted; after a restart it would "
+			       "be delivered again",
+			       PH_LOG_FAILURE(error), PH_LOG_END);
+	}
+	for (guint i = 0; i < work->dead->len; i++)
+		ph_queue_file_remove(queue->folder_fd, g_array_index(work->dead, uint32_t, i));
+}
+
+/* --- rounds ----------------------------------------------------------------------------------- */
+
+static bool
+has_work(const PhQueue *queue)
+{
+	return queue->first != NULL || queue->dirty->len > 0 || queue->dead->len > 0;
+}
+
+/* Takes the rows out of the files. With the lock held. */
+static void
+take_rows(PhQueue *queue, Work *work)
+{
+	work->dirty = queue->dirty;
+	queue->dirty = g_ptr_array_new();
+	work->rows = g_ptr_array_new_with_free_func((GDestroyNotify) g_byte_array_unref);
+	for (guint i = 0; i < work->dirty->len; i++) {
+		PhQueueFile *file = work->dirty->pdata[i];
+
+		g_ptr_array_add(work->rows, g_steal_pointer(&file->rows));
+	}
+	work->dead = queue->dead;
+	queue->dead = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	work->syncs = queue->wants_sync;
+	queue->wants_sync = false;
+}
+
+static bool
+take_work(PhQueue *queue, Work *work)
+{
+	*work = (Work){ .entries = NULL };
+	PH_LOCKED(&queue->lock);
+	queue->is_writing = false;
+	while (!has_work(queue) && !queue->is_closing)
+		ph_signal_wait(&queue->work, &queue->lock);
+	queue->is_writing = true;
+	if (!has_work(queue))
+		return false;
+	work->entries = queue->first;
+	queue->first = NULL;
+	queue->last = &queue->first;
+	take_rows(queue, work);
+	return true;
+}
+
+void *
+ph_queue_write_for_ever(void *data)
+{
+	PhQueue *queue = data;
+	Work work;
+
+	while (take_work(queue, &work)) {
+		work_on_rows(queue, &work);
+		g_ptr_array_set_free_func(work.dirty, (GDestroyNotify) ph_queue_file_unref);
+		g_ptr_array_unref(work.dirty);
+		g_ptr_array_unref(work.rows);
+		g_array_unref(work.dead);
+		if (work.entries != NULL)
+			work_on_entries(queue, work.entries);
+	}
+	return NULL;
+}
