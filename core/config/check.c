@@ -98,6 +98,21 @@ is_host_name(const char *name, size_t length)
 }
 
 static void
+check_queue(PhBuilder *builder)
+{
+	unsigned int line = 0;
+	const PhQueueOptions *queue = ph_config_plain(builder->config, "queue", &line);
+	uint64_t us = 0;
+
+	for (size_t i = 0; queue->retry != NULL && queue->retry[i] != NULL; i++)
+		if (!ph_duration_parse(ph_slice(queue->retry[i]), &us) || us == 0)
+			ph_mistakes_add(builder->mistakes, line,
+			                "'retry' in [queue] has '%s'; write times such as 5min, "
+			                "separated by commas",
+			                queue->retry[i]);
+}
+
+static void
 check_server(PhBuilder *builder)
 {
 	const PhServerSettings *server = builder->config->server;
@@ -437,6 +452,7 @@ ph_check_all(PhBuilder *builder)
 	bool has_listener = false;
 
 	check_server(builder);
+	check_queue(builder);
 	check_tls(builder);
 	check_resolver(builder);
 	ph_check_order(builder);

@@ -6,11 +6,13 @@
 
 #include <posthorn/error.h>
 #include <posthorn/plugin.h>
+#include <posthorn/transport.h>
 
 #include "config/bind.h"
 #include "config/build.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -138,6 +140,29 @@ const PhServerSettings *
 ph_config_server(const PhConfig *config)
 {
 	return config->server;
+}
+
+const PhQueueOptions *
+ph_config_queue(const PhConfig *config)
+{
+	return ph_config_plain(config, "queue", NULL);
+}
+
+bool
+ph_config_needs_queue(const PhConfig *config)
+{
+	unsigned int line = 0;
+
+	for (guint i = 0; i < config->sections->len; i++) {
+		const PhSection *section = config->sections->pdata[i];
+		const PhTransport *table = section->offer != NULL ? section->offer->table : NULL;
+
+		if (strcmp(section->word, "route") == 0 && table != NULL
+		    && (table->flags & PH_TRANSPORT_COMMITS) == 0)
+			return true;
+	}
+	(void) ph_config_plain(config, "queue", &line);
+	return line > 0;
 }
 
 const char *

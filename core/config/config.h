@@ -51,6 +51,11 @@ gid_t ph_config_group(const PhConfig *config);
  * it is not there and the one above it is. Errors: those of ph_error_set_errno(). */
 bool ph_config_make_data(const PhConfig *config, GError **error);
 
+/* ph_config_queue: (borrowed) defaults when there is no such section. ph_config_needs_queue: there is
+ * one, or a route whose transport does not commit by itself. */
+const PhQueueOptions *ph_config_queue(const PhConfig *config);
+bool ph_config_needs_queue(const PhConfig *config);
+
 /* ph_config_tls: number @index, the unnamed one first; NULL behind the last. */
 const PhConfigTls *ph_config_tls(const PhConfig *config, size_t index);
 

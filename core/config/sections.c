@@ -22,6 +22,8 @@ static const char *const failure_words[] = { "temporary", "accept",     "reject"
 	                                     "discard",   "quarantine", NULL };
 static const char *const accept_words[] = { "default", "anyone", "trusted", NULL };
 
+static const char *const double_bounce_words[] = { "postmaster", "hold", "discard", NULL };
+
 enum {
 	MANY = 1000000,
 	ISOLATE_MOST = 64
@@ -436,11 +438,64 @@ static const PhOption filter_rows[] = {
 	PH_OPTIONS_END,
 };
 
+static const PhOption queue_rows[] = {
+	PH_OPTION_PATH(PhQueueOptions,
+	               path,
+	               "{data}/queue",
+	               "the directory of mail that was accepted and not delivered yet"),
+	PH_OPTION_LIST(PhQueueOptions,
+	               retry,
+	               "5min, 10min, 20min, 40min, 4000s",
+	               "how long to wait before the second attempt, the third and so on; the last "
+	               "repeats"),
+	PH_OPTION_DURATION(PhQueueOptions,
+	                   lifetime,
+	                   "5d",
+	                   "how long delivery is tried; then the sender gets the mail back"),
+	PH_OPTION_DURATION(PhQueueOptions,
+	                   warn_after,
+	                   "4h",
+	                   "after what time the sender is told that a mail is late; 0s for never"),
+	PH_OPTION_INTEGER(PhQueueOptions, concurrency, "1000", 1, MANY, "most deliveries at once"),
+	PH_OPTION_INTEGER(PhQueueOptions,
+	                  concurrency_per_destination,
+	                  "20",
+	                  1,
+	                  MANY,
+	                  "most deliveries at once to one destination"),
+	PH_OPTION_INTEGER(PhQueueOptions,
+	                  recipients_per_delivery,
+	                  "100",
+	                  1,
+	                  1000,
+	                  "most recipients of one mail that a destination gets at once"),
+	PH_OPTION_INTEGER(PhQueueOptions,
+	                  failures_until_pause,
+	                  "3",
+	                  1,
+	                  1000,
+	                  "deliveries in a row that nobody answered until a destination is left "
+	                  "alone for the time of 'retry'"),
+	PH_OPTION_SIZE(PhQueueOptions,
+	               segment_size,
+	               "64M",
+	               "a further file is begun when one is so large"),
+	PH_OPTION_CHOICE(PhQueueOptions,
+	                 double_bounce,
+	                 "postmaster",
+	                 double_bounce_words,
+	                 "what becomes of a report that cannot be delivered either"),
+	PH_OPTION_STRING(PhQueueOptions, postmaster, "postmaster", "who gets such reports"),
+	PH_OPTIONS_END,
+};
+
 const PhSectionKind ph_section_kinds[] = {
 	{ "server", 0, NULL, false, false, server_rows, "the server as a whole", NULL },
 	{ "tls", 0, NULL, true, false, tls_rows,
 	  "a certificate; further ones have a name and are chosen by the client's SNI", NULL },
 	{ "resolver", 0, NULL, false, false, resolver_rows, "how the DNS is asked", NULL },
+	{ "queue", 0, NULL, false, false, queue_rows,
+	  "mail that was accepted and not delivered yet", NULL },
 	{ "listener", PH_KIND_PROTOCOL, "plugin", true, true, listener_rows,
 	  "addresses where a protocol is spoken", "protocol" },
 	{ "route", PH_KIND_TRANSPORT, "transport", true, true, route_rows,

@@ -163,6 +163,28 @@ typedef struct {
 	int64_t max_questions;
 } PhResolverSettings;
 
+/* PhDoubleBounce: [queue] double-bounce */
+typedef enum {
+	PH_DOUBLE_BOUNCE_POSTMASTER = 0,
+	PH_DOUBLE_BOUNCE_HOLD = 1,
+	PH_DOUBLE_BOUNCE_DISCARD = 2,
+} PhDoubleBounce;
+
+/* [queue] */
+typedef struct {
+	const char *path;
+	const char *const *retry; /* durations: ph_config_load() has checked them */
+	PhDuration lifetime;
+	PhDuration warn_after; /* 0: never */
+	int64_t concurrency;
+	int64_t concurrency_per_destination;
+	int64_t recipients_per_delivery;
+	int64_t failures_until_pause;
+	PhSize segment_size;
+	uint32_t double_bounce; /* PhDoubleBounce */
+	const char *postmaster;
+} PhQueueOptions;
+
 /* PhSectionKind: one row for each word that may open a section header. */
 typedef struct {
 	const char *word;

@@ -98,7 +98,7 @@ put_recipient(GByteArray *out, const PhEnvelopeRecipient *recipient)
 }
 
 bool
-ph_envelope_append(const PhEnvelope *envelope, GByteArray *out)
+ph_queue_envelope_append(const PhEnvelope *envelope, GByteArray *out)
 {
 	guint start = out->len;
 
@@ -284,7 +284,7 @@ is_whole(const PhEnvelope *envelope)
 }
 
 PhEnvelope *
-ph_envelope_parse(PhSlice octets)
+ph_queue_envelope_parse(PhSlice octets)
 {
 	size_t n_recipients = 0;
 	size_t n_parameters = 0;
@@ -312,12 +312,12 @@ ph_envelope_parse(PhSlice octets)
 			parsed->recipients[i].original = parsed->recipients[i].address;
 	if (good && is_whole(&parsed->envelope))
 		return &parsed->envelope;
-	ph_envelope_free(&parsed->envelope);
+	ph_queue_envelope_free(&parsed->envelope);
 	return NULL;
 }
 
 void
-ph_envelope_free(PhEnvelope *envelope)
+ph_queue_envelope_free(PhEnvelope *envelope)
 {
 	Parsed *parsed = (Parsed *) (void *) envelope;
 
@@ -330,7 +330,7 @@ ph_envelope_free(PhEnvelope *envelope)
 }
 
 const char *
-ph_envelope_parameter(const PhEnvelopeParameter *parameters, uint32_t n, const char *name)
+ph_queue_envelope_parameter(const PhEnvelopeParameter *parameters, uint32_t n, const char *name)
 {
 	for (uint32_t i = 0; i < n; i++)
 		if (strcmp(parameters[i].name, name) == 0)

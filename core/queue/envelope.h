@@ -48,19 +48,19 @@ typedef struct {
 	PhSlice prepended;
 } PhEnvelope;
 
-/* ph_envelope_append: false when it is larger than is taken; @out is unchanged then. */
-bool ph_envelope_append(const PhEnvelope *envelope, GByteArray *out);
+/* ph_queue_envelope_append: false when it is larger than is taken; @out is unchanged then. */
+bool ph_queue_envelope_append(const PhEnvelope *envelope, GByteArray *out);
 
-/* ph_envelope_parse: @octets: (borrowed) as long as the result is used. Returns: (owned) NULL when it
- * makes no sense. Free with ph_envelope_free(). */
-PhEnvelope *ph_envelope_parse(PhSlice octets);
-void ph_envelope_free(PhEnvelope *envelope);
+/* ph_queue_envelope_parse: @octets: (borrowed) as long as the result is used. Returns: (owned) NULL when it
+ * makes no sense. Free with ph_queue_envelope_free(). */
+PhEnvelope *ph_queue_envelope_parse(PhSlice octets);
+void ph_queue_envelope_free(PhEnvelope *envelope);
 
-/* ph_envelope_parameter: NULL when there is none. */
-const char *ph_envelope_parameter(const PhEnvelopeParameter *parameters,
+/* ph_queue_envelope_parameter: NULL when there is none. */
+const char *ph_queue_envelope_parameter(const PhEnvelopeParameter *parameters,
                                   uint32_t n,
                                   const char *name);
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(PhEnvelope, ph_envelope_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PhEnvelope, ph_queue_envelope_free)
 
 #endif

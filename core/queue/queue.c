@@ -469,7 +469,7 @@ fill_entry(PhQueueEntry *entry, const PhQueueNew *mail, GError **error)
 	uint64_t length = ph_content_length(mail->content);
 
 	(void) g_byte_array_append(octets, head, sizeof head);
-	if (!ph_envelope_append(mail->envelope, octets)) {
+	if (!ph_queue_envelope_append(mail->envelope, octets)) {
 		ph_error_set(error, PH_ERROR_LIMIT, "the mail has too many recipients to queue it");
 		g_byte_array_unref(octets);
 		return false;

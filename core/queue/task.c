@@ -98,7 +98,7 @@ free_task(PhQueueTask *task)
 	for (uint32_t i = 0; i < task->n; i++)
 		g_free(task->recipients[i].reason);
 	g_clear_pointer(&task->content, ph_content_unref);
-	ph_envelope_free(task->envelope);
+	ph_queue_envelope_free(task->envelope);
 	g_clear_pointer(&task->octets, g_bytes_unref);
 	ph_queue_file_unref(task->file);
 	ph_queue_unref(task->queue);
@@ -282,7 +282,7 @@ ph_queue_task_load(PhQueueTask *task, GError **error)
 		return false;
 	octets = g_bytes_get_data(task->octets, &length);
 	task->envelope =
-		ph_envelope_parse(PH_SLICE(octets + PH_QUEUE_HEAD, length - PH_QUEUE_HEAD));
+		ph_queue_envelope_parse(PH_SLICE(octets + PH_QUEUE_HEAD, length - PH_QUEUE_HEAD));
 	for (uint32_t i = 0; i < task->n; i++) {
 		PhQueueTaskRecipient *recipient = &task->recipients[i].shown;
 

@@ -161,6 +161,8 @@ ph_sandbox_grants(const PhConfig *config, const char *const *folders)
 
 	grant(grants, g_strdup(ph_config_folder(config)), false);
 	grant(grants, g_strdup(ph_config_server(config)->data), true);
+	if (ph_config_needs_queue(config))
+		grant(grants, g_strdup(ph_config_queue(config)->path), true);
 	for (size_t i = 0; (tls = ph_config_tls(config, i)) != NULL; i++) {
 		grant_folder_of(grants, tls->settings->certificate);
 		grant_folder_of(grants, tls->settings->key);
