@@ -22,6 +22,7 @@ enum {
 	TAG_ROUTE = 19,
 	TAG_DESTINATION = 20,
 	TAG_TRANSACTION = 21,
+	TAG_DETAIL = 22,
 
 	HEAD = 5, /* tag and length */
 	TIMES = 28,
@@ -91,6 +92,7 @@ put_recipient(GByteArray *out, const PhEnvelopeRecipient *recipient)
 	put_text(out, TAG_LOCAL_USER, recipient->user);
 	if (g_strcmp0(recipient->original, recipient->address) != 0)
 		put_text(out, TAG_ORIGINAL, recipient->original);
+	put_text(out, TAG_DETAIL, recipient->detail);
 	put_text(out, TAG_ROUTE, recipient->route);
 	put_text(out, TAG_DESTINATION, recipient->destination);
 	put_octets(out, TAG_TRANSACTION, recipient->transaction, sizeof recipient->transaction);
@@ -235,6 +237,8 @@ take_of_recipient(Parsed *parsed, uint8_t tag, PhSlice text)
 		recipient->user = text.data;
 	else if (tag == TAG_ORIGINAL)
 		recipient->original = text.data;
+	else if (tag == TAG_DETAIL)
+		recipient->detail = text.data;
 	else if (tag == TAG_ROUTE)
 		recipient->route = text.data;
 	else if (tag == TAG_DESTINATION)

@@ -26,6 +26,7 @@ typedef struct {
 	const char *address;     /* final recipient */
 	const char *user;        /* (nullable) the local user's own address */
 	const char *original;    /* (nullable) as the client gave it; NULL: the same as @address */
+	const char *detail;      /* (nullable) of user+detail */
 	const char *route;       /* name of the section */
 	const char *destination; /* see PhTransport.destination */
 	uint8_t transaction[16];

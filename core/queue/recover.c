@@ -192,7 +192,8 @@ take_found(const PhQueueRecord *record, PhSlice octets, void *user_data)
 {
 	Reading *reading = user_data;
 	PhQueue *queue = reading->queue;
-	g_autoptr(PhEnvelope) envelope = ph_queue_envelope_parse(ph_slice_from(octets, PH_QUEUE_HEAD));
+	g_autoptr(PhEnvelope) envelope =
+		ph_queue_envelope_parse(ph_slice_from(octets, PH_QUEUE_HEAD));
 	g_autofree uint32_t *destinations = NULL;
 	PhQueueInsert mail = { .file = reading->file,
 		               .position = record->position,

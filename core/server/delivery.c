@@ -14,6 +14,7 @@
 #include "base/attempt.h"
 #include "plugin/call.h"
 #include "server/mail.h"
+#include "server/queue-mail.h"
 
 #include <string.h>
 
@@ -96,16 +97,24 @@ ph_delivery_arrived(const PhDelivery *delivery)
 
 /* --- results ---------------------------------------------------------------------------------- */
 
+void
+ph_mail_finish(PhMail *mail)
+{
+	PhWake *wake = g_steal_pointer(&mail->wake);
+
+	ph_mail_settle(mail);
+	ph_wake_complete(wake);
+}
+
 static void
 finish_one(PhMail *mail)
 {
-	PhWake *wake = NULL;
-
 	if (!g_atomic_int_dec_and_test(&mail->n_pending))
 		return;
-	ph_mail_settle(mail);
-	wake = g_steal_pointer(&mail->wake);
-	ph_wake_complete(wake);
+	if (mail->finished != NULL)
+		mail->finished(mail, mail->finished_data);
+	else if (!ph_queue_mail_rest(mail))
+		ph_mail_finish(mail);
 }
 
 void
@@ -120,9 +129,16 @@ void
 ph_delivery_complete_with(PhDelivery *delivery, size_t index, const PhDeliveryResult *result)
 {
 	PhMail *mail = delivery->mail;
+	PhTarget *target = target_at(delivery, index);
 
 	if (result->error != NULL)
-		target_at(delivery, index)->error = g_error_copy(result->error);
+		target->error = g_error_copy(result->error);
+	if (mail->attempt > 0) {
+		target->result_flags = result->flags;
+		target->not_before = result->not_before;
+		target->remote_mta = g_strdup(result->remote_mta);
+		target->reply = g_strdup(result->reply);
+	}
 	if (!g_atomic_int_dec_and_test(&delivery->n_pending))
 		return;
 	g_free(delivery);
@@ -151,6 +167,7 @@ hand_over(PhDelivery *delivery, void (*member)(void *instance, PhDelivery *deliv
 	PhCall call;
 
 	if (!ph_attempt_begin_content(&attempt, PH_ATTEMPT_DELIVERY, content, &error)) {
+		delivery->mail->is_suspect = true;
 		fail_all(delivery, error);
 		return;
 	}
@@ -200,7 +217,7 @@ gather(PhMail *mail, const PhRoute *route)
 
 	delivery->mail = ph_mail_ref(mail);
 	delivery->route = route;
-	delivery->attempt = 1;
+	delivery->attempt = MAX(mail->attempt, 1);
 	for (guint i = 0; i < mail->targets->len; i++)
 		if (ph_mail_target(mail, i)->route == route && !ph_mail_target(mail, i)->was_served)
 			delivery->targets[delivery->n_targets++] = i;
@@ -209,20 +226,15 @@ gather(PhMail *mail, const PhRoute *route)
 }
 
 /* The mail's own share of the counter keeps it open until all deliveries were begun. */
-void
-ph_mail_submit_whole(PhMail *mail, PhWake *wake)
+static void
+start_all(PhMail *mail)
 {
 	g_autoptr(GPtrArray) deliveries = NULL;
-	const PhRoute *only = NULL;
 
-	g_return_if_fail(mail->content != NULL && mail->wake == NULL);
-	mail->wake = wake;
 	ph_mail_ref(mail);
-	ph_mail_recall(mail);
 	if (mail->targets->len == 1 && !mail->was_partial) {
-		only = ph_mail_target(mail, 0)->route;
 		mail->n_pending = 2;
-		start(mail->router, gather(mail, only));
+		start(mail->router, gather(mail, ph_mail_target(mail, 0)->route));
 	} else {
 		deliveries = g_ptr_array_new();
 		for (guint i = 0; i < mail->targets->len; i++) {
@@ -237,6 +249,24 @@ ph_mail_submit_whole(PhMail *mail, PhWake *wake)
 	}
 	finish_one(mail);
 	ph_mail_unref(mail);
+}
+
+void
+ph_mail_submit_whole(PhMail *mail, PhWake *wake)
+{
+	g_return_if_fail(mail->content != NULL && mail->wake == NULL);
+	mail->wake = wake;
+	ph_mail_recall(mail);
+	if (!ph_queue_mail_submit(mail))
+		start_all(mail);
+}
+
+void
+ph_mail_deliver(PhMail *mail, void (*finished)(PhMail *mail, void *user_data), void *user_data)
+{
+	mail->finished = finished;
+	mail->finished_data = user_data;
+	start_all(mail);
 }
 
 /* --- retries ---------------------------------------------------------------------------------- */

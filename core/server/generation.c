@@ -195,7 +195,9 @@ make_router(PhGeneration *generation, PhMistakes *mistakes)
 		ph_routes_build(generation->config, generation->runtime->partial, &error);
 	if (generation->router == NULL)
 		ph_mistakes_add(mistakes, 0, "%s", error->message);
-	else if (generation->runtime->reactor != NULL)
+	if (generation->router != NULL)
+		ph_router_set_queue(generation->router, generation->runtime->queue);
+	if (generation->router != NULL && generation->runtime->reactor != NULL)
 		ph_router_set_runner(generation->router, run_on_workers,
 		                     generation->runtime->reactor);
 	return generation->router != NULL;
@@ -370,6 +372,20 @@ PhTlsContext *
 ph_generation_tls(const PhGeneration *generation)
 {
 	return generation->tls;
+}
+
+void
+ph_generation_use_queue(PhGeneration *generation)
+{
+	PhQueueUse use = { .config = generation->config,
+		           .router = generation->router,
+		           .keeper = generation,
+		           .keeper_free = release };
+
+	if (generation->runtime->queue == NULL)
+		return;
+	(void) ph_generation_ref(generation);
+	ph_queue_run_use(generation->runtime->queue, &use);
 }
 
 static Listener *

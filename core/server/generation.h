@@ -13,6 +13,7 @@
 #include "login/backoff.h"
 #include "net/net.h"
 #include "server/partial.h"
+#include "server/queue-run.h"
 #include "server/router.h"
 
 /* PhRuntime: what outlives generations; one for the process. */
@@ -20,6 +21,7 @@ typedef struct {
 	PhReactor *reactor; /* (nullable) for tests without sockets */
 	PhBackoff *backoff;
 	PhPartial *partial; /* (nullable) */
+	PhQueueRun *queue;  /* (nullable) */
 	bool has_main_loop; /* the last reference may go on any thread: destroy on the main loop */
 } PhRuntime;
 
@@ -44,6 +46,9 @@ uint64_t ph_generation_number(const PhGeneration *generation);
 bool ph_generation_listener(PhGeneration *generation,
                             const char *name,
                             PhListenerParams *params_out);
+
+/* ph_generation_use_queue: from now on the queue's tasks use this generation. */
+void ph_generation_use_queue(PhGeneration *generation);
 
 /* ph_generation_tls: (borrowed, nullable) the context of its certificates. */
 PhTlsContext *ph_generation_tls(const PhGeneration *generation);

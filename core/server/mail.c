@@ -28,6 +28,8 @@ clear_target(void *data)
 
 	g_clear_pointer(&target->identity, ph_identity_unref);
 	g_clear_pointer(&target->address, g_free);
+	g_clear_pointer(&target->remote_mta, g_free);
+	g_clear_pointer(&target->reply, g_free);
 	g_clear_error(&target->error);
 	ph_detour_clear(&target->detour);
 }
@@ -176,7 +178,16 @@ ph_mail_unref(PhMail *mail)
 		g_string_free(mail->prepended, TRUE);
 	ph_router_unref(mail->router);
 	g_free(mail->sender);
+	if (mail->keeper != NULL)
+		mail->keeper_free(mail->keeper);
 	g_free(mail);
+}
+
+void
+ph_mail_keep(PhMail *mail, void *keeper, GDestroyNotify keeper_free)
+{
+	mail->keeper = keeper;
+	mail->keeper_free = keeper_free;
 }
 
 const char *

@@ -24,6 +24,11 @@ typedef struct {
 	uint8_t transaction[16];
 	uint32_t recipient; /* index of the first that led to it: its parameters count */
 	bool was_served;    /* by an earlier submission: see partial.h */
+	/* kept for mail from the queue */
+	uint32_t result_flags; /* PH_DELIVERED_* */
+	uint32_t not_before;   /* seconds */
+	char *remote_mta;      /* (nullable) */
+	char *reply;           /* (nullable) */
 } PhTarget;
 
 typedef struct {
@@ -56,9 +61,15 @@ struct PhMail {
 	PhContent *content;
 	GString *prepended;
 	PhWake *wake;
+	void (*finished)(PhMail *mail, void *user_data); /* (nullable) instead of the wake */
+	void *finished_data;
+	GDestroyNotify keeper_free; /* (nullable) */
+	void *keeper;               /* what the router needs as long as the mail lives */
+	uint32_t attempt;           /* from the queue: 1 and up; 0: not from there */
 	uint32_t partial_hint;
 	bool was_partial;  /* some recipients had it already */
 	bool is_asked;     /* filters are: what is added now is added by them */
+	bool is_suspect;   /* it was under way when the server crashed: see base/attempt.h */
 	bool is_discarded; /* a filter says: deliver nothing */
 	uint32_t n_made;   /* targets, those that were removed too */
 	PhMailEdit *edit;  /* (owned, nullable) */
@@ -92,6 +103,18 @@ GArray *ph_mail_copy_parameters(const GArray *from);
 
 /* ph_mail_submit_whole: as ph_mail_submit, for a mail that goes to all its targets in one form. */
 void ph_mail_submit_whole(PhMail *mail, PhWake *wake);
+
+/* ph_mail_keep: @keeper: (owned) until the mail is gone. */
+void ph_mail_keep(PhMail *mail, void *keeper, GDestroyNotify keeper_free);
+
+/* ph_mail_deliver: hands mail from the queue to the transports; @finished is called when every target
+ * has a result, on any thread. */
+void ph_mail_deliver(PhMail *mail,
+                     void (*finished)(PhMail *mail, void *user_data),
+                     void *user_data);
+
+/* ph_mail_finish: every result is there: tells the submitter. */
+void ph_mail_finish(PhMail *mail);
 
 /* ph_mail_recall: marks the targets that an earlier submission of this message has served. */
 void ph_mail_recall(PhMail *mail);

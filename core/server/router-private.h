@@ -22,6 +22,7 @@ struct PhRouter {
 	PhRoute *others;     /* "*" */
 	PhRunnerFunc runner;
 	void *runner_data;
+	PhQueueRun *queue; /* (nullable) */
 };
 
 /* PhRouteText: an address being built. */

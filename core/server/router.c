@@ -387,3 +387,30 @@ ph_router_members(PhRouter *router, PhSlice address, PhRouteMemberFunc func, voi
 			break;
 	return result;
 }
+
+/* --- for the queue ---------------------------------------------------------------------------- */
+
+void
+ph_router_set_queue(PhRouter *router, PhQueueRun *queue)
+{
+	router->queue = queue;
+}
+
+PhQueueRun *
+ph_router_queue(const PhRouter *router)
+{
+	return router->queue;
+}
+
+const PhRoute *
+ph_router_by_name(const PhRouter *router, const char *section)
+{
+	for (guint i = 0; i < router->routes->len; i++) {
+		const PhRoute *route = router->routes->pdata[i];
+
+		if (route->params.section != NULL
+		    && strcmp(ph_section_name(route->params.section), section) == 0)
+			return route;
+	}
+	return NULL;
+}

@@ -95,6 +95,18 @@ typedef struct {
 void ph_detour_copy(const PhDetour *from, PhDetour *to);
 void ph_detour_clear(PhDetour *detour);
 
+/* ph_router_set_queue: (borrowed, nullable) where mail goes that is not delivered at once:
+ * server/queue-run.h. */
+typedef struct PhQueueRun PhQueueRun;
+void ph_router_set_queue(PhRouter *router, PhQueueRun *queue);
+PhQueueRun *ph_router_queue(const PhRouter *router);
+
+/* ph_router_by_name: the route of that section, NULL when there is none. ph_router_find_user: the user of
+ * an address that was resolved before, as the route's directories describe it now; nobody's when the
+ * route has none. @identity_out: (out, owned). Thread: worker. Blocks: yes. */
+const PhRoute *ph_router_by_name(const PhRouter *router, const char *section);
+PhRcpt ph_router_find_user(const PhRoute *route, const char *address, PhIdentity **identity_out);
+
 /* PhResolved: one final recipient. Owned by the array that ph_router_resolve() fills. */
 typedef struct {
 	const PhRoute *route; /* borrowed from the router */

@@ -563,3 +563,26 @@ ph_router_explain(PhRouter *router,
 
 	return run_walk(&walk, address);
 }
+
+/* --- for mail that was resolved before -------------------------------------------------------- */
+
+PhRcpt
+ph_router_find_user(const PhRoute *route, const char *address, PhIdentity **identity_out)
+{
+	if (route->catch_all_identity != NULL
+	    && strcmp(ph_identity_address(route->catch_all_identity), address) == 0) {
+		*identity_out = ph_identity_ref(route->catch_all_identity);
+		return PH_RCPT_OK;
+	}
+	for (size_t i = 0; i < route->params.n_directories; i++) {
+		PhVerify found = call_lookup(&route->directories[i], address, identity_out);
+
+		if (found == PH_VERIFY_OK)
+			return PH_RCPT_OK;
+		if (found == PH_VERIFY_DISABLED)
+			return PH_RCPT_DISABLED;
+		if (found == PH_VERIFY_ERROR)
+			return PH_RCPT_TEMPORARY;
+	}
+	return PH_RCPT_UNKNOWN;
+}

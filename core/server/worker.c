@@ -133,6 +133,8 @@ load_generation(Worker *w, PhMistakes *mistakes, char **reason_out)
 		*reason_out = g_strdup_printf("the plugin '%s' was replaced", path);
 	else if (!ph_durability_is_same(ph_generation_config(w->generation), config))
 		*reason_out = g_strdup("durability or the journal's size changed");
+	else if (!ph_queue_run_fits(w->runtime.queue, ph_generation_config(w->generation), config))
+		*reason_out = g_strdup("the queue is another one");
 	else
 		return ph_generation_new(&w->runtime, config, w->generation, mistakes);
 	return NULL;
@@ -235,6 +237,7 @@ go(Worker *w)
 
 	if (ph_reactor_start(w->runtime.reactor, &error) && use_sockets(w, &error)) {
 		ph_accounts_replay(ph_generation_config(w->generation));
+		ph_generation_use_queue(w->generation);
 		tell("ready", NULL);
 		return;
 	}
@@ -266,14 +269,15 @@ drain_old_later(Worker *w)
 			g_timeout_add_seconds((guint) MIN(seconds, G_MAXUINT), drain_old, w);
 }
 
-/* Two processes cannot have one journal. */
+/* Two processes cannot have one journal, nor one queue. */
 static void
 hand_over(const Worker *w, const char *reason)
 {
-	g_autofree char *text = g_strdup_printf(
-		"%s; restart the server: with a journal no second process can take over", reason);
+	g_autofree char *text =
+		g_strdup_printf("%s; restart the server: with a %s no second process can take over",
+	                        reason, w->journal != NULL ? "journal" : "queue");
 
-	if (w->journal != NULL)
+	if (w->journal != NULL || w->runtime.queue != NULL)
 		tell("failed", text);
 	else
 		tell("handover", reason);
@@ -304,6 +308,7 @@ reload(Worker *w)
 		tell("failed", error != NULL ? error->message : "a listener is missing");
 		return;
 	}
+	ph_generation_use_queue(next);
 	drain_old_later(w);
 	ph_generation_unref(old);
 	text = g_strdup_printf("the same process goes on with generation %" G_GUINT64_FORMAT
@@ -550,7 +555,8 @@ make_runtime(Worker *w, const PhConfig *config, GError **error)
 	if (w->runtime.partial == NULL)
 		return false;
 	w->runtime.reactor = ph_reactor_new(&params, error);
-	return w->runtime.reactor != NULL;
+	return w->runtime.reactor != NULL
+	       && ph_queue_run_open(config, w->runtime.reactor, &w->runtime.queue, error);
 }
 
 static int
@@ -624,6 +630,7 @@ finish(Worker *w)
 	g_autoptr(PhConfig) config = ph_config_ref(ph_generation_config(w->generation));
 	bool ended = ph_jobs_free(w->jobs, (PhDuration){ STOP_GRACE_US });
 
+	ph_queue_run_stop(w->runtime.queue);
 	if (!ph_reactor_stop(w->runtime.reactor, (PhDuration){ STOP_GRACE_US }) || !ended) {
 		ph_log(PH_LOG_WARNING, "stop-forced", "threads hang in a plugin", PH_LOG_END);
 		_exit(w->exit_status);
@@ -639,6 +646,7 @@ finish(Worker *w)
 	g_array_unref(w->open);
 	ph_reactor_free(w->runtime.reactor);
 	ph_accounts_stop_replay();
+	ph_queue_run_close(w->runtime.queue);
 	ph_durability_end(w->journal, config);
 	ph_partial_free(w->runtime.partial);
 	ph_backoff_free(w->runtime.backoff);

@@ -89,6 +89,7 @@ static const PhDirectory directory = {
 };
 static const PhTransport transport = {
 	.size = sizeof transport,
+	.flags = PH_TRANSPORT_COMMITS,
 	.create = create,
 	.destroy = destroy,
 	.deliver = deliver,

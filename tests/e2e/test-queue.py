@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""test-queue.py: mail that waits: retries, reports, restarts, holds, priorities, damage
+
+The route `out` leads to a transport that fails on command (plugin-flaky.c); all times are short.
+"""
+import email
+import email.policy
+import os
+import time
+
+import lib
+from lib import BUILD, Server, main, wait_for
+
+FLAKY = os.path.join(BUILD, "tests", "e2e", "plugin-flaky.so")
+QUEUE = """
+[queue]
+retry = 200ms, 300ms, 400ms
+lifetime = 30s
+warn-after = 20s
+
+[route out]
+domains = *
+transport = %s:plugin-flaky
+ledger = {data}/ledger
+""" % FLAKY
+CONFIG = lib.WHOLE + QUEUE
+
+
+def message(name, body="hello\r\n"):
+    return ("X-Ledger: %s\r\nFrom: <anna@example.org>\r\nSubject: %s\r\n\r\n%s" % (
+        name, name, body)).encode()
+
+
+def ledger(server):
+    """(attempt, [recipients], name) of each delivery."""
+    try:
+        with open(os.path.join(server.values["data"], "ledger"), encoding="utf-8") as stream:
+            rows = [line.split() for line in stream]
+    except FileNotFoundError:
+        return []
+    return [(int(row[0]), row[1].split(","), row[2]) for row in rows]
+
+
+def names(server):
+    return [row[2] for row in ledger(server)]
+
+
+def down(server, is_down):
+    path = os.path.join(server.values["data"], "ledger.down")
+    if is_down:
+        with open(path, "w", encoding="utf-8"):
+            pass
+    else:
+        os.unlink(path)
+
+
+def inbox(server, user="anna@example.org"):
+    client = server.imap(user)
+    client.select("INBOX", readonly=True)
+    octets = [part[1] for part in client.fetch("1:*", "(BODY.PEEK[])")[1]
+              if isinstance(part, tuple)] if client.search(None, "ALL")[1][0] else []
+    client.logout()
+    return [email.message_from_bytes(one, policy=email.policy.default) for one in octets]
+
+
+def reports(server, action):
+    """Delivery reports in the inbox whose first recipient has that action."""
+    found = []
+    for mail in inbox(server):
+        if mail.get_content_type() != "multipart/report":
+            continue
+        status = list(mail.iter_parts())[1].get_payload()
+        if status[1]["Action"] == action:
+            found.append((mail, status))
+    return found
+
+
+def test_mail_for_others_is_delivered_from_the_queue():
+    with Server(CONFIG) as server:
+        server.send(message("one"), ["joe@far.example"], "anna@example.org")
+        wait_for(lambda: names(server) == ["one"], 10, "the delivery")
+        assert ledger(server)[0][:2] == (1, ["joe@far.example"])
+
+
+def test_recipients_of_one_destination_come_in_one_delivery():
+    with Server(CONFIG) as server:
+        server.send(message("many"), ["a@far.example", "b@far.example", "c@other.example",
+                                      "anna@example.org"], "anna@example.org")
+        wait_for(lambda: len(ledger(server)) == 2, 10, "both deliveries")
+        assert sorted(row[1] for row in ledger(server)) == [["a@far.example", "b@far.example"],
+                                                            ["c@other.example"]]
+        wait_for(lambda: len(inbox(server)) == 1, 10, "the local recipient's copy")
+
+
+def test_what_is_put_off_is_tried_again():
+    with Server(CONFIG) as server:
+        server.send(message("late"), ["later2@far.example"], "anna@example.org")
+        wait_for(lambda: names(server) == ["late"], 15, "the third attempt")
+        assert ledger(server)[0][0] == 3
+
+
+def test_what_is_refused_comes_back_to_its_sender():
+    with Server(CONFIG) as server:
+        server.send(message("bad"), ["fail@far.example", "good@far.example"], "anna@example.org")
+        mail, status = wait_for(lambda: reports(server, "failed"), 10, "the report")[0]
+        assert names(server) == ["bad"]
+        assert status[1]["Final-Recipient"].endswith("fail@far.example")
+        assert status[1]["Status"] == "5.1.1"
+        assert "no such user here" in status[1]["Diagnostic-Code"]
+        assert status[1]["Remote-MTA"].endswith("flaky.example.net")
+        assert mail["Return-Path"] == "<>"
+        assert len(reports(server, "failed")) == 1
+
+
+def test_nothing_is_reported_about_a_report():
+    with Server(CONFIG) as server:
+        client = server.smtp()
+        client.sendmail("", ["fail@far.example"], message("null"))
+        client.quit()
+        wait_for(lambda: server.events("failed"), 10, "the failure")
+        time.sleep(0.3)
+        assert not inbox(server)
+
+
+def test_late_mail_is_reported_and_then_given_up():
+    config = CONFIG.replace("lifetime = 30s", "lifetime = 2s").replace("warn-after = 20s",
+                                                                     "warn-after = 600ms")
+    with Server(config) as server:
+        server.send(message("never"), ["silent@dead.example"], "anna@example.org")
+        mail, status = wait_for(lambda: reports(server, "delayed"), 10, "the warning")[0]
+        assert status[1]["Will-Retry-Until"]
+        mail, status = wait_for(lambda: reports(server, "failed"), 10, "the report")[0]
+        assert status[1]["Status"] in ("5.4.7", "5.4.1"), status[1]["Status"]
+        assert len(reports(server, "delayed")) == 1
+        assert not names(server)
+
+
+def test_the_queue_survives_a_stop():
+    server = Server(CONFIG)
+    with server:
+        down(server, True)
+        for i in range(20):
+            server.send(message("kept-%d" % i), ["joe@far.example"], "anna@example.org")
+        assert server.stop() == 0
+        down(server, False)
+        server.start()
+        wait_for(lambda: len(names(server)) == 20, 15, "all of them")
+        assert sorted(names(server)) == sorted("kept-%d" % i for i in range(20))
+
+
+def test_a_dead_destination_does_not_stop_others():
+    with Server(CONFIG) as server:
+        client = server.smtp()
+        for i in range(50):
+            client.sendmail("anna@example.org", ["silent%d@dead.example" % i],
+                            message("dead-%d" % i))
+        client.sendmail("anna@example.org", ["joe@far.example"], message("alive"))
+        client.quit()
+        wait_for(lambda: names(server) == ["alive"], 5, "the other destination")
+
+
+main(globals())
