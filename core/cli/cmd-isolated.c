@@ -13,12 +13,13 @@ run(const PhArguments *arguments)
 
 	if (section == NULL || folder == NULL)
 		return PH_EXIT_USAGE;
-	return ph_isolated_run(section, folder);
+	return ph_isolated_run(section, folder, ph_arguments_has(arguments, "privileged"));
 }
 
 static const PhCommandOption options[] = {
 	{ "section", 0, "SECTION", "the section that it serves" },
 	{ "folder", 0, "FOLDER", "what the paths of the config are below" },
+	{ "privileged", 0, NULL, "stay root" },
 	PH_COMMAND_END,
 };
 

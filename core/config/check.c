@@ -436,6 +436,17 @@ check_isolated(PhBuilder *builder, const PhSection *section)
 {
 	g_autofree char *title = ph_section_title(section);
 
+	if (ph_section_isolate(section) > 0 && section->is_implicit)
+		ph_mistakes_add(builder->mistakes, section->line,
+		                "the plugin '%s' runs in processes of its own and needs a section; "
+		                "write %s with plugin = %s",
+		                section->name, title, section->name);
+	else if (ph_section_is_privileged(section) && section->is_used && geteuid() != 0
+	         && builder->config->server->user == NULL)
+		ph_mistakes_warn(builder->mistakes, section->line,
+		                 "%s reads what only root may: start the server as root, with "
+		                 "'user' in [server] for whom it is to run as",
+		                 title);
 	if (ph_section_isolate(section) > 0 && section->uses->len > 0)
 		ph_mistakes_add(builder->mistakes, ph_section_key_line(section, "isolate"),
 		                "%s stands on another section and cannot be isolated; isolate that "

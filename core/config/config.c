@@ -4,6 +4,7 @@
  */
 #include "config/config.h"
 
+#include <posthorn/directory.h>
 #include <posthorn/error.h>
 #include <posthorn/plugin.h>
 #include <posthorn/transport.h>
@@ -15,6 +16,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum {
+	PRIVILEGED_PROCESSES = 4 /* of a plugin that has them whether its section says so or not */
+};
 
 static const PhOption *
 rows_of(const char *word)
@@ -327,7 +332,19 @@ ph_section_isolate(const PhSection *section)
 	if (ph_section_is_listener(section) || ph_section_is_route(section)
 	    || section->core_settings == NULL)
 		return 0;
+	if (ph_section_plugin(section)->isolate == 0 && ph_section_is_privileged(section))
+		return PRIVILEGED_PROCESSES;
 	return (uint32_t) ph_section_plugin(section)->isolate;
+}
+
+bool
+ph_section_is_privileged(const PhSection *section)
+{
+	const PhDirectory *table = section->kind == PH_KIND_DIRECTORY && section->offer != NULL
+	                                   ? section->offer->table
+	                                   : NULL;
+
+	return table != NULL && (table->flags & PH_DIRECTORY_PRIVILEGED) != 0;
 }
 
 uint64_t

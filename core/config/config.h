@@ -92,6 +92,9 @@ unsigned int ph_section_key_line(const PhSection *section, const char *key);
 /* ph_section_isolate: in how many processes of its own the section's plugin runs; 0: in none. */
 uint32_t ph_section_isolate(const PhSection *section);
 
+/* ph_section_is_privileged: does its plugin read what only root may? */
+bool ph_section_is_privileged(const PhSection *section);
+
 /* ph_section_limits: concurrency and timeout of calls into the section's plugin; 0: none. */
 void ph_section_limits(const PhSection *section,
                        uint32_t *concurrency_out,

@@ -22,6 +22,7 @@ struct PhRegistry {
 	PhOfferSource source;
 	char **folders;
 	uid_t user;
+	bool root_only;
 };
 
 /* Adopted plugins of the process by real path. */
@@ -211,7 +212,7 @@ open_source(void *user_data, const char *const *folders, uid_t user)
 	PhRegistry *registry = user_data;
 	g_autoptr(GPtrArray) given = g_ptr_array_new_with_free_func(g_free);
 
-	registry->user = user;
+	registry->user = registry->root_only ? 0 : user;
 	for (size_t i = 0; folders != NULL && folders[i] != NULL; i++)
 		if (folders[i][0] == '/')
 			g_ptr_array_add(given, g_strdup(folders[i]));
@@ -231,6 +232,13 @@ ph_registry_new(void)
 	registry->user = geteuid();
 	registry->source = (PhOfferSource){ open_source, find, names, registry };
 	return registry;
+}
+
+void
+ph_registry_trust_root(PhRegistry *registry)
+{
+	registry->root_only = true;
+	registry->user = 0;
 }
 
 void

@@ -21,6 +21,9 @@ typedef struct PhRegistry PhRegistry;
 PhRegistry *ph_registry_new(void);
 void ph_registry_free(PhRegistry *registry);
 
+/* ph_registry_trust_root: nobody else may own plugin files, whatever the config says. */
+void ph_registry_trust_root(PhRegistry *registry);
+
 /* ph_registry_source: for ph_config_load(). Borrowed. */
 const PhOfferSource *ph_registry_source(PhRegistry *registry);
 

@@ -113,7 +113,7 @@ find_section(const PhConfig *config, const char *title)
 }
 
 int
-ph_isolated_run(const char *title, const char *folder)
+ph_isolated_run(const char *title, const char *folder, bool privileged)
 {
 	g_autoptr(PhMistakes) mistakes = ph_mistakes_new("config");
 	g_autoptr(PhRegistry) registry = ph_registry_new();
@@ -124,11 +124,13 @@ ph_isolated_run(const char *title, const char *folder)
 	int status = EXIT_BAD;
 
 	prepare_process();
+	if (privileged)
+		ph_registry_trust_root(registry);
 	text = read_input();
 	config = ph_config_parse_for_tool(PH_SLICE(text->str, text->len), folder,
 	                                  ph_registry_source(registry), mistakes);
 	section = config != NULL ? find_section(config, title) : NULL;
-	if (section == NULL)
+	if (section == NULL || (privileged && !ph_section_is_privileged(section)))
 		return refuse(mistakes);
 	(void) ph_log_open(ph_outline_log_sink(ph_config_server(config)->log),
 	                   ph_server_log_level(ph_config_server(config)));

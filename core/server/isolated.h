@@ -9,7 +9,8 @@
 
 /* ph_isolated_run: reads a config with that one section from standard input, creates its instance
  * and serves it over the link that the supervisor left open. @title: "directory people". @folder:
- * what the config's paths are below. Returns: the exit status. */
-int ph_isolated_run(const char *title, const char *folder);
+ * what the config's paths are below. @privileged: the process is root's and stays so, which only a
+ * plugin with that flag in a file of root's is worth. Returns: the exit status. */
+int ph_isolated_run(const char *title, const char *folder, bool privileged);
 
 #endif

@@ -36,13 +36,14 @@ enum {
 
 /* Isolate: one place for a child. */
 typedef struct {
-	uint64_t id;  /* the worker's */
-	int channel;  /* of the worker; -1: nobody wants it any more */
-	char *title;  /* "directory people" */
-	char *config; /* what the child reads */
-	char *folder; /* that the config's paths are below */
-	char *user;   /* (nullable) */
-	char *group;  /* (nullable) */
+	uint64_t id;         /* the worker's */
+	int channel;         /* of the worker; -1: nobody wants it any more */
+	char *title;         /* "directory people" */
+	char *config;        /* what the child reads */
+	char *folder;        /* that the config's paths are below */
+	char *user;          /* (nullable) */
+	char *group;         /* (nullable) */
+	uint64_t privileged; /* 1: stays root, if this process is */
 	uint32_t index;
 	pid_t pid; /* 0: none at this moment */
 	bool was_killed;
@@ -110,8 +111,15 @@ config_input(const Isolate *isolate, GError **error)
 static bool
 spawn(const PhIsolates *isolates, Isolate *isolate, int input, int link, GError **error)
 {
-	const char *argv[] = { isolates->program, "isolated",      "--section", isolate->title,
-		               "--folder",        isolate->folder, NULL };
+	bool as_root = isolate->privileged != 0 && geteuid() == 0;
+	const char *argv[] = { isolates->program,
+		               "isolated",
+		               "--section",
+		               isolate->title,
+		               "--folder",
+		               isolate->folder,
+		               as_root ? "--privileged" : NULL,
+		               NULL };
 	PhSpawn options = { .argv = argv,
 		            .input = input,
 		            .channel = link,
@@ -123,7 +131,7 @@ spawn(const PhIsolates *isolates, Isolate *isolate, int input, int link, GError 
 
 	if (!ph_spawn_user(isolate->user, isolate->group, &user, &change, error))
 		return false;
-	options.user = change ? &user : NULL;
+	options.user = change && !as_root ? &user : NULL;
 	isolate->pid = ph_spawn(&options, error);
 	if (isolate->pid > 0)
 		return true;
@@ -209,7 +217,8 @@ ph_isolates_start(PhIsolates *isolates, const PhOutline *outline, int channel, c
 	g_autofree char *title = NULL;
 	g_autofree char *config = NULL;
 
-	if (!read_number(&rest, G_MAXINT64, &values.id) || !read_number(&rest, OF_ONE_MAX, &n))
+	if (!read_number(&rest, G_MAXINT64, &values.id) || !read_number(&rest, OF_ONE_MAX, &n)
+	    || !read_number(&rest, 1, &values.privileged))
 		return;
 	title = ph_slice_dup(rest);
 	config = ph_outline_config_of(outline, title);
@@ -220,6 +229,10 @@ ph_isolates_start(PhIsolates *isolates, const PhOutline *outline, int channel, c
 		return;
 	}
 	values.title = title;
+	if (values.privileged != 0 && geteuid() != 0)
+		ph_log(PH_LOG_WARNING, "isolated-unprivileged",
+		       "the plugin reads what only root may, but the server was not started by root",
+		       PH_LOG_TEXT("isolated", title), PH_LOG_END);
 	for (; values.index < n; values.index++)
 		add(isolates, outline, &values);
 }

@@ -7,6 +7,8 @@
 #include <posthorn/error.h>
 #include <posthorn/slice.h>
 
+#include "config/config.h"
+
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -20,7 +22,8 @@ static bool
 start(const PhIsolateOrder *order, GError **error)
 {
 	g_autofree char *text =
-		g_strdup_printf("%" G_GUINT64_FORMAT " %u %s %s", order->id, order->n,
+		g_strdup_printf("%" G_GUINT64_FORMAT " %u %d %s %s", order->id, order->n,
+	                        ph_section_is_privileged(order->section) ? 1 : 0,
 	                        order->section->word, order->section->name);
 
 	if (ph_channel_send(channel, "isolate", text, -1))

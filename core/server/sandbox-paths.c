@@ -150,6 +150,11 @@ ph_sandbox_grants_one(const PhSection *section, const char *const *folders)
 	GArray *grants = grant_system(folders);
 
 	grant_section(grants, section);
+	/* What PAM's modules and the name service keep: caches, counters of failures. */
+	if (ph_section_is_privileged(section)) {
+		grant(grants, g_strdup("/var"), false);
+		grant(grants, g_strdup("/run"), true);
+	}
 	return grants;
 }
 

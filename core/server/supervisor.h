@@ -19,7 +19,7 @@
  *	ready, reloaded TEXT, failed TEXT, handover TEXT   answers to go and reload
  *	reload, stop                                       asked for on the control socket
  *	run REQUEST + fd                                   start a program (process.h)
- *	isolate ID N SECTION                               start N children of a section (isolates.h)
+ *	isolate ID N ROOT SECTION                          start N children of a section (isolates.h)
  *	isolate-kill ID PID, isolate-end ID                end one of them, all of them
  *	pong
  *
