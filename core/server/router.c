@@ -247,9 +247,14 @@ is_open(const PhRoute *route)
 bool
 ph_router_is_open(const PhRouter *router, PhSlice address)
 {
-	g_autofree char *text = ph_slice_dup(address);
-	const PhRoute *route = strchr(text, '@') != NULL ? ph_router_find(router, text) : NULL;
+	const PhRoute *route = NULL;
+	char text[PH_ROUTE_ADDRESS];
 
+	if (address.length >= sizeof text)
+		return true;
+	memcpy(text, address.data, address.length);
+	text[address.length] = '\0';
+	route = strchr(text, '@') != NULL ? ph_router_find(router, text) : NULL;
 	return route == NULL || is_open(route);
 }
 

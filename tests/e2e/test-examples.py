@@ -46,6 +46,25 @@ def test_home_conf_takes_mail_and_gives_it_back():
         client.logout()
 
 
+def test_home_conf_lets_users_send():
+    with example("home") as server:
+        client = smtplib.SMTP_SSL("localhost", server.ports["submissions"], context=server.trust(), timeout=30)
+        client.login("anna@example.org", PASSWORD)
+        assert client.sendmail("anna@example.org", ["ben@example.org"], MESSAGE) == {}
+        assert client.mail("ben@example.org")[0] == 553
+        client.quit()
+        client = smtplib.SMTP("localhost", server.ports["submission"], timeout=30)
+        client.starttls(context=server.trust())
+        client.login("ben@example.org", PASSWORD)
+        client.mail("ben@example.org")
+        assert client.rcpt("somebody@elsewhere.example")[0] == 250
+        client.rset()
+        client.quit()
+        client = secure_imap(server, "imaps", "ben@example.org")
+        assert client.select("INBOX")[1] == [b"1"]
+        client.logout()
+
+
 def test_mx_conf_takes_mail_for_its_domains_and_refuses_to_relay():
     with example("mx") as server:
         client = smtplib.SMTP("localhost", server.ports["mx"], timeout=30)
