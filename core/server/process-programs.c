@@ -61,7 +61,7 @@ answer(int channel, uint64_t id, int status)
 }
 
 /* Lines of the request: id, timeout in us, then the words of argv; after an empty line those of the
- * environment. Words are percent-escaped. */
+ * environment. Words are percent-escaped and stand behind a '='. */
 typedef struct {
 	uint64_t id;
 	uint64_t timeout_us;
@@ -92,16 +92,16 @@ parse_request(const char *text, Request *out)
 	    || !ph_slice_to_u64(ph_slice(lines[1]), TIMEOUT_MAX_US, &out->timeout_us))
 		return false;
 	for (size_t i = 2; lines[i] != NULL; i++) {
-		char *word = g_uri_unescape_string(lines[i], NULL);
+		char *word = NULL;
 
+		if (lines[i][0] == '\0') {
+			words = out->environment;
+			continue;
+		}
+		word = lines[i][0] == '=' ? g_uri_unescape_string(lines[i] + 1, NULL) : NULL;
 		if (word == NULL)
 			return false;
-		if (word[0] == '\0' && words == out->argv) {
-			words = out->environment;
-			g_free(word);
-		} else {
-			g_ptr_array_add(words, word);
-		}
+		g_ptr_array_add(words, word);
 	}
 	g_ptr_array_add(out->argv, NULL);
 	g_ptr_array_add(out->environment, NULL);

@@ -8,6 +8,7 @@
  */
 #include "server/process.h"
 
+#include <posthorn/content.h>
 #include <posthorn/error.h>
 #include <posthorn/plugin.h>
 #include <posthorn/slice.h>
@@ -26,7 +27,8 @@
 #include <unistd.h>
 
 enum {
-	DEFAULT_OUTPUT = 65536
+	DEFAULT_OUTPUT = 65536,
+	PIECE = 65536, /* of a content */
 };
 
 #define DEFAULT_TIMEOUT_US UINT64_C(30000000)
@@ -84,7 +86,7 @@ static void
 append_words(GString *text, const char *const *words)
 {
 	for (size_t i = 0; words != NULL && words[i] != NULL; i++) {
-		g_string_append_c(text, '\n');
+		g_string_append(text, "\n=");
 		g_string_append_uri_escaped(text, words[i], NULL, FALSE);
 	}
 }
@@ -118,19 +120,52 @@ milliseconds_until(uint64_t deadline_us)
 	return now_us >= deadline_us ? 0 : (int) MIN((deadline_us - now_us) / 1000 + 1, 1000000);
 }
 
-/* Sends what still has to be sent. Returns: what is left. */
-static PhSlice
-feed(int fd, PhSlice input)
-{
-	ssize_t n = send(fd, input.data, input.length, MSG_NOSIGNAL | MSG_DONTWAIT);
+/* Feed: what the program still has to be given. */
+typedef struct {
+	PhSlice now;
+	PhContent *content; /* (nullable) */
+	uint64_t at;        /* of the content */
+	char *piece;        /* of it; NULL before the first one */
+	bool failed;        /* the content could not be read */
+} Feed;
 
-	if (n > 0)
-		input = ph_slice_from(input, (size_t) n);
-	else if (n < 0 && errno != EAGAIN && errno != EINTR)
-		input = PH_SLICE_EMPTY;
-	if (input.length == 0)
-		(void) shutdown(fd, SHUT_WR);
-	return input;
+/* Is there something to send now? What cannot be read ends it. */
+static bool
+fill(Feed *feed)
+{
+	ssize_t n = 0;
+
+	if (feed->now.length > 0)
+		return true;
+	if (feed->content == NULL || feed->failed)
+		return false;
+	if (feed->piece == NULL)
+		feed->piece = g_malloc(PIECE);
+	n = ph_content_read(feed->content, feed->at, feed->piece, PIECE, NULL);
+	feed->failed = n < 0;
+	if (n <= 0)
+		return false;
+	feed->at += (uint64_t) n;
+	feed->now = PH_SLICE(feed->piece, (size_t) n);
+	return true;
+}
+
+/* Sends what still has to be sent. Returns: is there more? */
+static bool
+feed_some(int fd, Feed *feed)
+{
+	ssize_t n = send(fd, feed->now.data, feed->now.length, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	if (n > 0) {
+		feed->now = ph_slice_from(feed->now, (size_t) n);
+	} else if (n < 0 && errno != EAGAIN && errno != EINTR) {
+		feed->now = PH_SLICE_EMPTY;
+		feed->content = NULL;
+	}
+	if (fill(feed))
+		return true;
+	(void) shutdown(fd, SHUT_WR);
+	return false;
 }
 
 /* Returns: false when the program has closed its end. */
@@ -147,26 +182,28 @@ take(int fd, GByteArray *output)
 
 /* Feeds and reads until the program closes its end, the deadline, or too much output. */
 static void
-converse(int fd, PhSlice input, size_t max_output, uint64_t deadline_us, PhProcessResult *result)
+converse(int fd, Feed *feed, size_t max_output, uint64_t deadline_us, PhProcessResult *result)
 {
 	GByteArray *output = g_byte_array_new();
+	bool more = fill(feed);
 	bool open = true;
 
-	if (input.length == 0)
+	if (!more)
 		(void) shutdown(fd, SHUT_WR);
 	while (open && !result->timed_out && !result->overflowed) {
-		short events = (short) (POLLIN | (input.length > 0 ? POLLOUT : 0));
+		short events = (short) (POLLIN | (more ? POLLOUT : 0));
 		struct pollfd polled = { .fd = fd, .events = events };
 
 		(void) poll(&polled, 1, milliseconds_until(deadline_us));
 		result->timed_out = ph_clock_us() >= deadline_us;
 		if ((polled.revents & POLLOUT) != 0)
-			input = feed(fd, input);
+			more = feed_some(fd, feed);
 		if ((polled.revents & (POLLIN | POLLHUP | POLLERR)) != 0)
 			open = take(fd, output);
 		result->overflowed = output->len > max_output;
 	}
 	result->output = g_byte_array_free_to_bytes(output);
+	g_free(feed->piece);
 }
 
 /* Waits for the supervisor's word. */
@@ -204,12 +241,15 @@ ph_process_run(PhSection *section,
 {
 	uint64_t timeout_us = options->timeout.us > 0 ? options->timeout.us : DEFAULT_TIMEOUT_US;
 	size_t max_output = options->max_output > 0 ? options->max_output : DEFAULT_OUTPUT;
+	Feed feed = { .now = options->input };
 	uint64_t deadline_us = ph_clock_us() + timeout_us;
 	PhProcessResult result = { .output = NULL };
 	Waiting waiting = { .ended = false };
 	int ends[2];
 	bool asked = false;
 
+	if (options->size > offsetof(PhProcessOptions, content))
+		feed.content = options->content;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
 		g_set_error(error, PH_ERROR, PH_ERROR_LIMIT, "cannot make a socket pair: %s",
 		            g_strerror(errno));
@@ -218,7 +258,7 @@ ph_process_run(PhSection *section,
 	asked = ask(options, timeout_us, &waiting, ends[1]);
 	close(ends[1]);
 	if (asked)
-		converse(ends[0], options->input, max_output, deadline_us, &result);
+		converse(ends[0], &feed, max_output, deadline_us, &result);
 	/* A program that writes on is ended by its next write. */
 	close(ends[0]);
 	if (asked)
@@ -228,6 +268,12 @@ ph_process_run(PhSection *section,
 		if (!asked)
 			g_set_error(error, PH_ERROR, PH_ERROR_TEMPORARY,
 			            "no program can be run here");
+		return false;
+	}
+	if (feed.failed) {
+		ph_process_result_clear(&result);
+		ph_error_set(error, PH_ERROR_TEMPORARY, "the input for '%s' could not be read",
+		             options->argv[0]);
 		return false;
 	}
 	*result_out = result;

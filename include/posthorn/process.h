@@ -20,6 +20,7 @@ typedef struct {
 	PhSlice input;                  /* written to its standard input, then closed */
 	PhDuration timeout;             /* then the group is killed; 0: 30 s */
 	size_t max_output;              /* of stdout; more kills it; 0: 64 KiB */
+	PhContent *content;             /* (nullable) written behind @input */
 } PhProcessOptions;
 
 typedef struct {

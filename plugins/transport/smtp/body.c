@@ -9,6 +9,7 @@
 #include <posthorn/log.h>
 #include <posthorn/slice.h>
 
+#include "downgrade.h"
 #include "hop.h"
 
 #include <string.h>
@@ -202,16 +203,27 @@ check_requiretls(Hop *hop)
 	return false;
 }
 
-enum {
-	DOWNGRADE_8BIT = 1U << 0,
-	DOWNGRADE_BINARY = 1U << 1,
-};
-
 static bool
 downgrade(Hop *hop, uint32_t what)
 {
-	failure_set(&hop->failure, 554, "5.6.3", "'%s' does not take 8-bit text",
-	            path_host(&hop->path));
+	PhContent *made = NULL;
+
+	switch (downgrade_message(hop->sending.content, what, &made)) {
+	case DOWNGRADED:
+		ph_content_unref(hop->sending.content);
+		hop->sending.content = made;
+		hop->sending.length = ph_content_length(made);
+		hop->sending.is_8bit = hop->sending.is_8bit && (what & DOWNGRADE_8BIT) == 0;
+		return true;
+	case DOWNGRADE_IMPOSSIBLE:
+		failure_set(&hop->failure, 554, "5.6.3",
+		            "'%s' does not take 8-bit messages, and this one cannot be converted",
+		            path_host(&hop->path));
+		return false;
+	case DOWNGRADE_FAILED:
+		break;
+	}
+	failure_set(&hop->failure, 451, "4.3.0", "the message could not be converted");
 	return false;
 }
 

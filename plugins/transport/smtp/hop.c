@@ -6,12 +6,12 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include "hop.h"
+
 #include <posthorn/error.h>
 #include <posthorn/log.h>
 #include <posthorn/protocol.h>
 #include <posthorn/slice.h>
-
-#include "hop.h"
 
 #include <string.h>
 

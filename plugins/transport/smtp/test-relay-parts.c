@@ -4,6 +4,8 @@
  */
 #include <posthorn/slice.h>
 
+#include "downgrade.h"
+#include "encode.h"
 #include "hop.h"
 
 #include <string.h>
@@ -179,6 +181,107 @@ test_line_ends(void)
 	expect_body(0, "a\r\n.\r\n..b\rc\n", "a\r\n.\r\n..b\r\nc\r\n");
 }
 
+/* --- encoding --------------------------------------------------------------------------------- */
+
+static void
+expect_encoded(bool is_base64, const char *text, const char *wanted)
+{
+	size_t length = strlen(text);
+
+	for (size_t cut = 0; cut <= length; cut++) {
+		g_autoptr(GString) out = g_string_new(NULL);
+		Encoder encoder = { .is_base64 = is_base64 };
+
+		encode_feed(&encoder, PH_SLICE(text, cut), out);
+		encode_feed(&encoder, PH_SLICE(text + cut, length - cut), out);
+		encode_finish(&encoder, out);
+		g_assert_cmpstr(out->str, ==, wanted);
+	}
+}
+
+static void
+test_encoding(void)
+{
+	expect_encoded(false, "a=b \r\n\tx\t\nc\xc3\xa9\r", "a=3Db=20\r\n\tx=09\r\nc=C3=A9=0D");
+	expect_encoded(false, "end ", "end=20");
+	expect_encoded(false,
+	               "0123456789012345678901234567890123456789012345678901234567890123456789"
+	               "01234567",
+	               "0123456789012345678901234567890123456789012345678901234567890123456789"
+	               "01234=\r\n567");
+	expect_encoded(true, "", "");
+	expect_encoded(true, "a", "YQ==\r\n");
+	expect_encoded(true, "abc\xff", "YWJj/w==\r\n");
+	expect_encoded(
+		true, "0123456789012345678901234567890123456789012345678901234567x",
+		"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2"
+		"\r\nN3g=\r\n");
+}
+
+static char *
+downgrade(const char *text, uint32_t what, Downgraded wanted)
+{
+	g_autoptr(PhContent) content = ph_content_new_copy(ph_slice(text));
+	g_autoptr(PhContent) made = NULL;
+	g_autoptr(GString) out = g_string_new(NULL);
+	char buffer[4096];
+	ssize_t n = 0;
+
+	g_assert_cmpint(downgrade_message(content, what, &made), ==, wanted);
+	if (made == NULL)
+		return NULL;
+	n = ph_content_read(made, 0, buffer, sizeof buffer, NULL);
+	g_assert_cmpint(n, >=, 0);
+	return g_strndup(buffer, (gsize) n);
+}
+
+static void
+expect_downgraded(const char *text, const char *wanted)
+{
+	g_autofree char *made =
+		downgrade(text, DOWNGRADE_8BIT, wanted != NULL ? DOWNGRADED : DOWNGRADE_IMPOSSIBLE);
+
+	g_assert_cmpstr(made, ==, wanted);
+}
+
+#define BODY_8BIT "caf\xc3\xa9\r\n"
+
+static void
+test_downgrade(void)
+{
+	expect_downgraded("Subject: x\r\n\r\n" BODY_8BIT,
+	                  "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; "
+	                  "charset=unknown-8bit\r\nContent-Transfer-Encoding: "
+	                  "quoted-printable\r\n\r\ncaf=C3=A9\r\n");
+	expect_downgraded(
+		"MIME-Version: 1.0\r\nContent-Transfer-Encoding: 8bit\r\nContent-Type: "
+		"multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nplain\r\n--b\r\nContent-Type: "
+		"text/plain\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" BODY_8BIT
+		"--b\r\nContent-Type: image/x\r\n\r\n\xff\r\n--b--\r\n",
+		"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; "
+		"boundary=b\r\n\r\n--b\r\n\r\nplain\r\n--b\r\nContent-Type: "
+		"text/plain\r\nContent-Transfer-Encoding: "
+		"quoted-printable\r\n\r\ncaf=C3=A9\r\n--b\r\nContent-Type: "
+		"image/x\r\nContent-Transfer-Encoding: base64\r\n\r\n/w==\r\n--b--\r\n");
+	expect_downgraded("Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\n" BODY_8BIT
+	                  "--b\r\nContent-Type: application/x\r\n\r\nx\r\n--b--\r\n",
+	                  NULL);
+	expect_downgraded("Content-Transfer-Encoding: x-own\r\n\r\n" BODY_8BIT, NULL);
+	expect_downgraded("Subject: only ascii\r\n\r\nx\r\n", "Subject: only ascii\r\n\r\nx\r\n");
+}
+
+static void
+test_downgrade_binary(void)
+{
+	g_autofree char *made = downgrade("MIME-Version: 1.0\r\nContent-Type: application/x\r\n"
+	                                  "Content-Transfer-Encoding: BINARY\r\n\r\nab\rc\n",
+	                                  DOWNGRADE_BINARY, DOWNGRADED);
+
+	g_assert_cmpstr(made, ==,
+	                "MIME-Version: 1.0\r\nContent-Type: application/x\r\n"
+	                "Content-Transfer-Encoding: base64\r\n\r\nYWINYwo=\r\n");
+}
+
 /* --- hosts ------------------------------------------------------------------------------------ */
 
 static GArray *
@@ -238,6 +341,9 @@ main(int argc, char **argv)
 	g_test_add_func("/relay/next-hops-are-names-addresses-or-sockets", test_next_hops);
 	g_test_add_func("/relay/rules-hold-for-a-domain-or-all-below-it", test_rules);
 	g_test_add_func("/relay/no-line-end-is-ever-bare-and-dots-are-stuffed", test_line_ends);
+	g_test_add_func("/relay/encodings-are-the-same-however-octets-come", test_encoding);
+	g_test_add_func("/relay/parts-that-need-it-become-7-bit", test_downgrade);
+	g_test_add_func("/relay/binary-parts-become-base64", test_downgrade_binary);
 	g_test_add_func("/relay/equal-hosts-come-in-random-order", test_order);
 	g_test_add_func("/relay/hosts-at-and-behind-ourselves-are-left-out", test_loop);
 	return g_test_run();

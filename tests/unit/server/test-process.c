@@ -4,6 +4,7 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include <posthorn/content.h>
 #include <posthorn/error.h>
 #include <posthorn/slice.h>
 
@@ -204,6 +205,56 @@ test_not_there(void)
 	clear(&c);
 }
 
+static void
+test_content_and_empty_words(void)
+{
+	const char *argv[] = { "/bin/sh", "-c", "printf '%s|' \"$@\" && wc -c", "sh", "", "a b", "",
+		               "c",       NULL };
+	g_autofree char *large = g_strnfill(300000, 'x');
+	g_autoptr(PhContent) content = ph_content_new_copy(ph_slice(large));
+	PhProcessOptions options = { .size = sizeof options,
+		                     .argv = argv,
+		                     .input = PH_SLICE_LITERAL("head"),
+		                     .content = content };
+	Call c = { .options = &options };
+	g_autofree char *text = NULL;
+
+	run(&c);
+	g_assert_no_error(c.error);
+	text = g_strndup(g_bytes_get_data(c.result.output, NULL),
+	                 g_bytes_get_size(c.result.output));
+	g_assert_cmpstr(g_strchomp(text), ==, "|a b||c|300004");
+	clear(&c);
+}
+
+static ssize_t
+fail_to_read(void *handle, uint64_t offset, char *buffer, size_t length, GError **error)
+{
+	return -1;
+}
+
+static void
+forget(void *handle)
+{
+}
+
+static void
+test_unreadable_content(void)
+{
+	static const PhContentTable table = { .size = sizeof table,
+		                              .read = fail_to_read,
+		                              .free = forget };
+	const char *argv[] = { "/bin/cat", NULL };
+	g_autoptr(PhContent) content = ph_content_new_custom(&table, NULL, 5);
+	PhProcessOptions options = { .size = sizeof options, .argv = argv, .content = content };
+	Call c = { .options = &options };
+
+	run(&c);
+	g_assert_false(c.done);
+	g_assert_error(c.error, PH_ERROR, PH_ERROR_TEMPORARY);
+	clear(&c);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -220,5 +271,9 @@ main(int argc, char **argv)
 	g_test_add_func("/server/process/programs-the-config-does-not-name-are-denied",
 	                test_denied);
 	g_test_add_func("/server/process/a-missing-program-ends-with-127", test_not_there);
+	g_test_add_func("/server/process/content-and-empty-words-arrive",
+	                test_content_and_empty_words);
+	g_test_add_func("/server/process/input-that-cannot-be-read-is-a-failure",
+	                test_unreadable_content);
 	return g_test_run();
 }
