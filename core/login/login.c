@@ -29,7 +29,10 @@ struct PhLogin {
 	uint64_t started_us;
 	uint32_t outcome; /* PhLoginOutcome, as told after a delay */
 	uint32_t steps;
-	bool asks; /* a directory is at its limit: the session is parked until it has room */
+	PhTicket ticket; /* of a mechanism that blocks */
+	PhSecret *held;  /* (nullable) the response that waits for room in it */
+	bool holds;      /* ... and whether one waits at all */
+	bool asks;       /* a directory is at its limit: the session is parked until it has room */
 };
 
 static PhLoginService *
@@ -209,15 +212,70 @@ admit(PhLogin *login, const PhLoginService *service, PhSlice mechanism, bool is_
 	return offered == PH_OFFERED_YES ? PH_LOGIN_DONE : PH_LOGIN_NOT_OFFERED;
 }
 
+/* The mechanism is at its limit: the response is kept, and the session waits without a thread. */
+static PhLoginOutcome
+hold_step(PhLogin *login, const PhSlice *response)
+{
+	PhTicket *ticket = &login->ticket;
+
+	if (!login->holds && response != NULL)
+		login->held = ph_secret_new(*response);
+	login->holds = true;
+	ph_ticket_wake(ticket, ph_session_park_for(login->session, ph_ticket_patience(ticket)));
+	return PH_LOGIN_WAIT;
+}
+
+/* Within the limits of the mechanism's section. */
+static PhLoginOutcome
+run_blocking_step(PhLogin *login, const PhSlice *response)
+{
+	const PhMechanism *table = ph_section_table(login->section);
+	g_autoptr(GError) error = NULL;
+	PhStep step = PH_STEP_ERROR;
+	PhCall call;
+
+	switch (ph_call_enter(&call, &login->ticket, login->section, &error)) {
+	case PH_ENTRY_QUEUED:
+		return hold_step(login, response);
+	case PH_ENTRY_GO:
+		step = table->step(ph_section_instance(login->section), login->state,
+		                   &login->exchange, response, &error);
+		ph_call_end(&call, step != PH_STEP_ERROR);
+		break;
+	case PH_ENTRY_REFUSED:
+		break;
+	}
+	login->holds = false;
+	if (step == PH_STEP_ERROR)
+		g_prefix_error(&error, "mechanism '%s': ", ph_section_name(login->section));
+	return judge(login, step, error);
+}
+
 static PhLoginOutcome
 run_step(PhLogin *login, const PhSlice *response)
 {
 	const PhMechanism *table = ph_section_table(login->section);
 	g_autoptr(GError) error = NULL;
+
+	if ((table->flags & PH_MECHANISM_BLOCKS) != 0)
+		return run_blocking_step(login, response);
+
 	PhStep step = table->step(ph_section_instance(login->section), login->state,
 	                          &login->exchange, response, &error);
-
 	return judge(login, step, error);
+}
+
+/* The mechanism may have room now. */
+static PhLoginOutcome
+run_held_step(PhLogin *login)
+{
+	PhSecret *held = g_steal_pointer(&login->held);
+	PhSlice response = held != NULL ? ph_secret_slice(held) : PH_SLICE_EMPTY;
+
+	login->holds = false;
+	PhLoginOutcome outcome = run_step(login, held != NULL ? &response : NULL);
+	ph_secret_free(held);
+	return outcome;
 }
 
 static PhLoginOutcome
@@ -305,6 +363,8 @@ ph_login_challenge(const PhLogin *login)
 PhLoginOutcome
 ph_login_outcome(PhLogin *login)
 {
+	if (login->holds)
+		return run_held_step(login);
 	return login->asks ? ask(login) : (PhLoginOutcome) login->outcome;
 }
 
@@ -324,6 +384,8 @@ ph_login_free(PhLogin *login)
 		if (table->end != NULL)
 			table->end(ph_section_instance(login->section), login->state);
 	}
+	ph_ticket_clear(&login->ticket);
+	ph_secret_free(login->held);
 	ph_exchange_clear(&login->exchange);
 	g_free(login);
 }
