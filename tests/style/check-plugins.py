@@ -49,7 +49,10 @@ def test_of(root, folder, name):
         return True
     tests = tree.files(root, ("tests",), (".c", ".py", ".txt", ".sh"))
     if folder.startswith("plugins/mechanism/"):
-        used = re.compile(r"\bAUTH(ENTICATE)? %s\b" % name.upper())
+        names = {name.upper()}
+        for path in tree.files(root, (folder,), (".c",)):  # several may share a folder
+            names.update(re.findall(r"\.sasl_name = \"([\w-]+)\"", tree.read(root, path)))
+        used = re.compile(r"\bAUTH(ENTICATE)? (%s)\b" % "|".join(names))
         return any(used.search(tree.read(root, path)) for path in tests)
     return any(name in os.path.relpath(path, "tests").replace(".", "-").replace("/", "-").split("-")
                or name in path for path in tests)

@@ -278,7 +278,7 @@ refuse(const Instance *instance, State *state, PhExchange *exchange, const char 
 
 /* The name that the client gave is the token's user, or another name of the same. */
 static PhStep
-accept(PhExchange *exchange, const char *name, const char *user, GError **error)
+accept_user(PhExchange *exchange, const char *name, const char *user, GError **error)
 {
 	bool same = g_ascii_strcasecmp(name, user) == 0;
 
@@ -306,7 +306,7 @@ take_token(const Instance *instance,
 		else if (user == NULL)
 			step = refuse(instance, state, exchange, why);
 		else
-			step = accept(exchange, message.user, user, error);
+			step = accept_user(exchange, message.user, user, error);
 	}
 	oauth_message_clear(&message);
 	if (failure != NULL)

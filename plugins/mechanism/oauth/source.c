@@ -1,4 +1,4 @@
-/* source.c: where the keys come from: a file that may change, or an address that is asked now and then
+/* source.c: where keys come from: a file that may change, or an address
  *
  * No lock is held while a file is read or an address asked. While one thread asks, others use what is
  * there; when nothing is there yet each asks for itself, and the section's `concurrency` bounds them.

@@ -1,4 +1,4 @@
-/* source.h: where the keys come from: a file that may change, or an address that is asked now and then
+/* source.h: where keys come from: a file that may change, or an address
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
