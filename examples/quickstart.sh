@@ -128,6 +128,21 @@ directory = people
 plugin  = smtp
 address = 127.0.0.1:$smtp
 
+[listener submission]
+plugin     = smtp
+service    = submission
+address    = 127.0.0.1:$submission
+directory  = people
+mechanisms = plain, login, scram-sha-256
+
+[listener submissions]
+plugin     = smtp
+service    = submission
+address    = 127.0.0.1:$submissions
+tls        = implicit
+directory  = people
+mechanisms = plain, login, scram-sha-256
+
 [listener imap]
 plugin     = imap
 address    = 127.0.0.1:$imap
@@ -187,8 +202,8 @@ prepare() {
 	mkdir -p "$run/data"
 	chmod 700 "$run" "$run/data"
 	make_certificate
-	set -- $(choose_ports 2525 2143 2993 2110 2995)
-	smtp=$1 imap=$2 imaps=$3 pop3=$4 pop3s=$5
+	set -- $(choose_ports 2525 2587 2465 2143 2993 2110 2995)
+	smtp=$1 submission=$2 submissions=$3 imap=$4 imaps=$5 pop3=$6 pop3s=$7
 	write_config
 	[ -e "$run/users" ] || (umask 077 && : >"$run/users")
 	add_user anna@example.org
@@ -228,7 +243,7 @@ start_server() {
 	say "Starting the server (log in $run/log)"
 	"$posthorn" serve -c "$run/posthorn.conf" </dev/null >"$run/log" 2>&1 &
 	server=$!
-	wait_until_ready "$smtp" "$imap" "$imaps" "$pop3" "$pop3s" || {
+	wait_until_ready "$smtp" "$submission" "$submissions" "$imap" "$imaps" "$pop3" "$pop3s" || {
 		cat "$run/log" >&2
 		die "the server did not start"
 	}
@@ -238,7 +253,8 @@ show() {
 	anna=$(password_of anna@example.org) ben=$(password_of ben@example.org)
 	cat <<END
 
-Posthorn is running on 127.0.0.1: SMTP $smtp, IMAP $imap (TLS $imaps), POP3 $pop3 (TLS $pop3s)
+Posthorn is running on 127.0.0.1: SMTP $smtp, submission $submission (TLS $submissions),
+IMAP $imap (TLS $imaps), POP3 $pop3 (TLS $pop3s)
 
   user              password
   anna@example.org  $anna
@@ -246,7 +262,7 @@ Posthorn is running on 127.0.0.1: SMTP $smtp, IMAP $imap (TLS $imaps), POP3 $pop
 
 Copy these three lines into another terminal: the first sends a message, the others read it.
 
-printf 'From: anna@example.org\r\nTo: ben@example.org\r\nSubject: Hello\r\n\r\nHello Ben.\r\n' | curl -s smtp://127.0.0.1:$smtp --mail-from anna@example.org --mail-rcpt ben@example.org -T -
+printf 'From: anna@example.org\r\nTo: ben@example.org\r\nSubject: Hello\r\n\r\nHello Ben.\r\n' | curl -s --cacert $run/cert.pem -u anna@example.org:$anna smtps://127.0.0.1:$submissions --mail-from anna@example.org --mail-rcpt ben@example.org -T -
 curl -s --cacert $run/cert.pem -u ben@example.org:$ben 'imaps://127.0.0.1:$imaps/INBOX;MAILINDEX=1'
 curl -s --cacert $run/cert.pem -u ben@example.org:$ben pop3s://127.0.0.1:$pop3s/1
 
