@@ -1,0 +1,108 @@
+/* talk.h: one conversation with a milter, for the messages of one session
+ *
+ * The conversation is a client session of the core; between questions it is parked. A question is
+ * prepared by the asker's thread: what is to be said stands in `script`, one letter a command, with
+ * the packets that are short already written; then the session is woken and belongs to the talk's
+ * client callbacks until it has answered. So the lock only guards the handing over.
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#ifndef MILTER_TALK_H
+#define MILTER_TALK_H
+
+#include <posthorn/client.h>
+#include <posthorn/filter.h>
+
+#include "packet.h"
+
+typedef struct {
+	const char *address;
+	PhDuration connect_timeout;
+	PhDuration reply_timeout;
+	bool pipelining;
+} Settings;
+
+/* Milter: one filter section. */
+typedef struct {
+	PhSection *section;
+	const Settings *settings;
+	char *address; /* "unix:/path" or an IP address */
+	uint16_t port;
+} Milter;
+
+/* Change: one modification, kept until the final reply. */
+typedef struct {
+	char kind; /* REPLY_* */
+	uint32_t index;
+	char *first;
+	char *second;  /* (nullable) */
+	size_t length; /* of @first, for a body */
+} Change;
+
+enum {
+	SCRIPT_MAX = 16
+};
+
+typedef struct {
+	gint refs; /* the filter's state, and the connection */
+	const Milter *milter;
+	GMutex lock;       /* guards the four below */
+	bool is_connected; /* there is a client session, perhaps still connecting */
+	bool is_handed;    /* the question is the client session's */
+	bool is_ending;
+	PhWake *idle; /* (nullable) of the parked client session */
+	/* Of the asker until it hands over, then of the client session: */
+	PhFilterQuestion *question; /* NULL: none */
+	PhWake *answer;
+	char script[SCRIPT_MAX]; /* what is still to be said */
+	GString *said;           /* packets of the script's short commands, in order */
+	size_t said_at;
+	char current;       /* the command whose packets are being said */
+	GString *awaited;   /* commands that were said and must be answered, in order */
+	GPtrArray *changes; /* of Change */
+	size_t change_octets;
+	PhContent *content; /* (nullable) of the message */
+	GString *header;    /* (nullable) its block */
+	PhSlice header_rest;
+	size_t header_offset;
+	uint64_t body_at;
+	Options options;
+	PhVerdict verdict;
+	bool is_fresh;     /* nothing was said on this connection */
+	bool was_answered; /* something in this question */
+	bool may_retry;
+	bool in_message;      /* between MAIL and the end of its message */
+	bool is_told_refused; /* the recipient was refused */
+	bool skips_body;
+	bool skips_header;
+	bool was_ended; /* by a final reply */
+} Talk;
+
+/* talk.c */
+Talk *talk_new(const Milter *milter);
+Talk *talk_ref(Talk *talk);
+void talk_unref(Talk *talk);
+/* talk_end: no more questions: QUIT, and the connection closes. */
+void talk_end(Talk *talk);
+/* talk_hand_over: the client session goes on with the question. False: it is gone; open another. */
+bool talk_hand_over(Talk *talk, PhWake *idle);
+/* talk_open: connects; the script follows. */
+bool talk_open(Talk *talk, GError **error);
+/* talk_answer: the question is over: with what the verdict says. */
+void talk_answer(Talk *talk);
+void talk_fail(Talk *talk, const char *why);
+
+/* script.c: what is said for a question. False with @error. */
+bool script_prepare(Talk *talk, PhFilterQuestion *question, bool is_connected, GError **error);
+/* script_say: writes as much as may be said now. True: all was said, or an answer comes first;
+ * false: the output is full. */
+bool script_say(Talk *talk, PhSession *session);
+/* script_rewind: for another connection: nothing of it was answered. */
+void script_forget(Talk *talk);
+
+/* change.c: modifications. */
+bool change_keep(Talk *talk, const Reply *reply);
+void change_free(gpointer change);
+void change_apply(Talk *talk, PhFilterQuestion *question);
+
+#endif
