@@ -470,6 +470,12 @@ ph_route_has_queue(PhSession *session)
 	return false;
 }
 
+int64_t
+ph_route_retry(PhSession *session, PhSlice destination)
+{
+	return -1;
+}
+
 PhRcpt
 ph_route_leads_to(PhSession *session, PhSlice address, const PhIdentity *user)
 {

@@ -120,6 +120,11 @@ PH_PUBLIC PhRcpt ph_route_verify(PhSession *session, PhSlice address, PhIdentity
 /* ph_route_has_queue: can mail wait here, so that reports and delays may be promised? Thread: session. */
 PH_PUBLIC bool ph_route_has_queue(PhSession *session);
 
+/* ph_route_retry: asks the queue to try mail for a destination at once (ETRN). @destination: a domain;
+ * "@example.org" is the domain and those below it. Returns: messages that wait for it; -1 when the
+ * queue cannot say. Thread: session. */
+PH_PUBLIC int64_t ph_route_retry(PhSession *session, PhSlice destination);
+
 /* ph_route_leads_to: is @user one of those who get mail for @address? PH_RCPT_OK when so (an alias or
  * list of which they are a member counts), PH_RCPT_UNKNOWN when not, PH_RCPT_TEMPORARY.
  * Thread: session. Blocks: yes. */

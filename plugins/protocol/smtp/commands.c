@@ -55,7 +55,7 @@ static const Command commands[] = {
 	{ "SOML", command_absent, 0, NULL },
 	{ "SAML", command_absent, 0, NULL },
 	{ "TURN", command_absent, 0, NULL },
-	{ "ETRN", command_absent, 0, NULL },
+	{ "ETRN", smtp_etrn, NEEDS_ARGUMENT | OF_SMTP, "ETRN [@]domain" },
 	{ "ATRN", command_absent, 0, NULL },
 };
 

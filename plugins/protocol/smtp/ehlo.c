@@ -157,6 +157,8 @@ append_offers(PhSession *session, GString *out)
 		append_hold(client, out);
 	g_string_append_printf(out, "250-LIMITS RCPTMAX=%" G_GINT64_FORMAT "\r\n",
 	                       client->server->settings->max_recipients);
+	if (smtp_may_etrn(session))
+		g_string_append(out, "250-ETRN\r\n");
 	if (client->may_xclient)
 		g_string_append(out, "250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR "
 		                     "DESTPORT\r\n");

@@ -202,6 +202,10 @@ PhNext smtp_tell_unknown(PhSession *session, PhSlice line);
 /* xclient.c */
 PhNext smtp_xclient(PhSession *session, PhSlice argument);
 
+/* etrn.c */
+bool smtp_may_etrn(PhSession *session);
+PhNext smtp_etrn(PhSession *session, PhSlice argument);
+
 /* auth.c */
 PhNext smtp_auth(PhSession *session, PhSlice argument);
 PhNext smtp_auth_line(PhSession *session, PhSlice line, uint32_t flaws);
