@@ -467,7 +467,10 @@ ph_route_verify(PhSession *session, PhSlice address, PhIdentity **identity_out)
 bool
 ph_route_has_queue(PhSession *session)
 {
-	return false;
+	const PhServices *services = ph_session_services(session);
+
+	return services != NULL && services->router != NULL
+	       && ph_router_queue(services->router) != NULL;
 }
 
 int64_t

@@ -6,9 +6,10 @@ import os
 import smtplib
 import socket
 import subprocess
+import time
 
 import lib
-from lib import PASSWORD, Server, Skip, main, need
+from lib import PASSWORD, Server, Skip, main, need, wait_for
 
 SUBMISSION = """
 [listener submission]
@@ -34,8 +35,8 @@ PORTS = ("smtp", "pop3", "submission", "submissions")
 BARE = b"Subject: test\r\nBcc: ben@example.org, secret@example.org\r\nTo: ben@example.org\r\n\r\nbody\r\n"
 
 
-def server():
-    made = Server(config=CONFIG, ports=PORTS)
+def server(extra=""):
+    made = Server(config=CONFIG, ports=PORTS, extra=extra)
     with open(made.dir + "/aliases", "w", encoding="ascii") as stream:
         stream.write("office@example.org: anna@example.org, ben@example.org\n")
     os.chmod(made.dir + "/aliases", 0o600)
@@ -207,6 +208,44 @@ def test_octets_behind_starttls_are_not_taken_for_commands():
         rest = stream.read()
         assert b"250" not in rest, rest
         connection.close()
+
+
+WORLD = """
+[route world]
+domains = *
+transport = smtp
+"""
+
+
+def count(running, user):
+    pop3 = running.pop3(user)
+    number = pop3.stat()[0]
+    pop3.quit()
+    return number
+
+
+def test_what_only_a_queue_can_promise():
+    with server(WORLD) as running:
+        client = connect(running)
+        client.ehlo("client.example.org")
+        for name in ("dsn", "deliverby", "futurerelease", "mt-priority", "requiretls", "binarymime", "limits"):
+            assert client.has_extn(name), name
+        assert client.esmtp_features["futurerelease"].split()[0] == "2592000"
+        assert client.docmd("MAIL FROM:<anna@example.org> HOLDFOR=2592001")[0] == 501
+        assert client.docmd("MAIL FROM:<anna@example.org> RET=HDRS ENVID=note+2B1 HOLDFOR=2 MT-PRIORITY=4 BY=600;N")[0] == 250
+        assert client.docmd("RCPT TO:<ben@example.org> NOTIFY=SUCCESS ORCPT=rfc822;benjamin@example.org")[0] == 250
+        begin = time.monotonic()
+        assert client.data(BARE)[0] == 250
+        assert count(running, "ben@example.org") == 0
+        wait_for(lambda: count(running, "ben@example.org"), 20, "the held message")
+        assert time.monotonic() - begin >= 2
+        wait_for(lambda: count(running, "anna@example.org"), 20, "the report")
+        report = last(running, "anna@example.org")
+        assert report.get_content_type() == "multipart/report", report
+        status = report.get_payload()[1].as_string()
+        assert "Original-Envelope-Id: note+1" in status and "Action: delivered" in status, status
+        assert "Original-Recipient: rfc822;benjamin@example.org" in status.replace("; ", ";"), status
+        client.quit()
 
 
 LMTP = """

@@ -1,7 +1,7 @@
 /* fuzz-smtp-session.c: whole SMTP sessions: what a client sends, cut anywhere
  *
  * The real plugin and the real session code, a directory and a transport in memory. The first
- * octet says how the input is cut into packets.
+ * octet says which service it is and how the input is cut into packets.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -30,9 +30,17 @@ static const Settings settings = {
 	.hello_strict = true,
 };
 
-static Server server = { .settings = &settings,
-	                 .greeting = (char *) (uintptr_t) "220 mail",
-	                 .size_limit = 4096 };
+static Server servers[] = {
+	{ .settings = &settings, .greeting = (char *) (uintptr_t) "220 mail", .size_limit = 4096 },
+	{ .settings = &settings,
+	  .greeting = (char *) (uintptr_t) "220 mail",
+	  .size_limit = 4096,
+	  .service = SERVICE_SUBMISSION },
+	{ .settings = &settings,
+	  .greeting = (char *) (uintptr_t) "220 mail",
+	  .size_limit = 4096,
+	  .service = SERVICE_LMTP },
+};
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -40,11 +48,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	FakeTransport *fake = fake_transport_new();
 	PhRouter *router = fake_router(NULL, fake, NULL);
 	PhServices services = { .router = router };
-	PhListenerParams params = { .section = fake_section(),
-		                    .protocol = ph_plugin.offers[0].protocol,
-		                    .instance = &server,
-		                    .services = &services,
-		                    .hostname = "mail.example.org" };
+	PhListenerParams params = {
+		.section = fake_section(),
+		.protocol = ph_plugin.offers[0].protocol,
+		.instance = &servers[size > 0 ? data[0] % G_N_ELEMENTS(servers) : 0],
+		.services = &services,
+		.hostname = "mail.example.org"
+	};
 	PhTestSession *session = ph_test_session_new_listener(&params, NULL);
 	size_t step = size > 0 ? 1 + data[0] : 1;
 

@@ -139,6 +139,8 @@ write_spool(PhSession *session, PhSlice piece)
 	Envelope *envelope = client->envelope;
 	g_autoptr(GError) error = NULL;
 
+	if (piece.length == 0)
+		return;
 	if (!envelope->hops.is_past)
 		hops_scan(&envelope->hops, piece);
 	if (ph_spool_write(envelope->spool, piece, &error))
@@ -165,7 +167,7 @@ write_submitted(PhSession *session, PhSlice piece, bool is_end)
 			client->verdict = VERDICT_REFUSED;
 		}
 	}
-	if (client->verdict == VERDICT_GOOD && envelope->fields.is_past && piece.length > 0)
+	if (client->verdict == VERDICT_GOOD && envelope->fields.is_past)
 		write_spool(session, piece);
 }
 

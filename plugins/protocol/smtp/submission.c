@@ -1,8 +1,7 @@
 /* submission.c: what holds for those who send rather than deliver (RFC 6409)
  *
  * A user sends from addresses that lead to them: their own, with or without a detail, an alias or
- * list that they are a member of, and those that their directory names in the attribute "senders"
- * (addresses, or "@domain" for a whole one, separated by blanks or commas).
+ * list that they are a member of, and those that their directory names as `senders`.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -17,29 +16,6 @@ smtp_completes(const Client *client)
 	return client->server->service == SERVICE_SUBMISSION;
 }
 
-/* "@example.org" fits every address there. Case matters in no ASCII letter: that is how people write
- * such lists. */
-static bool
-fits(PhSlice word, PhSlice address)
-{
-	ssize_t at = ph_slice_find(address, '@');
-
-	if (word.length > 0 && word.data[0] == '@' && at >= 0)
-		return ph_slice_equal_nocase(word, ph_slice_from(address, (size_t) at));
-	return ph_slice_equal_nocase(word, address);
-}
-
-static bool
-is_listed(const char *list, PhSlice address)
-{
-	g_auto(GStrv) words = g_strsplit_set(list != NULL ? list : "", ", \t", -1);
-
-	for (char **word = words; *word != NULL; word++)
-		if (**word != '\0' && fits(ph_slice(*word), address))
-			return true;
-	return false;
-}
-
 /* PH_RCPT_OK: the address is the user's. */
 static PhRcpt
 whose_is(PhSession *session, const char *address)
@@ -47,8 +23,7 @@ whose_is(PhSession *session, const char *address)
 	const Client *client = ph_session_data(session);
 	PhSlice slice = ph_slice(address);
 
-	if (ph_slice_is(slice, ph_identity_address(client->user))
-	    || is_listed(ph_identity_attribute(client->user, "senders"), slice))
+	if (ph_identity_may_send_as(client->user, slice))
 		return PH_RCPT_OK;
 	return ph_route_leads_to(session, slice, client->user);
 }
