@@ -41,9 +41,10 @@ show_progress(const char *text, bool on_terminal)
 	(void) fflush(stderr);
 }
 
-static void
-show(uint32_t channel, const char *text, void *user_data)
+void
+ph_store_run_show(uint32_t channel, const char *text, void *user_data)
 {
+	static bool was_shown; /* the first line comes at once, whatever becomes of the others */
 	bool on_terminal = isatty(STDERR_FILENO) == 1;
 
 	if (channel == PH_JOB_PROGRESS) {
@@ -52,9 +53,13 @@ show(uint32_t channel, const char *text, void *user_data)
 	}
 	if (on_terminal)
 		fprintf(stderr, "\r\033[K");
-	if (channel == PH_JOB_OUT)
+	if (channel == PH_JOB_OUT) {
 		printf("%s\n", text);
-	else
+		if (!was_shown)
+			(void) fflush(stdout);
+		was_shown = true;
+	}
+	if (channel != PH_JOB_OUT)
 		fprintf(stderr, "%s%s\n", channel == PH_JOB_ERROR ? "posthorn: " : "", text);
 }
 
@@ -125,7 +130,7 @@ listen_to(int fd)
 		if (line[0] == 'x')
 			status = parse_status(line + 1);
 		else if (line[0] != '\0' && n < LINE_LENGTH_MAX)
-			show((uint8_t) line[0], line + 1, NULL);
+			ph_store_run_show((uint8_t) line[0], line + 1, NULL);
 	}
 	if (lines != NULL)
 		(void) fclose(lines);
@@ -134,13 +139,12 @@ listen_to(int fd)
 	return status;
 }
 
-static int
-run_in_server(int fd, const PhJobRequest *request, GError **error)
+int
+ph_store_run_ask(int fd, const char *request, int stream, GError **error)
 {
-	g_autofree char *text = make_request(request);
 	int status = -1;
 
-	if (!send_request(fd, text, request->stream)) {
+	if (!send_request(fd, request, stream)) {
 		ph_error_set_errno(error, errno, "cannot ask the server");
 		close(fd);
 		return -1;
@@ -150,6 +154,14 @@ run_in_server(int fd, const PhJobRequest *request, GError **error)
 		ph_error_set(error, PH_ERROR_TEMPORARY,
 		             "the server ended before the work was done; run the command again");
 	return status;
+}
+
+static int
+run_in_server(int fd, const PhJobRequest *request, GError **error)
+{
+	g_autofree char *text = make_request(request);
+
+	return ph_store_run_ask(fd, text, request->stream, error);
 }
 
 /* --- here ---------------------------------------------------------------------------------------- */
@@ -171,7 +183,7 @@ run_with_journal(PhConfig *config,
                  PhMistakes *mistakes,
                  GError **error)
 {
-	const PhJobSink sink = { .line = show };
+	const PhJobSink sink = { .line = ph_store_run_show };
 	int status = -1;
 
 	ph_accounts_configure(&(PhAccountsParams){
@@ -208,18 +220,25 @@ run_with(PhConfig *config, const PhJobRequest *request, PhMistakes *mistakes, GE
 	return status;
 }
 
+PhConfig *
+ph_store_run_config(const char *path, PhRegistry *registry, GError **error)
+{
+	g_autoptr(PhMistakes) mistakes = ph_mistakes_new(path);
+	PhConfig *config = ph_config_load(path, ph_registry_source(registry), mistakes);
+
+	if (config == NULL)
+		(void) tell_mistakes(mistakes, error);
+	return config;
+}
+
 static int
 run_here(const char *path, const PhJobRequest *request, GError **error)
 {
 	g_autoptr(PhMistakes) mistakes = ph_mistakes_new(path);
 	g_autoptr(PhRegistry) registry = ph_registry_new();
-	g_autoptr(PhConfig) config = ph_config_load(path, ph_registry_source(registry), mistakes);
+	g_autoptr(PhConfig) config = ph_store_run_config(path, registry, error);
 
-	if (config == NULL) {
-		(void) tell_mistakes(mistakes, error);
-		return -1;
-	}
-	return run_with(config, request, mistakes, error);
+	return config != NULL ? run_with(config, request, mistakes, error) : -1;
 }
 
 int

@@ -59,8 +59,8 @@ void ph_queue_envelope_free(PhEnvelope *envelope);
 
 /* ph_queue_envelope_parameter: NULL when there is none. */
 const char *ph_queue_envelope_parameter(const PhEnvelopeParameter *parameters,
-                                  uint32_t n,
-                                  const char *name);
+                                        uint32_t n,
+                                        const char *name);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(PhEnvelope, ph_queue_envelope_free)
 

@@ -61,6 +61,8 @@ struct PhQueue {
 	bool is_closing;  /* the writer ends when nothing is left */
 	bool is_closed;   /* and has ended */
 	bool wants_sync;  /* of the index */
+	uint64_t n_syncs; /* of it that were asked for and made */
+	PhSignal synced;
 	PhQueueSettings settings;
 	PhDuration curve[PH_QUEUE_CURVE_MAX];
 	PhQueueTable table;

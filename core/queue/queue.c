@@ -104,6 +104,7 @@ queue_new(const PhQueueParams *params)
 	ph_lock_init(&queue->lock);
 	ph_signal_init(&queue->work);
 	ph_signal_init(&queue->turn);
+	ph_signal_init(&queue->synced);
 	ph_table_init(&queue->table);
 	queue->schedule = ph_schedule_new(&queue->table);
 	queue->reasons = ph_reasons_new();
@@ -142,6 +143,7 @@ ph_queue_unref(PhQueue *queue)
 		(void) close(queue->folder_fd);
 	ph_signal_clear(&queue->work);
 	ph_signal_clear(&queue->turn);
+	ph_signal_clear(&queue->synced);
 	ph_lock_clear(&queue->lock);
 	g_free(queue->folder);
 	g_free(queue);

@@ -247,6 +247,11 @@ work_on_rows(PhQueue *queue, Work *work)
 	}
 	for (guint i = 0; i < work->dead->len; i++)
 		ph_queue_file_remove(queue->folder_fd, g_array_index(work->dead, uint32_t, i));
+	if (!work->syncs)
+		return;
+	PH_LOCKED(&queue->lock);
+	queue->n_syncs++;
+	ph_signal_all(&queue->synced);
 }
 
 /* --- rounds ----------------------------------------------------------------------------------- */

@@ -127,13 +127,13 @@ obey(Client *client, const char *command)
 		g_clear_handle_id(&client->timeout, g_source_remove);
 		if (!control->table->reload(control->user_data))
 			answer_result(client, "failed\nthe server stops");
-	} else if (g_strcmp0(command, "store") == 0) {
+	} else if (g_strcmp0(command, "store") == 0 || g_strcmp0(command, "queue") == 0) {
 		hand_over(client);
 	} else if (g_strcmp0(command, "stop") == 0) {
 		answer_result(client, "ok\nthe server stops");
 		control->table->stop(control->user_data);
 	} else {
-		answer_result(client, "failed\nunknown command: status, reload, store or stop");
+		answer_result(client, "failed\nunknown command: status, reload, store, queue or stop");
 	}
 }
 

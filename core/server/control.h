@@ -20,7 +20,7 @@ typedef struct {
 	/* reload: begins one; ph_control_result() follows. false: not now. */
 	bool (*reload)(void *user_data);
 	void (*stop)(void *user_data);
-	/* store: begins a store tool: jobs.h. @fd, @stream: (owned). */
+	/* store: begins a tool of `posthorn store` or `queue`: jobs.h. @fd, @stream: (owned). */
 	void (*store)(PhSlice request, int fd, int stream, void *user_data);
 } PhControlTable;
 

@@ -374,6 +374,14 @@ ph_generation_tls(const PhGeneration *generation)
 	return generation->tls;
 }
 
+PhQueue *
+ph_generation_queue(const PhGeneration *generation)
+{
+	PhQueueRun *run = generation->runtime->queue;
+
+	return run != NULL ? ph_queue_run_queue(run) : NULL;
+}
+
 void
 ph_generation_use_queue(PhGeneration *generation)
 {

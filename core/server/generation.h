@@ -47,7 +47,9 @@ bool ph_generation_listener(PhGeneration *generation,
                             const char *name,
                             PhListenerParams *params_out);
 
-/* ph_generation_use_queue: from now on the queue's tasks use this generation. */
+/* ph_generation_queue: (borrowed, nullable).
+ * ph_generation_use_queue: from now on the queue's tasks use this generation. */
+PhQueue *ph_generation_queue(const PhGeneration *generation);
 void ph_generation_use_queue(PhGeneration *generation);
 
 /* ph_generation_tls: (borrowed, nullable) the context of its certificates. */

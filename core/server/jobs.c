@@ -1,4 +1,4 @@
-/* jobs.c: `posthorn store ...` inside the server, each on a thread of its own
+/* jobs.c: `posthorn store ...` and `queue ...` inside the server, each on a thread of its own
  *
  * The lock guards the number of jobs that run; a job owns everything else of its own.
  *
@@ -12,9 +12,11 @@
 #include "base/clock.h"
 #include "base/lock.h"
 #include "server/json.h"
+#include "server/queue-tool.h"
 #include "tools/job.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -43,6 +45,8 @@ typedef struct {
 	bool is_gone; /* nobody reads what it says */
 	char *words[5];
 	uint32_t flags;
+	PhQueueRequest queue; /* with a tool: it is one of `posthorn queue` */
+	GStrv queue_words;    /* (nullable) */
 } Running;
 
 enum {
@@ -129,6 +133,7 @@ finish(Running *running)
 	ph_generation_unref(running->generation);
 	for (size_t i = 0; i < G_N_ELEMENTS(running->words); i++)
 		g_free(running->words[i]);
+	g_strfreev(running->queue_words);
 	g_free(running);
 	PH_LOCKED(&jobs->lock);
 	jobs->n_running--;
@@ -144,10 +149,9 @@ log_job(const Running *running, const char *event, const char *sentence, int sta
 	       PH_LOG_END);
 }
 
-static void *
-work(void *data)
+static int
+run_store(Running *running, const PhJobSink *sink)
 {
-	Running *running = data;
 	const PhJobRequest request = {
 		.tool = running->words[WORD_TOOL],
 		.section = running->words[WORD_SECTION],
@@ -156,13 +160,34 @@ work(void *data)
 		.flags = running->flags | PH_JOB_ONLINE,
 		.stream = running->stream,
 	};
-	const PhJobSink sink = { say, is_cancelled, running };
-	g_autofree char *end = NULL;
 	int status = 0;
 
 	log_job(running, "tool-begun", "a store tool was begun", 0);
-	status = ph_job_run(ph_generation_config(running->generation), &request, &sink);
+	status = ph_job_run(ph_generation_config(running->generation), &request, sink);
 	log_job(running, "tool-ended", "a store tool has ended", status);
+	return status;
+}
+
+static int
+run_queue(Running *running, const PhJobSink *sink)
+{
+	PhQueue *queue = ph_generation_queue(running->generation);
+
+	if (queue != NULL)
+		return ph_queue_tool_run(queue, &running->queue, sink);
+	say(PH_JOB_ERROR, "this server has no queue", running);
+	return EXIT_FAILURE;
+}
+
+static void *
+work(void *data)
+{
+	Running *running = data;
+	const PhJobSink sink = { say, is_cancelled, running };
+	g_autofree char *end = NULL;
+	int status = running->queue_words != NULL ? run_queue(running, &sink)
+	                                          : run_store(running, &sink);
+
 	end = g_strdup_printf("%d", status);
 	say('x', end, running);
 	finish(running);
@@ -284,6 +309,7 @@ ph_jobs_start(PhJobs *jobs, PhGeneration *generation, PhSlice request, int fd, i
 	static const char busy[] = "etoo many store tools run at once, or the server stops\nx75\n";
 	const struct timeval patience = { PATIENCE_SECONDS, 0 };
 	Running *running = NULL;
+	g_autofree char *command = NULL;
 	uint64_t flags = 0;
 
 	if (!admit(jobs)) {
@@ -303,6 +329,9 @@ ph_jobs_start(PhJobs *jobs, PhGeneration *generation, PhSlice request, int fd, i
 	if (running->words[WORD_FLAGS] != NULL
 	    && ph_slice_to_u64(ph_slice(running->words[WORD_FLAGS]), UINT32_MAX, &flags))
 		running->flags = (uint32_t) flags;
+	command = ph_json_lookup(request, "command");
+	if (g_strcmp0(command, "queue") == 0)
+		ph_queue_request_read(request, &running->queue, &running->queue_words);
 	(void) setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 	g_thread_unref(g_thread_new("tool", work, running));
 }

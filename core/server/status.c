@@ -13,6 +13,7 @@
 #include "isolate/isolate.h"
 #include "plugin/call.h"
 #include "server/json.h"
+#include "server/queue-tool.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -174,6 +175,8 @@ write_json(const PhStatusInput *input, GString *out)
 		write_section(sections[i], out);
 	ph_json_close(out, ']');
 	write_held(out);
+	if (ph_generation_queue(input->generation) != NULL)
+		ph_queue_write_stats(ph_generation_queue(input->generation), false, "queue", out);
 	ph_json_open(out, "counters", '{');
 	ph_counters_each(write_counter, out);
 	ph_json_close(out, '}');
@@ -318,5 +321,9 @@ ph_status_write(const PhStatusInput *input, bool as_text, GString *out)
 	write_text_sections(input, out);
 	write_text_children(input, out);
 	write_text_held(out);
+	if (ph_generation_queue(input->generation) != NULL) {
+		g_string_append(out, "\nQueue\n");
+		ph_queue_write_stats(ph_generation_queue(input->generation), true, NULL, out);
+	}
 	write_text_counters(input, out);
 }

@@ -6,6 +6,7 @@ The route `out` leads to a transport that fails on command (plugin-flaky.c); all
 """
 import email
 import email.policy
+import json
 import os
 import time
 
@@ -158,6 +159,109 @@ def test_a_dead_destination_does_not_stop_others():
         client.sendmail("anna@example.org", ["joe@far.example"], message("alive"))
         client.quit()
         wait_for(lambda: names(server) == ["alive"], 5, "the other destination")
+
+
+def listed(server, *words):
+    result = server.run("queue", "list", "--json", *words)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def fill(server):
+    """Six mails that cannot be delivered, from two senders to three destinations."""
+    down(server, True)
+    for i in range(6):
+        server.send(message("mail-%d" % i), ["joe%d@%s.example" % (i, "abc"[i % 3])],
+                    ["anna@example.org", "ben@example.org"][i % 2])
+
+
+def test_an_administrator_sees_and_changes_the_queue():
+    with Server(CONFIG.replace("retry = 200ms, 300ms, 400ms", "retry = 5min")) as server:
+        fill(server)
+        wait_for(lambda: all(row["recipients"][0]["state"] == "waiting" for row in listed(server)),
+                 10, "the first attempts")
+        assert len(listed(server)) == 6
+        assert len(listed(server, "--sender", "ben@*")) == 3
+        assert len(listed(server, "--domain", "a.example", "--sender", "ANNA@example.org")) == 1
+        assert not listed(server, "--older", "1h") and len(listed(server, "--younger", "1h")) == 6
+        one = listed(server, "--recipient", "joe2@*")[0]
+        assert one["recipients"][0]["reason"] == "it is down"
+        text = server.run("queue", "show", one["id"], "--body").stdout
+        assert "X-Ledger: mail-2" in text and "joe2@c.example" in text
+        assert server.run("queue", "show", "nothing").returncode == 1
+        assert server.run("queue", "delete").returncode == 2
+        assert "1 recipients deleted" in server.run("queue", "delete", one["id"]).stdout
+        assert server.run("queue", "hold", "--destination", "a.example").returncode == 0
+        assert len(listed(server, "--state", "held")) == 2
+        down(server, False)
+        server.run("queue", "retry", "--all")
+        wait_for(lambda: len(names(server)) == 3, 10, "the others")
+        stats = json.loads(server.run("queue", "stats", "--json").stdout)
+        assert stats["mails"] == 2 and stats["held"] == 2, stats
+        status = json.loads(server.run("status", "--json").stdout)
+        assert status["queue"]["mails"] == 2
+        assert "2 mails" in server.run("status").stdout
+        server.run("queue", "release", "--all")
+        wait_for(lambda: len(names(server)) == 5, 10, "what was held")
+        assert not listed(server)
+
+
+def test_the_queue_can_be_changed_without_a_server():
+    server = Server(CONFIG)
+    with server:
+        fill(server)
+        server.stop()
+        assert len(listed(server)) == 6
+        result = server.run("queue", "delete", "--sender", "ben@example.org", "--yes")
+        assert "3 recipients deleted" in result.stdout, result.stdout + result.stderr
+        assert len(listed(server)) == 3
+        down(server, False)
+        server.start()
+        wait_for(lambda: len(names(server)) == 3, 10, "the others")
+
+
+def test_mail_of_a_route_that_is_gone_is_held():
+    server = Server(CONFIG)
+    with server:
+        fill(server)
+        server.stop()
+        server.write_config(lib.WHOLE)
+        server.start()
+        wait_for(lambda: len(listed(server, "--state", "held")) == 6, 10, "it to be held")
+        assert "[route out]" in listed(server)[0]["recipients"][0]["reason"]
+        server.stop()
+        server.write_config(CONFIG)
+        down(server, False)
+        server.start()
+        server.run("queue", "release", "--all")
+        wait_for(lambda: len(names(server)) == 6, 10, "all of it")
+
+
+def test_damage_costs_one_mail_and_no_other():
+    server = Server(CONFIG)
+    with server:
+        fill(server)
+        server.stop()
+        folder = os.path.join(server.values["data"], "queue")
+        path = [os.path.join(folder, name) for name in os.listdir(folder)
+                if name.endswith(".mail")][0]
+        with open(path, "r+b") as stream:
+            octets = stream.read()
+            stream.seek(octets.index(b"Subject: mail-3"))
+            stream.write(b"subject: MAIL-3")
+        down(server, False)
+        server.start()
+        wait_for(lambda: len(names(server)) == 5, 10, "the others")
+        assert "mail-3" not in names(server)
+        assert server.events("queue-damaged")
+        assert [row["recipients"][0]["state"] for row in listed(server)] == ["held"]
+        server.stop()
+        for name in os.listdir(folder):
+            if name.endswith(".index"):
+                os.unlink(os.path.join(folder, name))
+        server.start()
+        wait_for(lambda: len(names(server)) == 10, 10, "all once more: the index was lost")
+        assert "mail-3" not in names(server)
 
 
 main(globals())
