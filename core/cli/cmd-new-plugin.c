@@ -1,4 +1,4 @@
-/* cmd-new-plugin.c: `posthorn new-plugin store NAME`: a folder to begin a plugin in
+/* cmd-new-plugin.c: `posthorn new-plugin KIND NAME`: a folder to begin a plugin in
  *
  * The files are those of an example that is built and tried with this version, with its name
  * replaced. They are installed under share/posthorn/new-plugin.
@@ -23,8 +23,16 @@ enum {
 typedef struct {
 	const char *name;
 	const char *example;      /* the name that the files have, to be replaced */
-	const char *const *files; /* NULL behind the last */
+	const char *works;        /* what it does before a line is changed */
+	const char *const *files; /* NULL behind the last; the source has the plugin's name */
 } Kind;
+
+#define FILES(source)                                                                       \
+	(const char *const[])                                                               \
+	{                                                                                   \
+		"README.md", "meson.build", "meson_options.txt", source, "example.conf.in", \
+			"test.py", NULL                                                     \
+	}
 
 static const char *const store_files[] = {
 	"README.md",      "meson.build",  "meson_options.txt",
@@ -33,15 +41,19 @@ static const char *const store_files[] = {
 };
 
 static const Kind kinds[] = {
-	{ "store", "memory", store_files },
+	{ "directory", "list", "knows the users of its example config", FILES("directory-list.c") },
+	{ "filter", "words", "refuses mail by words in its subject", FILES("filter-words.c") },
+	{ "mechanism", "token", "takes signed tokens", FILES("mechanism-token.c") },
+	{ "protocol", "clock", "tells the time", FILES("protocol-clock.c") },
+	{ "store", "memory", "keeps mail in memory", store_files },
+	{ "transport", "folder", "makes files of mail", FILES("transport-folder.c") },
 };
 
-/* How the example's name is written in its files: a word before it, a mark behind it. */
+/* How the example's name is written in its files: a word before it, a mark behind it; %s is the
+ * kind. */
 static const char *const marks[][2] = {
-	{ "store-", "" },
-	{ "\"", "\"" },
-	{ "plugin = ", "\n" },
-	{ "# store ", "\n" },
+	{ "%s-", "" },     { "\"", "\"" }, { "plugin = ", "\n" }, { "transport = ", "\n" },
+	{ "# %s ", "\n" },
 };
 
 static const Kind *
@@ -64,13 +76,18 @@ is_good_name(const char *name)
 
 /* Every mark with the example's name becomes one with @name. */
 static char *
-renamed(const char *text, const char *example, const char *name)
+renamed(const char *text, const Kind *kind, const char *name)
 {
 	g_autoptr(GString) out = g_string_new(text);
 
 	for (size_t i = 0; i < G_N_ELEMENTS(marks); i++) {
-		g_autofree char *from = g_strconcat(marks[i][0], example, marks[i][1], NULL);
-		g_autofree char *to = g_strconcat(marks[i][0], name, marks[i][1], NULL);
+		g_autoptr(GString) before = g_string_new(marks[i][0]);
+		g_autofree char *from = NULL;
+		g_autofree char *to = NULL;
+
+		(void) g_string_replace(before, "%s", kind->name, 0);
+		from = g_strconcat(before->str, kind->example, marks[i][1], NULL);
+		to = g_strconcat(before->str, name, marks[i][1], NULL);
 
 		(void) g_string_replace(out, from, to, 0);
 	}
@@ -102,14 +119,14 @@ write_file(const Kind *kind,
            GError **error)
 {
 	g_autofree char *from = g_build_filename(templates, file, NULL);
-	g_autofree char *to_name = renamed(file, kind->example, name);
+	g_autofree char *to_name = renamed(file, kind, name);
 	g_autofree char *to = g_build_filename(folder, to_name, NULL);
 	g_autofree char *text = NULL;
 	g_autofree char *out = NULL;
 
 	if (!g_file_get_contents(from, &text, NULL, error))
 		return false;
-	out = renamed(text, kind->example, name);
+	out = renamed(text, kind, name);
 	return g_file_set_contents_full(to, out, -1, G_FILE_SET_CONTENTS_NONE,
 	                                strcmp(file, "users") == 0 ? 0600 : 0644, error);
 }
@@ -132,10 +149,10 @@ make(const Kind *kind, const char *name, const char *folder)
 		fprintf(stderr, "posthorn: %s\n", error->message);
 		return PH_EXIT_FAILED;
 	}
-	printf("Made %s. It keeps mail in memory already:\n"
+	printf("Made %s. It %s already:\n"
 	       "  cd %s && meson setup build && meson test -C build\n"
 	       "README.md says how to go on.\n",
-	       folder, folder);
+	       folder, kind->works, folder);
 	return PH_EXIT_OK;
 }
 
@@ -147,7 +164,9 @@ run(const PhArguments *arguments)
 	g_autofree char *usual = g_strdup_printf("%s-%s", rest[0], rest[1]);
 
 	if (kind == NULL) {
-		fprintf(stderr, "posthorn: a new plugin can be a store; '%s' is not offered yet\n",
+		fprintf(stderr,
+		        "posthorn: '%s' is no kind of plugin; there are directory, filter, "
+		        "mechanism, protocol, store and transport\n",
 		        rest[0]);
 		return PH_EXIT_USAGE;
 	}
@@ -166,9 +185,9 @@ const PhCommand ph_command_new_plugin = {
 	.synopsis = "KIND NAME [FOLDER]",
 	.summary = "Make a folder to begin a plugin in",
 	.details =
-		"KIND is store. Writes a plugin that builds against the installed headers with meson,\n"
-		"a test that runs the conformance kit, an example config and a README into FOLDER\n"
-		"(KIND-NAME), which must not be there. It works before a line is changed.",
+		"KIND is directory, filter, mechanism, protocol, store or transport. Writes a plugin that\n"
+		"builds against the installed headers with meson, a test, an example config and a README\n"
+		"into FOLDER (KIND-NAME), which must not be there. It works before a line is changed.",
 	.min_rest = 2,
 	.max_rest = 3,
 	.run = run,

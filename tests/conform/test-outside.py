@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""test-outside.py: the example store, built from an installed tree alone, passes the kit
+"""test-outside.py: examples and new plugins of every kind work with an installed tree alone
 
-Installs this build into a folder, copies the example there, builds it with pkg-config as a
-stranger would, and runs its own test.
+Installs this build into a folder, copies the examples there, and makes a new plugin of each kind;
+builds them with pkg-config as a stranger would, and runs their own tests.
 """
 import imaplib
 import os
@@ -53,12 +53,20 @@ def build_and_test(source, environment, build=None):
     run(["meson", "test", "-C", build, "--print-errorlogs"], env=environment)
 
 
-def test_example_store(folder, environment, _root):
-    source = os.path.join(folder, "store-memory")
-    shutil.copytree(os.path.join(SOURCE, "examples", "plugins", "store-memory"), source)
+def try_example(folder, environment, name):
+    source = os.path.join(folder, name)
+    shutil.copytree(os.path.join(SOURCE, "examples", "plugins", name), source)
     build_and_test(source, environment)
-    with open(os.path.join(source, "store-memory.c"), encoding="utf-8") as stream:
+    with open(os.path.join(source, name + ".c"), encoding="utf-8") as stream:
         assert len(stream.readlines()) < 300, "the example has grown to 300 lines"
+
+
+def test_example_store(folder, environment, _root):
+    try_example(folder, environment, "store-memory")
+
+
+def test_example_directory(folder, environment, _root):
+    try_example(folder, environment, "directory-web")
 
 
 def serve(folder, environment, program):
@@ -85,17 +93,45 @@ def serve(folder, environment, program):
         process.wait(10)
 
 
-def test_new_plugin_store(folder, environment, root):
+def new_plugin(folder, environment, root, kind, example):
+    """A new plugin passes its own test; nothing of it has the example's name. Its folder."""
     program = os.path.join(root, "bin", "posthorn")
-    source = os.path.join(folder, "store-shelf")
-    run([program, "new-plugin", "store", "shelf"], cwd=folder, env=environment)
+    source = os.path.join(folder, "%s-shelf" % kind)
+    run([program, "new-plugin", kind, "shelf"], cwd=folder, env=environment)
     build_and_test(source, environment, os.path.join(source, "build"))
-    again = subprocess.run([program, "new-plugin", "store", "shelf"], cwd=folder, env=environment,
+    again = subprocess.run([program, "new-plugin", kind, "shelf"], cwd=folder, env=environment,
                            check=False, capture_output=True)
     assert again.returncode == 1, "a folder was written over"
     for name in os.listdir(source):  # the folder is whole, and the example's name is gone
-        assert "memory" not in name, name
-    serve(source, environment, program)
+        assert example not in name, name
+    with open(os.path.join(source, kind + "-shelf.c"), encoding="utf-8") as stream:
+        assert len(stream.readlines()) < 300, "the example has grown to 300 lines"
+    return source
+
+
+def test_new_plugin_store(folder, environment, root):
+    source = new_plugin(folder, environment, root, "store", "memory")
+    serve(source, environment, os.path.join(root, "bin", "posthorn"))
+
+
+def test_new_plugin_directory(folder, environment, root):
+    new_plugin(folder, environment, root, "directory", "list")
+
+
+def test_new_plugin_mechanism(folder, environment, root):
+    new_plugin(folder, environment, root, "mechanism", "token")
+
+
+def test_new_plugin_filter(folder, environment, root):
+    new_plugin(folder, environment, root, "filter", "words")
+
+
+def test_new_plugin_transport(folder, environment, root):
+    new_plugin(folder, environment, root, "transport", "folder")
+
+
+def test_new_plugin_protocol(folder, environment, root):
+    new_plugin(folder, environment, root, "protocol", "clock")
 
 
 def main():
