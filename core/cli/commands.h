@@ -29,6 +29,7 @@ extern const PhCommand ph_command_reload;
 extern const PhCommand ph_command_serve;
 extern const PhCommand ph_command_status;
 extern const PhCommand ph_command_user_add;
+extern const PhCommand ph_command_auth_test;
 extern const PhCommand ph_command_user_list;
 extern const PhCommand ph_command_user_remove;
 extern const PhCommand ph_command_passwd;

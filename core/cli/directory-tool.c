@@ -9,6 +9,7 @@
 
 #include "plugin/adopt.h"
 #include "server/process-spawn.h"
+#include "server/process.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -89,6 +90,7 @@ ph_directory_tool_open(PhDirectoryTool *tool,
 {
 	g_autoptr(PhMistakes) mistakes = ph_mistakes_new(config);
 
+	ph_process_use_own();
 	tool->registry = ph_registry_new();
 	tool->config = ph_config_load(config, ph_registry_source(tool->registry), mistakes);
 	if (tool->config == NULL) {

@@ -20,6 +20,7 @@ const PhCommand *const ph_commands[] = {
 	&ph_command_user_remove,
 	&ph_command_user_list,
 	&ph_command_passwd,
+	&ph_command_auth_test,
 	&ph_command_send,
 	&ph_command_queue_list,
 	&ph_command_queue_show,

@@ -106,6 +106,9 @@ typedef struct {
 	int64_t max_connections_per_address; /* 0: the server's */
 	uint32_t client_certificates;        /* PhClientCertificates */
 	const char *client_ca;               /* (nullable) who vouches for them */
+	PhSection *const *master_directory; /* (nullable) who may act as every user */
+	const char *master_separator;       /* (nullable) */
+	const char *const *proxy_groups;    /* (nullable) */
 } PhListenerSettings;
 
 /* [route NAME] */

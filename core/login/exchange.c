@@ -3,8 +3,8 @@
  * What mechanisms may ask: verify a password, fetch a stored form, accept a user that the
  * mechanism proved itself. Names and passwords are prepared here, once, so that no directory sees
  * an unprepared one. Directories are asked when the step has returned, so that waiting for one that
- * is at its limit holds no thread. To act as somebody else than oneself is refused: there is no
- * policy yet that could allow it.
+ * is at its limit holds no thread. To act as somebody else than
+ * oneself needs a master directory or a group that may (`proxy-groups`).
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -67,40 +67,97 @@ is_oneself(const PhExchange *exchange, const PhIdentity *identity)
 	       || ph_slice_is(authzid, ph_identity_address(identity));
 }
 
+static bool
+is_in_proxy_group(const PhExchange *exchange, const PhIdentity *identity)
+{
+	const char *const *group = ph_identity_groups(identity);
+
+	for (; exchange->proxy_groups != NULL && group != NULL && *group != NULL; group++)
+		if (g_strv_contains(exchange->proxy_groups, *group))
+			return true;
+	return false;
+}
+
+/* Asks on, about the user or about whom it acts as. */
 static PhStep
-conclude(PhExchange *exchange, PhVerify result, PhIdentity *identity)
+turn_to(PhExchange *exchange, PhExchangeStage stage)
+{
+	ph_chain_walk_clear(&exchange->walk);
+	exchange->stage = stage;
+	exchange->walk.at = stage == PH_EXCHANGE_MASTER ? exchange->masters : exchange->directories;
+	return PH_STEP_ASKED;
+}
+
+/* The user was proved. */
+static PhStep
+let_in(PhExchange *exchange, PhIdentity *identity)
 {
 	g_autoptr(PhIdentity) proved = identity;
 
-	switch (result) {
-	case PH_VERIFY_OK:
-		if (!is_oneself(exchange, proved))
-			return PH_STEP_FAILED;
+	if (exchange->stage == PH_EXCHANGE_OTHER
+	    || (exchange->stage == PH_EXCHANGE_OWN && is_oneself(exchange, proved))) {
 		exchange->identity = g_steal_pointer(&proved);
 		return PH_STEP_DONE;
+	}
+	if (exchange->stage == PH_EXCHANGE_MASTER || is_in_proxy_group(exchange, proved))
+		return turn_to(exchange, PH_EXCHANGE_OTHER);
+	return PH_STEP_FAILED;
+}
+
+static PhStep
+conclude(PhExchange *exchange, PhVerify result, PhIdentity *identity)
+{
+	switch (result) {
+	case PH_VERIFY_OK:
+		return let_in(exchange, identity);
 	case PH_VERIFY_ERROR:
 		return PH_STEP_ERROR;
 	case PH_VERIFY_DISABLED:
 		exchange->disabled = true;
 		return PH_STEP_FAILED;
-	case PH_VERIFY_WRONG:
 	case PH_VERIFY_UNKNOWN_USER:
+		if (exchange->stage == PH_EXCHANGE_MASTER && exchange->authzid[0] != '\0')
+			return turn_to(exchange, PH_EXCHANGE_OWN);
+		break;
+	case PH_VERIFY_WRONG:
 		break;
 	}
 	return PH_STEP_FAILED;
+}
+
+/* "anna*admin": whom to act as, and who does. */
+static void
+split_master(const PhExchange *exchange, PhSlice *authzid, PhSlice *user)
+{
+	const char *separator = exchange->master_separator;
+	const char *at = separator != NULL && separator[0] != '\0' && authzid->length == 0
+	                                 && user->length > 0
+	                         ? memrchr(user->data, separator[0], user->length)
+	                         : NULL;
+
+	if (at == NULL)
+		return;
+	*authzid = PH_SLICE(user->data, (size_t) (at - user->data));
+	*user = ph_slice_from(*user, authzid->length + 1);
 }
 
 /* @secret: (owned, nullable) */
 static PhStep
 ask_later(PhExchange *exchange, PhSlice authzid, PhSlice user, PhSecret *secret)
 {
+	bool is_other = false;
+
 	forget_question(exchange);
 	exchange->secret = secret;
-	if (!keep_user(exchange, user) || ph_slice_find(authzid, '\0') >= 0)
+	split_master(exchange, &authzid, &user);
+	if (!keep_user(exchange, user))
 		return PH_STEP_FAILED;
-	exchange->authzid = ph_slice_dup(authzid);
-	exchange->walk.at = exchange->directories;
-	return PH_STEP_ASKED;
+	exchange->authzid = authzid.length > 0 ? ph_prepare_name(authzid) : g_strdup("");
+	if (exchange->authzid == NULL)
+		return PH_STEP_FAILED;
+	is_other = exchange->authzid[0] != '\0' && strcmp(exchange->authzid, exchange->user) != 0;
+	return turn_to(exchange, is_other && exchange->masters != NULL ? PH_EXCHANGE_MASTER
+	                                                               : PH_EXCHANGE_OWN);
 }
 
 PhStep
@@ -121,13 +178,18 @@ ph_exchange_verify(PhExchange *exchange,
 PhStep
 ph_exchange_ask(PhExchange *exchange, GError **error)
 {
-	PhIdentity *identity = NULL;
-	PhVerify result = PH_VERIFY_ERROR;
-	if (!ph_chain_walk(&exchange->walk, exchange->user, exchange->secret, &identity, &result,
-	                   error))
-		return PH_STEP_ASKED;
+	PhStep step = PH_STEP_ASKED;
 
-	PhStep step = conclude(exchange, result, identity);
+	while (step == PH_STEP_ASKED) {
+		bool is_other = exchange->stage == PH_EXCHANGE_OTHER;
+		PhIdentity *identity = NULL;
+		PhVerify result = PH_VERIFY_ERROR;
+
+		if (!ph_chain_walk(&exchange->walk, is_other ? exchange->authzid : exchange->user,
+		                   is_other ? NULL : exchange->secret, &identity, &result, error))
+			return PH_STEP_ASKED;
+		step = conclude(exchange, result, identity);
+	}
 	forget_question(exchange);
 	return step;
 }

@@ -25,20 +25,31 @@ typedef struct {
 	const char *(*hostname)(PhExchange *exchange);
 } PhExchangeRemote;
 
+/* PhExchangeStage: what the question at hand is about. */
+typedef enum {
+	PH_EXCHANGE_OWN = 0,    /* the user, in the listener's directories */
+	PH_EXCHANGE_MASTER = 1, /* the user, in those of master users */
+	PH_EXCHANGE_OTHER = 2,  /* whom a user acts as who may */
+} PhExchangeStage;
+
 struct PhExchange {
 	PhChain directories;
-	const PhSession *session;       /* (nullable) borrowed: for channel binding and host name */
-	GByteArray *challenge;          /* (nullable) the last one */
-	char *user;                     /* (nullable) prepared name that was tried, for the log */
-	PhIdentity *identity;           /* (nullable) set when a step proved it */
-	bool disabled;                  /* the account is locked: told like a failure */
-	char *authzid;                  /* (nullable) whom the user wants to be */
-	PhSecret *secret;               /* (nullable) to verify; without it the user is looked up */
-	PhChainWalk walk;               /* of the question asked last */
-	const uint8_t *key;             /* (nullable) of the server: login/invent.h */
-	bool is_plus;                   /* the client chose NAME-PLUS */
-	bool offers_plus;               /* and could have */
-	const PhExchangeRemote *remote; /* (nullable) */
+	const PhSession *session;     /* (nullable) borrowed: for channel binding and host name */
+	GByteArray *challenge;        /* (nullable) the last one */
+	char *user;                   /* (nullable) prepared name that was tried, for the log */
+	PhIdentity *identity;         /* (nullable) set when a step proved it */
+	bool disabled;                /* the account is locked: told like a failure */
+	char *authzid;                /* (nullable) whom the user wants to be */
+	PhSecret *secret;             /* (nullable) to verify; without it the user is looked up */
+	PhChain masters;              /* (nullable) of those who may act as every user */
+	const char *master_separator; /* (nullable) */
+	const char *const *proxy_groups; /* (nullable) */
+	uint32_t stage;                  /* PhExchangeStage */
+	PhChainWalk walk;                /* of the question asked last */
+	const uint8_t *key;              /* (nullable) of the server: login/invent.h */
+	bool is_plus;                    /* the client chose NAME-PLUS */
+	bool offers_plus;                /* and could have */
+	const PhExchangeRemote *remote;  /* (nullable) */
 };
 
 /* ph_exchange_ask: what ph_exchange_verify and ph_exchange_accept left to do. Returns: DONE, FAILED,

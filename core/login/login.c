@@ -79,6 +79,9 @@ log_login(const PhLogin *login, uint32_t level, const char *event, const GError 
 	if (!ph_log_wants(level))
 		return;
 
+	const char *acts_as = level == PH_LOG_INFO && login->exchange.stage == PH_EXCHANGE_OTHER
+	                              ? ph_identity_address(login->exchange.identity)
+	                              : NULL;
 	/* The address in brackets comes last: log watchers look for it there. */
 	g_autofree char *sentence = g_strdup_printf(
 		"%s [%s]", level == PH_LOG_INFO ? "logged in" : "authentication failed",
@@ -86,7 +89,10 @@ log_login(const PhLogin *login, uint32_t level, const char *event, const GError 
 	ph_log_session(login->session, level, event, sentence,
 	               PH_LOG_TEXT("user", login->exchange.user),
 	               PH_LOG_TEXT("mechanism", mechanism_name(login)),
-	               error != NULL ? PH_LOG_FAILURE(error) : PH_LOG_END, PH_LOG_END);
+	               error != NULL     ? PH_LOG_FAILURE(error)
+	               : acts_as != NULL ? PH_LOG_TEXT("acts-as", acts_as)
+	                                 : PH_LOG_END,
+	               PH_LOG_END);
 }
 
 static PhLoginOutcome
@@ -179,6 +185,9 @@ ph_login_new(PhSession *session)
 	if (service != NULL) {
 		login->params = ph_login_service_params(service);
 		login->exchange.directories = login->params->directories;
+		login->exchange.masters = login->params->masters;
+		login->exchange.master_separator = login->params->master_separator;
+		login->exchange.proxy_groups = login->params->proxy_groups;
 		login->exchange.key = login->params->key;
 	}
 	return login;

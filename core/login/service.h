@@ -23,6 +23,9 @@ typedef struct {
 	uint32_t plaintext;    /* PhPlaintextAuth: from where a password may be sent without TLS */
 	uint32_t max_failures; /* a connection may fail so often */
 	const uint8_t *key;    /* (nullable) PH_LOGIN_KEY_SIZE octets: login/invent.h */
+	PhChain masters;       /* (nullable) directories of those who may act as every user */
+	const char *master_separator;    /* (nullable) */
+	const char *const *proxy_groups; /* (nullable) */
 } PhLoginParams;
 
 PhLoginService *ph_login_service_new(const PhLoginParams *params);

@@ -245,6 +245,9 @@ make_login(PhGeneration *generation, Listener *listener, const PhListenerSetting
 		.plaintext = settings->plaintext_auth,
 		.max_failures = (uint32_t) ph_config_server(generation->config)->login_failures,
 		.key = generation->login_key,
+		.masters = settings->master_directory,
+		.master_separator = settings->master_separator,
+		.proxy_groups = settings->proxy_groups,
 	};
 	listener->services.login = ph_login_service_new(&listener->login);
 }

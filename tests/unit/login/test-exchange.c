@@ -15,14 +15,17 @@ typedef struct {
 	const char *secret;
 	PhVerify otherwise;
 	unsigned asked;
+	const char *group; /* (nullable) of its user */
 } Directory;
 
 static PhIdentity *
-make_identity(const char *user)
+make_identity(const char *user, const char *group)
 {
+	const char *const groups[] = { group, NULL };
 	const PhIdentityValues values = { .size = sizeof values,
 		                          .user = user,
-		                          .domain = "example.org" };
+		                          .domain = "example.org",
+		                          .groups = groups };
 
 	return ph_identity_new(&values, NULL);
 }
@@ -42,7 +45,7 @@ lookup(void *instance, const char *address, PhIdentity **identity_out, GError **
 	directory->asked++;
 	if (g_strcmp0(address, directory->user) != 0)
 		return answer_otherwise(directory, error);
-	*identity_out = make_identity(address);
+	*identity_out = make_identity(address, directory->group);
 	return PH_VERIFY_OK;
 }
 
@@ -95,8 +98,8 @@ typedef struct {
 static void
 set_up(Fixture *fixture, gconstpointer data)
 {
-	fixture->first = (Directory){ "anna", "one", "1,s,k", PH_VERIFY_UNKNOWN_USER, 0 };
-	fixture->second = (Directory){ "bert", "two", "2,s,k", PH_VERIFY_UNKNOWN_USER, 0 };
+	fixture->first = (Directory){ "anna", "one", "1,s,k", PH_VERIFY_UNKNOWN_USER, 0, NULL };
+	fixture->second = (Directory){ "bert", "two", "2,s,k", PH_VERIFY_UNKNOWN_USER, 0, NULL };
 	for (size_t i = 0; i < G_N_ELEMENTS(fixture->sections); i++) {
 		fixture->sections[i].word = "directory";
 		fixture->sections[i].name = i == 0 ? "first" : "second";
@@ -209,6 +212,39 @@ a_mechanism_gets_a_stored_form_or_nothing(Fixture *fixture, gconstpointer data)
 	g_assert_cmpint(ph_exchange_ask(&fixture->exchange, &fixture->error), ==, PH_STEP_DONE);
 }
 
+static void
+a_master_user_acts_as_everybody(Fixture *fixture, gconstpointer data)
+{
+	PhSection *masters[] = { &fixture->sections[1], NULL };
+
+	fixture->chain[1] = NULL;
+	fixture->exchange.masters = masters;
+	fixture->exchange.master_separator = "*";
+	g_assert_cmpint(try_password(fixture, "anna", "bert", "two"), ==, PH_STEP_DONE);
+	g_assert_cmpstr(ph_identity_address(fixture->exchange.identity), ==, "anna@example.org");
+	g_clear_pointer(&fixture->exchange.identity, ph_identity_unref);
+	g_assert_cmpint(try_password(fixture, "", "anna*bert", "two"), ==, PH_STEP_DONE);
+	g_assert_cmpstr(ph_identity_address(fixture->exchange.identity), ==, "anna@example.org");
+	g_clear_pointer(&fixture->exchange.identity, ph_identity_unref);
+	g_assert_cmpint(try_password(fixture, "", "anna*bert", "one"), ==, PH_STEP_FAILED);
+	g_assert_cmpint(try_password(fixture, "carl", "bert", "two"), ==, PH_STEP_FAILED);
+	g_assert_cmpint(try_password(fixture, "bert", "anna", "one"), ==, PH_STEP_FAILED);
+	g_assert_cmpint(try_password(fixture, "", "bert", "two"), ==, PH_STEP_FAILED);
+	g_assert_cmpint(try_password(fixture, "", "anna", "one"), ==, PH_STEP_DONE);
+}
+
+static void
+members_of_a_proxy_group_act_as_others(Fixture *fixture, gconstpointer data)
+{
+	static const char *const groups[] = { "proxies", NULL };
+
+	fixture->exchange.proxy_groups = groups;
+	g_assert_cmpint(try_password(fixture, "bert", "anna", "one"), ==, PH_STEP_FAILED);
+	fixture->first.group = "proxies";
+	g_assert_cmpint(try_password(fixture, "bert", "anna", "one"), ==, PH_STEP_DONE);
+	g_assert_cmpstr(ph_identity_address(fixture->exchange.identity), ==, "bert@example.org");
+}
+
 #define ADD(name, func) g_test_add("/login/exchange/" name, Fixture, NULL, set_up, func, tear_down)
 
 int
@@ -223,6 +259,8 @@ main(int argc, char **argv)
 	ADD("a-directory-without-passwords-is-passed-over",
 	    a_directory_without_passwords_is_passed_over);
 	ADD("nobody-acts-as-somebody-else", nobody_acts_as_somebody_else);
+	ADD("a-master-user-acts-as-everybody", a_master_user_acts_as_everybody);
+	ADD("members-of-a-proxy-group-act-as-others", members_of_a_proxy_group_act_as_others);
 	ADD("names-and-passwords-are-checked-before-anybody-is-asked",
 	    names_and_passwords_are_checked_before_anybody_is_asked);
 	ADD("a-mechanism-gets-a-stored-form-or-nothing", a_mechanism_gets_a_stored_form_or_nothing);
