@@ -161,7 +161,7 @@ ph_srs_forward(const PhSrs *srs, const char *sender, const char *domain, PhTime 
 	g_autofree char *hashed = NULL;
 	char hash[HASH + 1];
 
-	if (local.length == 0)
+	if (local.length == 0 || strchr(at, '=') != NULL)
 		return NULL;
 	if (has_form(local, '0') || has_form(local, '1'))
 		return forward_again(srs, local, at + 1, domain);

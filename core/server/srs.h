@@ -21,7 +21,7 @@ PhSrs *ph_srs_new(PhSlice secret, uint32_t lifetime);
 void ph_srs_free(PhSrs *srs);
 
 /* ph_srs_forward: the sender to use in @domain in place of @sender ("local@domain"). @now: for the
- * day. Returns: (owned) NULL when it does not fit. */
+ * day. Returns: (owned) NULL when it does not fit, or the domain has '=' (a literal). */
 char *ph_srs_forward(const PhSrs *srs, const char *sender, const char *domain, PhTime now);
 
 /* ph_srs_is: does the local part have the form of a rewritten address? */

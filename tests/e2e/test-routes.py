@@ -6,6 +6,7 @@ import os
 import smtplib
 
 from lib import IMAP, PEOPLE, SERVER, SMTP, STORE, Server, main, wait_for
+from nexthop import Host
 
 ROUTE = """
 [route local]
@@ -122,6 +123,57 @@ def test_a_start_with_a_bad_alias_file_names_its_line():
         assert "none of its 'domains'" in done.stderr, done.stderr
     finally:
         server.__exit__(None, None, None)
+
+
+def forwarding(host):
+    server = Server(CONFIG.replace("[listener smtp]", "[listener smtp]\nrelay-networks = 192.0.2.1") + "\n[route out]\ndomains = *\ntransport = smtp\nrelay-host = 127.0.0.1:%d\n" % host.port,
+                    ports=("smtp", "imap"))
+    write(server, "aliases", "away: friend@remote.example\nboth: anna, friend@remote.example\n"
+          "list: friend@remote.example\nowner-list: anna\n")
+    return server
+
+
+def forwarded(host, count):
+    """The mails that the next hop has, when there are so many."""
+    wait_for(lambda: len(host.mails) >= count, 10, "mail at the next hop")
+    return host.mails
+
+
+def sender_of(mail):
+    return mail["mail"].split("<", 1)[1].split(">")[0]
+
+
+def test_forwarded_mail_is_answered_for_and_its_bounce_returns():
+    with Host() as host, forwarding(host) as server:
+        assert refused(server, "friend@remote.example") == 550, "an open relay"
+        server.send(MESSAGE % b"one", ["away@example.org"], sender="carla@far.example")
+        mail = forwarded(host, 1)[0]
+        sender = sender_of(mail)
+        assert sender.startswith("SRS0=") and sender.endswith("=far.example=carla@example.org"), mail
+        assert mail["data"].startswith(b"Delivered-To: away@example.org\r\n"), mail
+        server.send(MESSAGE % b"bounce", [sender], sender="")
+        mail = forwarded(host, 2)[1]
+        assert sender_of(mail) == "", mail
+        assert any("<carla@far.example>" in line for line in host.said if line.startswith("RCPT")), host.said
+        assert refused(server, sender.replace("far.example", "fax.example")) == 550
+        server.send(MESSAGE % b"two", ["both@example.org"], sender="ben@example.org")
+        assert sender_of(forwarded(host, 3)[2]) == "ben@example.org", "its own domain needs no other name"
+        assert messages(server, "anna")[0].startswith("Return-Path: <ben@example.org>")
+        server.send(MESSAGE % b"three", ["list@example.org"])
+        assert sender_of(forwarded(host, 4)[3]) == "owner-list@example.org"
+
+
+def test_mail_in_a_circle_is_refused():
+    with Host() as host, forwarding(host) as server:
+        server.send(MESSAGE % b"one", ["away@example.org"])
+        octets = forwarded(host, 1)[0]["data"]
+        try:
+            server.send(octets, ["away@example.org"])
+            raise AssertionError("it was taken again")
+        except smtplib.SMTPDataError as refusal:
+            assert refusal.smtp_code == 554, refusal
+        told = server.run("explain", "away@example.org", "--from", "carla@far.example").stdout
+        assert "refused when the mail has that already" in told and "SRS0=" in told, told
 
 
 def steps_of(server, *words):

@@ -105,6 +105,7 @@ test_too_long(void)
 
 	g_assert_null(ph_srs_forward(srs, sender, "our.example", now));
 	g_assert_null(ph_srs_forward(srs, "nobody", "our.example", now));
+	g_assert_null(ph_srs_forward(srs, "a@[x:b=c]", "our.example", now));
 	ph_srs_free(srs);
 }
 
