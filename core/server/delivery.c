@@ -13,6 +13,7 @@
 
 #include "base/attempt.h"
 #include "plugin/call.h"
+#include "server/filter-delivery.h"
 #include "server/mail.h"
 #include "server/queue-mail.h"
 
@@ -193,7 +194,9 @@ start(const PhRouter *router, PhDelivery *delivery)
 {
 	const PhRouteParams *params = &delivery->route->params;
 
-	if (params->transport->begin != NULL)
+	if (params->filters != NULL && !delivery->mail->is_filtered)
+		ph_filter_deliver(delivery, params->filters, delivery->targets);
+	else if (params->transport->begin != NULL)
 		hand_over(delivery, params->transport->begin);
 	else
 		ph_router_run(router, run_blocking, delivery);

@@ -131,7 +131,8 @@ settle(PhFilters *filters)
 	}
 	if (is_final(filters) && filters->stage == PH_STAGE_RECIPIENT)
 		drop_refused(filters);
-	if (!is_final(filters) && filters->stage == PH_STAGE_MESSAGE
+	if (!is_final(filters)
+	    && (filters->stage == PH_STAGE_MESSAGE || filters->stage == PH_STAGE_DELIVERY)
 	    && ph_mail_fact(mail, "mailbox") != NULL && !has_quarantine(mail))
 		*verdict = (PhVerdict){ .result = PH_VERDICT_REJECT };
 }

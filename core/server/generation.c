@@ -39,7 +39,8 @@ struct PhGeneration {
 	bool has_instances;
 	PhTlsContext *tls;
 	PhRouter *router;
-	GPtrArray *listeners; /* of Listener */
+	bool filters_deliveries; /* a route does */
+	GPtrArray *listeners;    /* of Listener */
 	bool has_login_key;
 	uint8_t login_key[PH_LOGIN_KEY_SIZE];
 };
@@ -103,6 +104,12 @@ ph_generation_unref(PhGeneration *generation)
 		g_idle_add(destroy, generation);
 	else
 		destroy(generation);
+}
+
+static void *
+hold(void *owner)
+{
+	return ph_generation_ref(owner);
 }
 
 static void
@@ -196,6 +203,9 @@ make_router(PhGeneration *generation, PhMistakes *mistakes)
 	if (generation->router == NULL)
 		ph_mistakes_add(mistakes, 0, "%s", error->message);
 	if (generation->router != NULL)
+		generation->filters_deliveries =
+			ph_router_hold_filters(generation->router, hold, release, generation);
+	if (generation->router != NULL)
 		ph_router_set_queue(generation->router, generation->runtime->queue);
 	if (generation->router != NULL && generation->runtime->reactor != NULL)
 		ph_router_set_runner(generation->router, run_on_workers,
@@ -252,18 +262,13 @@ make_login(PhGeneration *generation, Listener *listener, const PhListenerSetting
 	listener->services.login = ph_login_service_new(&listener->login);
 }
 
-static void *
-hold(void *owner)
-{
-	return ph_generation_ref(owner);
-}
-
 static void
 make_filters(PhGeneration *generation, Listener *listener, const PhListenerSettings *settings)
 {
 	PhFilterChain *chain = NULL;
 
-	if (settings->filters == NULL)
+	/* Filters of routes want to know what is known here. */
+	if (settings->filters == NULL && !generation->filters_deliveries)
 		return;
 	chain = ph_filter_chain_new(settings->filters);
 	chain->hold = hold;

@@ -71,6 +71,7 @@ struct PhMail {
 	bool is_asked;     /* filters are: what is added now is added by them */
 	bool is_suspect;   /* it was under way when the server crashed: see base/attempt.h */
 	bool is_discarded; /* a filter says: deliver nothing */
+	bool is_filtered;  /* the route's filters have passed it */
 	uint32_t n_made;   /* targets, those that were removed too */
 	PhMailEdit *edit;  /* (owned, nullable) */
 	bool is_guest; /* nobody vouches for the submitter: routes for trusted ones are closed */

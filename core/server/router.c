@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "config/route-rules.h"
 #include "server/aliases.h"
+#include "server/filter-chain.h"
 #include "server/router-private.h"
 #include "server/srs.h"
 
@@ -28,6 +29,7 @@ free_route(void *data)
 	ph_aliases_free(route->aliases);
 	ph_srs_free(route->srs);
 	g_clear_pointer(&route->catch_all_identity, ph_identity_unref);
+	ph_filter_chain_free(route->params.filters);
 	g_free(route);
 }
 
@@ -42,6 +44,28 @@ ph_router_new(PhPartial *partial)
 	router->domains = g_hash_table_new(ph_str_hash, g_str_equal);
 	router->renamed = g_hash_table_new_full(ph_str_hash, g_str_equal, g_free, g_free);
 	return router;
+}
+
+bool
+ph_router_hold_filters(PhRouter *router,
+                       void *(*hold)(void *owner),
+                       void (*release)(void *owner),
+                       void *owner)
+{
+	bool has_filters = false;
+
+	for (guint i = 0; i < router->routes->len; i++) {
+		const PhRoute *route = router->routes->pdata[i];
+		PhFilterChain *chain = route->params.filters;
+
+		if (chain == NULL)
+			continue;
+		chain->hold = hold;
+		chain->release = release;
+		chain->owner = owner;
+		has_filters = true;
+	}
+	return has_filters;
 }
 
 PhRouter *

@@ -38,6 +38,7 @@ typedef struct {
 	size_t n_directories;
 	const PhTransport *transport; /* completed */
 	void *instance;
+	PhFilterChain *filters;            /* (owned by the route, nullable) */
 	uint32_t accept_from;              /* PhAcceptFrom */
 	const char *aliases;               /* (nullable) path: aliases.h */
 	const char *const *domain_aliases; /* (nullable) "other -> domain" */
@@ -94,6 +95,13 @@ typedef struct {
 
 void ph_detour_copy(const PhDetour *from, PhDetour *to);
 void ph_detour_clear(PhDetour *detour);
+
+/* ph_router_hold_filters: what the routes' filters belong to, while they are asked. Returns: are there
+ * any? */
+bool ph_router_hold_filters(PhRouter *router,
+                            void *(*hold)(void *owner),
+                            void (*release)(void *owner),
+                            void *owner);
 
 /* ph_router_set_queue: (borrowed, nullable) where mail goes that is not delivered at once:
  * server/queue-run.h. */

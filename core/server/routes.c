@@ -6,6 +6,8 @@
 
 #include <posthorn/secret.h>
 
+#include "server/filter-chain.h"
+
 #define DAY_US (UINT64_C(86400) * 1000000)
 
 enum {
@@ -43,6 +45,8 @@ add_route(PhRouter *router, PhSection *section, GError **error)
 	}
 	params.directories = (const PhRouteDirectory *) (const void *) directories->data;
 	params.n_directories = directories->len;
+	if (settings->filters != NULL)
+		params.filters = ph_filter_chain_new(settings->filters);
 	if (ph_router_add(router, &params, error))
 		return true;
 	g_prefix_error(error, "[route %s]: ", ph_section_name(section));

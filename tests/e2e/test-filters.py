@@ -113,6 +113,38 @@ def test_mail_is_changed_redirected_kept_aside_and_discarded():
         assert len(texts(server, "anna@example.org")) == 1
 
 
+DELIVERED = (SERVER + PEOPLE + STORE + ROUTE + "filters = last\n" + IMAP + SMTP + """
+[filter last]
+plugin = rules
+rule-1 = at delivery if recipient is ben@example.org then add header X-For: ben
+rule-2 = at delivery if recipient is dora@example.org then redirect anna@example.org
+rule-3 = at delivery if sender is never@example.net then reject 5.7.7 "not to anybody"
+rule-4 = at delivery if sender is later@example.net and not client in 127.0.0.1 then accept
+rule-5 = at delivery if sender is later@example.net then delay 100ms and temporary
+rule-6 = at delivery if header Subject is vanish then discard
+""")
+
+
+def test_deliveries_are_asked_about_one_by_one():
+    with Server(DELIVERED, users=("anna@example.org", "ben@example.org", "dora@example.org"),
+                ports=("smtp", "imap")) as server:
+        with server.smtp() as client:
+            client.sendmail("carla@example.net",
+                            ["anna@example.org", "ben@example.org", "dora@example.org"],
+                            MESSAGE % "one")
+        found = texts(server, "anna@example.org")
+        assert len(found) == 2 and not any("X-For" in text for text in found), found
+        assert "X-For: ben" in texts(server, "ben@example.org")[0]
+        assert texts(server, "dora@example.org") == []
+        with server.smtp() as client:
+            for sender, wanted in (("never@example.net", 550), ("later@example.net", 451)):
+                client.mail(sender)
+                client.rcpt("anna@example.org")
+                assert code_of(client.data, MESSAGE % "two") == wanted, sender
+        deliver(server, "vanish")
+        assert len(texts(server, "anna@example.org")) == 2
+
+
 def test_a_delay_holds_no_thread():
     slow = FILTERED.replace("domains = example.org", "domains = example.org, slow.example.org")
     users = ["user%d@slow.example.org" % n for n in range(20)]
