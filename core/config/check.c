@@ -220,11 +220,23 @@ has_route(const PhBuilder *builder)
 	return false;
 }
 
+static uint32_t
+listener_needs(const PhSection *section)
+{
+	const PhProtocol *protocol = section->offer != NULL ? section->offer->table : NULL;
+
+	if (protocol == NULL)
+		return 0;
+	if (protocol->settings_need == NULL || section->settings == NULL)
+		return section->offer->needs;
+	return section->offer->needs | protocol->settings_need(section->settings);
+}
+
 static void
 check_listener_needs(PhBuilder *builder, const PhSection *section)
 {
 	const PhListenerSettings *listener = section->core_settings;
-	uint32_t needs = section->offer != NULL ? section->offer->needs : 0;
+	uint32_t needs = listener_needs(section);
 
 	if ((needs & PH_NEEDS_STORE) != 0 && listener->store == NULL)
 		tell_need(builder, section, "store", "a store");

@@ -464,21 +464,6 @@ ph_route_verify(PhSession *session, PhSlice address, PhIdentity **identity_out)
 	return result;
 }
 
-bool
-ph_route_has_queue(PhSession *session)
-{
-	const PhServices *services = ph_session_services(session);
-
-	return services != NULL && services->router != NULL
-	       && ph_router_queue(services->router) != NULL;
-}
-
-int64_t
-ph_route_retry(PhSession *session, PhSlice destination)
-{
-	return -1;
-}
-
 PhRcpt
 ph_route_leads_to(PhSession *session, PhSlice address, const PhIdentity *user)
 {

@@ -95,6 +95,11 @@ struct PhProtocol {
 	/* closed: the connection is gone: free the state. An operation that was under way goes on
 	 * without the session. Required. Thread: session. */
 	void (*closed)(PhSession *session);
+
+	/* settings_need: what a listener with these settings cannot do without, besides `needs`; for
+	 * `posthorn check`. Optional (default: nothing). Thread: load. Blocks: no.
+	 * Returns: PH_NEEDS_*. */
+	uint32_t (*settings_need)(const void *settings);
 };
 
 G_END_DECLS

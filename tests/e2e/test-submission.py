@@ -248,6 +248,73 @@ def test_what_only_a_queue_can_promise():
         client.quit()
 
 
+def test_a_host_asks_for_its_mail():
+    later = Server(config=lib.WHOLE.replace("domains = example.org", "domains = later.example"),
+                   users=("vic@later.example",))
+    world = WORLD + """
+[transport out]
+plugin = smtp
+relay-host = 127.0.0.1:%d
+
+[queue]
+retry = 1h
+""" % later.ports["smtp"]
+    extra = world.replace("transport = smtp", "transport = out") + "\n[listener smtp]\nplugin = smtp\n" \
+        "address = 127.0.0.1:{smtp}\netrn = authenticated\n"
+    running = Server(config=CONFIG.replace(lib.SMTP, ""), ports=PORTS, extra=extra)
+    with open(running.dir + "/aliases", "w", encoding="ascii"):
+        pass
+    os.chmod(running.dir + "/aliases", 0o600)
+    try:
+        with running:
+            client = running.smtp()
+            assert client.has_extn("etrn")
+            assert client.docmd("ETRN later.example") == (251, b"2.0.0 OK, no messages waiting for later.example")
+            client.sendmail("anna@example.org", ["vic@later.example"], BARE)
+            later.start()
+            for name in ("", "two words", "@", "-x", "*"):
+                assert client.docmd("ETRN " + name)[0] == 501, name
+            assert client.docmd("ETRN #queue")[0] == 459
+            assert client.docmd("ETRN other.example")[0] == 251
+            wait_for(lambda: client.docmd("ETRN @later.example")[0] == 253, 20, "a message that waits")
+            wait_for(lambda: count(later, "vic@later.example"), 20, "the message")
+            client.quit()
+    finally:
+        later.__exit__(None, None, None)
+
+
+def test_a_submission_listener_without_mechanisms_is_a_mistake():
+    config = CONFIG.replace("mechanisms = plain, login\nplaintext-auth = never\n", "")
+    running = Server(config=config, ports=PORTS)
+    done = subprocess.run([lib.PROGRAM, "check", "-c", running.config], capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and "lacks the key 'mechanisms'" in done.stderr + done.stdout, done
+    running.__exit__(None, None, None)
+
+
+def test_nobody_relays_who_may_not():
+    with server(WORLD) as running:
+        client = running.smtp()
+        client.mail("anna@example.org")
+        assert client.rcpt("victim@example.com")[0] == 250, "programs on this machine may send"
+        client.quit()
+    config = CONFIG.replace(lib.SMTP, lib.SMTP + "relay-networks = none\nmax-errors = 100\ndelay-errors = 100\n")
+    running = Server(config=config, ports=PORTS, extra=WORLD)
+    with open(running.dir + "/aliases", "w", encoding="ascii"):
+        pass
+    os.chmod(running.dir + "/aliases", 0o600)
+    with running:
+        client = running.smtp()
+        client.mail("anna@example.org")
+        for path in ("victim@example.com", "victim%example.com@example.org", "example.com!victim@example.org",
+                     "@example.org:victim@example.com", '"victim@example.com"@example.org', "victim@[127.0.0.1]",
+                     '"victim"@example.com', "anna@example.org@example.com", "victim%example.com",
+                     "example.com!victim", "@example.com:anna%example.com@example.org", "anna@localhost"):
+            code = client.docmd("RCPT TO:<%s>" % path)[0]
+            assert code in (501, 550), (path, code)
+        assert client.rcpt("anna@example.org")[0] == 250
+        client.quit()
+
+
 LMTP = """
 [listener lmtp]
 plugin = lmtp

@@ -251,6 +251,17 @@ drain(PhSession *session)
 	return smtp_goodbye(session, "421 4.3.2 %s is shutting down, closing");
 }
 
+/* Nobody could log in otherwise. */
+static uint32_t
+settings_need(const void *data)
+{
+	const Settings *settings = data;
+
+	return settings->service == SERVICE_SUBMISSION || settings->auth_required
+	               ? PH_NEEDS_DIRECTORY | PH_NEEDS_MECHANISMS
+	               : 0;
+}
+
 #define PROTOCOL(create_function)                                                                \
 	{                                                                                        \
 		.size = sizeof(PhProtocol),                                                      \
@@ -259,6 +270,7 @@ drain(PhSession *session)
 		.octets = smtp_content, .resumed = resumed, .tls_started = tls_started,          \
 		.timeout = timeout, .drain = drain,                                              \
 		.refused = "421 4.7.0 too many connections, try later", .closed = closed,        \
+		.settings_need = settings_need,                                                  \
 	}
 
 const PhProtocol smtp_protocol = PROTOCOL(create_smtp);
