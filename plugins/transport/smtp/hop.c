@@ -264,7 +264,7 @@ static bool
 is_tls_trouble(const Hop *hop, const GError *error)
 {
 	return error != NULL && hop->phase == PHASE_HANDSHAKE
-	       && g_str_has_prefix(error->message, "TLS:");
+	       && !g_str_has_prefix(error->message, "cannot connect");
 }
 
 static void
@@ -276,8 +276,10 @@ explain(Hop *hop, const GError *error)
 	if (error == NULL)
 		return;
 	if (is_tls_trouble(hop, error))
-		failure_set(&hop->failure, 454, "4.7.5", "no TLS with '%s':%s", host,
-		            error->message + strlen("TLS:"));
+		failure_set(&hop->failure, 454, "4.7.5", "no TLS with '%s'%s", host,
+		            g_str_has_prefix(error->message, "TLS:")
+		                    ? error->message + strlen("TLS")
+		                    : "");
 	else if (hop->phase == PHASE_PATH)
 		failure_set(&hop->failure, 451, "4.4.1", "cannot connect to '%s'%s", host,
 		            colon != NULL ? colon : "");

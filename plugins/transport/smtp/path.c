@@ -289,6 +289,7 @@ void
 path_next(Hop *hop)
 {
 	Path *path = &hop->path;
+	uint32_t most = (uint32_t) hop->relay->settings->max_hosts;
 
 	if (path->address_at > 0 && path->address_at == path->addresses->len) {
 		g_ptr_array_set_size(path->addresses, 0);
@@ -296,7 +297,7 @@ path_next(Hop *hop)
 		path->host_at++;
 	}
 	if (path->host_at >= path->hosts->len
-	    || path->n_tried >= (uint32_t) hop->relay->settings->max_hosts) {
+	    || path->n_tried >= (most > 0 ? most : PATH_ADDRESSES_MAX)) {
 		end_of_path(hop);
 	} else if (path->address_at < path->addresses->len) {
 		path->address_at++;

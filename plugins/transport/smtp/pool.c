@@ -122,6 +122,9 @@ relay_key(const Relay *relay, const char *domain, GString *out)
 		g_string_append(out, domain);
 	else
 		g_string_append_printf(out, "[%s]:%u", hop->host, (unsigned) hop->port);
+	/* Those of one rule share what it says. */
+	if (rule != NULL && hop->host != NULL)
+		g_string_append_printf(out, " rule %s", rule->domain);
 }
 
 /* --- connections ------------------------------------------------------------------------------ */

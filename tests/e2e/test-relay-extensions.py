@@ -1,0 +1,196 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""test-relay-extensions.py: TLS, login, LMTP, and what peers can and cannot do"""
+import base64
+import email
+import os
+import re
+import subprocess
+import tempfile
+
+import lib
+from lib import Server, main, wait_for
+from nexthop import Host
+from relaying import ALL, OCTETS, QUEUE, TIMES, config, one_hop, outcome, outcomes
+
+WITH_TLS = ["PIPELINING", "STARTTLS"]
+
+
+class Certificates:
+    """A certificate for localhost and one for another name."""
+
+    def __enter__(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="posthorn-certs-")
+        self.good = self.make("good", "DNS:localhost,DNS:mx.example.net,IP:127.0.0.1")
+        self.other = self.make("other", "DNS:other.example")
+        return self
+
+    def make(self, name, names):
+        path = os.path.join(self.folder.name, name)
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+             "-nodes", "-days", "30", "-subj", "/CN=" + name, "-addext", "subjectAltName=" + names,
+             "-keyout", path + ".key", "-out", path + ".pem"], check=True,
+            stderr=subprocess.DEVNULL)
+        return path + ".pem", path + ".key"
+
+    def __exit__(self, *details):
+        self.folder.cleanup()
+
+
+def hop(host, more="", name="127.0.0.1"):
+    return config(None, "idle-time = 0s\nrelay-host = %s:%d\n" % (name, host.port) + more)
+
+
+def one(host, more="", name="127.0.0.1", **options):
+    with Server(config=hop(host, more, name), ports=("smtp",)) as server:
+        return outcome(server, **options)
+
+
+# TLS -------------------------------------------------------------------------------------------
+
+def test_tls_is_used_as_the_policy_says():
+    with Certificates() as certs:
+        trust = "ca-file = %s\n" % certs.good[0]
+        for policy, certificate, extensions, code, by_tls in (
+                ("may", certs.good, WITH_TLS, 250, True),
+                ("may", certs.other, WITH_TLS, 250, True),
+                ("may", None, WITH_TLS, 250, False),      # breaks the handshake
+                ("may", certs.good, ["PIPELINING"], 250, False),
+                ("none", certs.good, WITH_TLS, 250, False),
+                ("require", certs.other, WITH_TLS, 250, True),
+                ("require", None, WITH_TLS, 451, None),
+                ("require", certs.good, ["PIPELINING"], 451, None),
+                ("verify", certs.good, WITH_TLS, 250, True),
+                ("verify", certs.other, WITH_TLS, 451, None)):
+            with Host(extensions=extensions, certificate=certificate) as host:
+                got, why = one(host, "tls = %s\n" % policy + trust, name="localhost")
+                assert got == code, (policy, certificate, extensions, got, why)
+                assert [mail["tls"] for mail in host.mails] == ([] if by_tls is None else [by_tls])
+                if code != 250:
+                    assert "4.7.5" in why, why
+                elif by_tls:
+                    assert host.sni == ["localhost"], host.sni
+
+
+def test_a_password_goes_only_where_it_may():
+    def auth(replies, extensions, more="", **options):
+        with Host(extensions=extensions, replies=replies, **options) as host:
+            got, why = one(host, "user = me\npassword = pass word\n" + more)
+            return got, why, [line for line in host.said if line.startswith("AUTH")], host
+
+    plain = "AUTH PLAIN " + base64.b64encode(b"\0me\0pass word").decode()
+    assert auth({}, ["AUTH PLAIN LOGIN"])[::2] == (250, [plain])
+    answers = {"AUTH": "334 VXNlcm5hbWU6", base64.b64encode(b"me").decode().upper(): "334 UGFzc3dvcmQ6",
+               base64.b64encode(b"pass word").decode().upper(): "235 2.7.0 welcome"}
+    assert auth(answers, ["AUTH LOGIN"])[::2] == (250, ["AUTH LOGIN"])
+    got, why, _, _ = auth({"AUTH": "535 5.7.8 no"}, ["AUTH PLAIN"])
+    assert got == 451 and "4.7.0" in why
+    assert auth({}, ["AUTH CRAM-MD5"])[0] == 451
+    assert auth({}, [])[0] == 451
+
+
+# LMTP ------------------------------------------------------------------------------------------
+
+def test_lmtp_answers_for_each_recipient():
+    with tempfile.TemporaryDirectory(prefix="posthorn-lmtp-") as folder:
+        path = os.path.join(folder, "lmtp")
+        answers = {"END": lambda talk, rcpt: "550 5.1.1 gone" if "gone" in rcpt else
+                          "452 4.2.2 full" if "full" in rcpt else "250 2.0.0 taken",
+                   "RCPT": lambda talk, rcpt: "550 5.1.1 who" if "who" in rcpt else "250 ok"}
+        for extensions in (["PIPELINING"], ["PIPELINING", "CHUNKING"], []):
+            host = Host(path=path, lmtp=True, replies=answers, extensions=extensions)
+            text = (lib.SERVER + lib.SMTP + QUEUE + "\n[route agent]\ndomains = *\ntransport = lmtp\n"
+                    "address = unix:%s\n" % path + TIMES)
+            with host, Server(config=text, ports=("smtp",)) as server:
+                got = outcomes(server, recipients=["%s@example.net" % name for name in
+                                                   ("who", "bob", "gone", "full", "carl")])
+                assert [code for code, _ in got] == [554, 250, 554, 451, 250], got
+                assert got[2][1].startswith("550 5.1.1 gone"), got
+                assert host.said[0] == "LHLO mail.example.org"
+                assert outcomes(server, recipients=["who@example.net", "who2@example.net"])[1][0] == 554
+                assert outcome(server)[0] == 250
+            os.unlink(path)
+
+
+# What a peer can do ----------------------------------------------------------------------------
+
+def test_a_message_is_made_fit_for_the_peer():
+    octets = ("MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
+              "Content-Transfer-Encoding: 8bit\r\n\r\ncaf\u00e9 %s\r\n" % ("x" * 90)).encode()
+    with Host(extensions=["8BITMIME"]) as host:
+        assert one(host, octets=octets, options=["BODY=8BITMIME"])[0] == 250
+        assert "BODY=8BITMIME" in host.mails[0]["mail"] and host.mails[0]["data"].endswith(octets)
+    with Host(extensions=[]) as host:
+        assert one(host, octets=octets, options=["BODY=8BITMIME"])[0] == 250
+        data = host.mails[0]["data"]
+        assert "BODY" not in host.mails[0]["mail"] and max(data) < 128
+        assert max(map(len, data.split(b"\r\n"))) <= 78
+        assert email.message_from_bytes(data).get_payload(decode=True).decode().startswith("caf\u00e9 x")
+    signed = (b"MIME-Version: 1.0\r\nContent-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\n\xff"
+              b"\r\n--b\r\nContent-Type: application/pgp-signature\r\n\r\nx\r\n--b--\r\n")
+    with Host(extensions=[]) as host:
+        got, why = one(host, octets=signed, options=["BODY=8BITMIME"])
+        assert got == 554 and "5.6.3" in why and not host.mails
+
+
+def test_what_a_peer_cannot_take_is_not_sent():
+    with Host(extensions=["SIZE 1000"]) as host:
+        got, why = one(host, octets=OCTETS + b"x" * 1000 + b"\r\n")
+        assert got == 554 and "5.3.4" in why and not any("MAIL" in line for line in host.said)
+    with Host(extensions=["8BITMIME"]) as host, Server(config=hop(host), ports=("smtp",)) as server:
+        client = server.smtp()
+        client.mail("carla@example.net", ["SMTPUTF8"])
+        assert client.docmd("RCPT", "TO:<caf\u00e9@example.net>".encode().decode("latin-1"))[0] in (250, 553)
+        client.close()
+
+
+def test_requests_of_the_sender_are_handed_over():
+    dsn = ["RET=HDRS", "ENVID=QQ314159"]
+    for extensions, there in ((ALL, True), (["PIPELINING"], False)):
+        with Host(extensions=extensions) as host, Server(config=hop(host), ports=("smtp",)) as server:
+            client = server.smtp()
+            got = client.mail("", dsn)
+            assert got[0] == 250, got
+            assert client.rcpt("bob@example.net", ["NOTIFY=NEVER", "ORCPT=rfc822;Bob@example.net"])[0] == 250
+            assert client.data(OCTETS)[0] == 250
+            client.close()
+            wait_for(lambda: host.mails, 5, "the mail")
+            assert ("RET=HDRS ENVID=QQ314159" in host.mails[0]["mail"]) == there
+            assert ("NOTIFY=NEVER ORCPT=rfc822;Bob@example.net" in host.mails[0]["rcpt"][0]) == there
+
+
+# Connections -----------------------------------------------------------------------------------
+
+def test_a_connection_is_used_again_and_closed_in_time():
+    with Host() as host:
+        text = config(None, "idle-time = 500ms\nmax-messages = 4\nrelay-host = 127.0.0.1:%d\n" % host.port)
+        with Server(config=text, ports=("smtp",)) as server:
+            for _ in range(6):
+                assert outcome(server)[0] == 250
+            assert host.connections == 2, host.connections
+            host.replies["MAIL"] = ["DROP", "250 2.1.0 ok"]
+            assert outcome(server)[0] == 250  # on another connection, at once
+            wait_for(lambda: host.said[-1] == "QUIT", 5, "the end of the idle connection")
+
+
+def test_several_recipients_share_a_transaction():
+    with Host() as host, Server(config=hop(host, "max-recipients = 3\n"), ports=("smtp",)) as server:
+        got = outcomes(server, recipients=["r%d@example.net" % at for at in range(7)])
+        assert all(code == 250 for code, _ in got)
+        assert sorted(len(mail["rcpt"]) for mail in host.mails) == [1, 3, 3]
+
+
+def test_rules_hold_for_their_domains():
+    with Host() as usual, Host() as special:
+        more = ("relay-host = 127.0.0.1:%d\ndestinations = vip.example next-hop=127.0.0.1:%d tls=none,"
+                " *.closed.example tls=require\n" % (usual.port, special.port))
+        with Server(config=config(None, more), ports=("smtp",)) as server:
+            assert outcome(server)[0] == 250 and len(usual.mails) == 1
+            assert outcome(server, recipients=["bob@vip.example"])[0] == 250
+            assert len(special.mails) == 1
+            assert outcome(server, recipients=["bob@a.closed.example"])[0] == 451
+
+
+if __name__ == "__main__":
+    main(globals())
