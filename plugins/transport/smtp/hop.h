@@ -5,6 +5,7 @@
 #ifndef HOP_H
 #define HOP_H
 
+#include "convert.h"
 #include "relay.h"
 
 /* --- where to: path.c ------------------------------------------------------------------------- */
@@ -181,21 +182,6 @@ void transact_lost(Hop *hop);
 void sending_clear(Sending *sending);
 
 /* --- the message: body.c ---------------------------------------------------------------------- */
-
-enum {
-	BODY_DOTS = 1U << 0,      /* stuff them (RFC 5321 section 4.5.2) */
-	BODY_BEHIND_CR = 1U << 1, /* state */
-	BODY_IN_LINE = 1U << 2,
-};
-
-typedef void (*BodyFunc)(PhSlice octets, void *user_data);
-
-/* body_convert: passes on @piece with every line end as CR LF and, with BODY_DOTS, dots stuffed.
- * @state: (inout) BODY_DOTS or 0 at first. Pure. */
-void body_convert(uint32_t *state, PhSlice piece, BodyFunc func, void *user_data);
-
-/* body_finish: what is still held, and the last line end when it lacks. */
-void body_finish(uint32_t *state, BodyFunc func, void *user_data);
 
 /* body_prepare: fills in hop->sending. false: hop->failure says why the message cannot go there. */
 bool body_prepare(Hop *hop);
