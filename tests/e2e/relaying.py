@@ -55,6 +55,7 @@ def outcomes(server, octets=OCTETS, recipients=("bob@example.net",), sender="", 
     client.close()
     wait_for(lambda: len(ends(server)) >= seen + len(recipients), 10, "the end of the delivery")
     by_address = {event["to"]: event for event in ends(server)[seen:]}
+    recipients = [address.replace("\"", "") for address in recipients]
     return [(ENDS[by_address[one]["event"]], by_address[one]["error"])
             for one in (address.rpartition("@")[0] + "@" + address.rpartition("@")[2].lower()
                         for address in recipients)]
