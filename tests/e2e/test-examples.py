@@ -65,6 +65,16 @@ def test_home_conf_lets_users_send():
         client.logout()
 
 
+def test_behind_postfix_conf_takes_mail_by_lmtp():
+    with example("behind-postfix") as server:
+        client = smtplib.LMTP("127.0.0.1", server.ports["lmtp"])
+        assert client.sendmail("carla@example.net", ["anna+lists@example.org"], MESSAGE) == {}
+        client.quit()
+        client = secure_imap(server, "imaps")
+        assert client.select("INBOX")[1] == [b"1"]
+        client.logout()
+
+
 def test_mx_conf_takes_mail_for_its_domains_and_refuses_to_relay():
     with example("mx") as server:
         client = smtplib.SMTP("localhost", server.ports["mx"], timeout=30)
