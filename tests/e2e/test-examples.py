@@ -5,28 +5,32 @@
 Only addresses and paths that a test cannot have are replaced: ports, /etc/posthorn and
 /var/lib/posthorn become those of the test.
 """
+import base64
 import os
 import re
 import smtplib
+import ssl
 import subprocess
 
 import lib
-from lib import PASSWORD, SOURCE, Server, main
+from lib import PASSWORD, SOURCE, Server, main, wait_for
+from names import Names
+from nexthop import Host
 
 MESSAGE = b"From: carla@example.net\r\nSubject: Hello\r\n\r\nHello.\r\n"
 
 
-def example(name, **users):
+def example(name, change=lambda text: text, **users):
     """A server from examples/NAME.conf; its listeners keep their names as port names."""
     with open(os.path.join(SOURCE, "examples", name + ".conf"), encoding="utf-8") as stream:
-        text = stream.read()
+        text = change(stream.read())
     ports = re.findall(r"^\[listener ([\w-]+)\]", text, re.MULTILINE)
     text = text.replace("{", "{{").replace("}", "}}")
     for port in ports:
         text = re.sub(r"(\[listener %s\][^\[]*?\naddress\s*= )\S+" % port,
                       r"\g<1>127.0.0.1:{%s}" % port, text)
     text = re.sub(r"(?m)^data\s*=.*$", "data = {data}\nplugin-path = {plugins}", text)
-    text = re.sub(r"(?m)^user\s*=.*\n", "", text)
+    text = re.sub(r"(?m)^user\s*=.*\n", "", text, count=1)
     text = text.replace("/etc/posthorn/", "{dir}/")
     return Server(config=text, ports=ports, **users)
 
@@ -100,6 +104,49 @@ def test_pop3_only_conf_serves_mail_that_is_there():
         client.pass_(PASSWORD)
         assert client.stat() == (0, 0)
         client.quit()
+
+
+def test_relay_conf_sends_mail_to_the_world():
+    names = Names({"example.net": {"MX": [(10, "mx.example.net")]},
+                   "mx.example.net": {"A": ["127.0.0.1"]}})
+    with Host() as host:
+        resolver = "\n[resolver]\nserver = 127.0.0.1:%d\n\n[route world]" % names.port
+        world = "transport = smtp\nport = %d\nip = ipv4" % host.port
+        with example("relay", lambda text: text.replace("\n[route world]", resolver).replace(
+                "transport = smtp", world)) as server:
+            smtp = smtplib.SMTP("127.0.0.1", server.ports["machines"], timeout=30)
+            smtp.sendmail("cron@example.org", ["carla@example.net"], MESSAGE)
+            smtp.quit()
+            client = smtplib.SMTP_SSL("localhost", server.ports["submissions"], context=server.trust(),
+                                      timeout=30)
+            client.login("anna@example.org", PASSWORD)
+            client.sendmail("anna@example.org", ["carla@example.net"], MESSAGE)
+            client.quit()
+            wait_for(lambda: len(host.mails) == 2, 10, "both mails")
+    names.stop()
+
+
+def test_relay_conf_sends_to_a_smart_host_by_changing_lines():
+    def change(text):
+        text = re.sub(r"(?m)^#(relay-host|user|password|tls)", r"\1", text)
+        text = re.sub(r"(?m)^tls       = may\n", "", text)
+        text = text.replace("mail.provider.example:587", "localhost:%d" % host.port)
+        return text.replace("tls        = verify", "tls        = verify\nca-file = /etc/posthorn/cert.pem\nip = ipv4")
+
+    with Host(extensions=["STARTTLS", "AUTH PLAIN"], certificate=None) as host:
+        server = example("relay", change)
+        host.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        host.tls.load_cert_chain(server.dir + "/cert.pem", server.dir + "/key.pem")
+        with open(server.dir + "/relay.password", "w", encoding="ascii") as stream:
+            stream.write("secret\n")
+        os.chmod(server.dir + "/relay.password", 0o600)
+        with server:
+            smtp = smtplib.SMTP("127.0.0.1", server.ports["machines"], timeout=30)
+            smtp.sendmail("cron@example.org", ["carla@example.net"], MESSAGE)
+            smtp.quit()
+            wait_for(lambda: host.mails, 10, "the mail")
+            wanted = base64.b64encode(b"\0site@provider.example\0secret").decode()
+            assert host.mails[0]["tls"] and "AUTH PLAIN " + wanted in host.said, host.said
 
 
 def catcher_password():
