@@ -1,4 +1,4 @@
-/* cmd-auth.c: `posthorn auth test USER`: which directory of a listener answers what, and how quickly
+/* cmd-auth.c: `posthorn auth test USER`: which directory answers what, and how quickly
  *
  * Every directory of the chain is asked, in order, until one has the last word. Nothing that is kept is
  * used, nothing is counted against the user. The password is never shown.

@@ -7,7 +7,7 @@
 #include <posthorn/error.h>
 #include <posthorn/slice.h>
 
-#include "plugin/adopt.h"
+#include "plugin/instance.h"
 #include "server/process-spawn.h"
 #include "server/process.h"
 
@@ -69,15 +69,14 @@ choose(const PhConfig *config, const char *name, Can can, const char *what, GErr
 	return NULL;
 }
 
+/* With what it stands on. */
 static bool
 create_instance(PhDirectoryTool *tool, GError **error)
 {
-	const PhOfferInfo *offer = tool->section->offer;
-
-	if (offer->load != NULL && !offer->load(error))
+	if (!ph_instances_create_one(tool->section, error))
 		return false;
-	return ph_adopt_create(offer, tool->section, tool->section->settings, &tool->instance,
-	                       error);
+	tool->instance = ph_section_instance(tool->section);
+	return true;
 }
 
 bool
@@ -112,7 +111,7 @@ void
 ph_directory_tool_close(PhDirectoryTool *tool)
 {
 	if (tool->instance != NULL)
-		ph_adopt_destroy(tool->section->offer, tool->instance);
+		ph_instances_release_one(tool->section);
 	ph_config_unref(tool->config);
 	ph_registry_free(tool->registry);
 	*tool = (PhDirectoryTool){ .registry = NULL };

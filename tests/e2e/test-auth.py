@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """test-auth.py: `posthorn auth test`, master users, what fail2ban reads, a flood of slow hashes"""
 import base64
+import hmac
 import imaplib
 import os
 import re
+import struct
 import subprocess
 import threading
 import time
@@ -77,6 +79,55 @@ def test_master_users_act_as_others_and_the_log_says_so():
         assert login(server, "boss", "top") == "AUTHENTICATIONFAILED"
         found = [one for one in server.events("login") if one.get("acts-as")]
         assert [(one["user"], one["acts-as"]) for one in found] == [("boss", "anna@example.org")] * 2
+
+
+SAFE = PEOPLE + """
+[directory safe]
+plugin = second-factor
+below = people
+path = {dir}/data/factors.sqlite
+scope = imap
+"""
+KEY = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+
+
+def code(ahead=0):
+    """The one-time code of KEY, some half minutes ahead."""
+    counter = struct.pack(">Q", int(time.time()) // 30 + ahead)
+    digest = hmac.new(base64.b32decode(KEY), counter, "sha1").digest()
+    at = digest[-1] & 15
+    return "%06d" % ((struct.unpack(">I", digest[at:at + 4])[0] & 0x7fffffff) % 1000000)
+
+
+def test_one_time_codes_hold_once_and_app_passwords_can_be_taken_back():
+    anna = "anna@example.org"
+    with Site(SAFE, "safe") as server:
+        def change(verb, name, secret="", *more):
+            done = server.run("user", verb, name, "-d", "safe", *more,
+                              stdin=secret + "\n" if secret else None)
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        assert login(server, anna) == "", "no second factor yet"
+        change("add", anna + "/totp", KEY, "--stdin", "--scheme", "PLAIN")
+        change("add", anna + "/phone", "app one", "--stdin")
+        change("add", anna + "/desk:smtp", "app two", "--stdin")
+        assert login(server, anna) != "" and login(server, anna, PASSWORD + "000000") != ""
+        right = PASSWORD + code()
+        assert login(server, anna, right) == ""
+        assert login(server, anna, right) == "AUTHENTICATIONFAILED", "a code was taken twice"
+        assert login(server, anna, PASSWORD + code(-1)) == "AUTHENTICATIONFAILED", "an older one"
+        assert login(server, anna, "wrong" + code(1)) == "AUTHENTICATIONFAILED"
+        assert login(server, anna, PASSWORD + code(1)) == "", "the wrong password used it up"
+        assert login(server, anna, "app one") == "" and login(server, anna, "app one") == ""
+        assert login(server, anna, "app two") == "AUTHENTICATIONFAILED", "it is for SMTP"
+        listed = server.run("user", "list", "-d", "safe").stdout.split()
+        assert listed == [anna + "/desk", anna + "/phone", anna + "/totp"], listed
+        change("remove", anna + "/phone")
+        assert login(server, anna, "app one") == "AUTHENTICATIONFAILED"
+        assert login(server, "ben@example.org") == "" and login(server, "nobody") != ""
+        refused = server.run("user", "add", "carl", "-d", "safe", "--stdin", stdin="x\n")
+        assert refused.returncode != 0 and "NAME/totp" in refused.stderr, refused.stderr
 
 
 def fail2ban(server, text):
