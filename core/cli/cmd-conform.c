@@ -9,10 +9,8 @@
 #include <posthorn/slice.h>
 
 #include "cli/commands.h"
-#include "config/config.h"
-#include "conform/conform.h"
+#include "cli/conform-tool.h"
 #include "plugin/instance.h"
-#include "plugin/registry.h"
 
 #include <errno.h>
 #include <ftw.h>
@@ -23,91 +21,8 @@
 #include <unistd.h>
 
 enum {
-	DEFAULT_TIMEOUT = 600,
 	OPEN_FILES = 32, /* while a folder is removed */
 };
-
-/* --- the config with another data directory --------------------------------------------------- */
-
-static bool
-is_data_line(const char *line)
-{
-	PhSlice rest = ph_slice(line);
-
-	return ph_slice_is(ph_slice_trim(ph_slice_split(&rest, '=')), "data") && rest.data != NULL;
-}
-
-/* The text of the config, with [server] data replaced by @data (nullable); line numbers stay. */
-static char *
-with_data(const char *path, const char *data, GError **error)
-{
-	g_autofree char *text = NULL;
-	g_auto(GStrv) lines = NULL;
-	g_autoptr(GError) why = NULL;
-	bool in_server = false;
-
-	if (!g_file_get_contents(path, &text, NULL, &why)) {
-		ph_error_set(error, PH_ERROR_NOT_FOUND, "%s", why->message);
-		return NULL;
-	}
-	lines = g_strsplit(text, "\n", -1);
-	for (size_t i = 0; lines[i] != NULL; i++) {
-		if (g_strstrip(lines[i])[0] == '[')
-			in_server = strcmp(lines[i], "[server]") == 0;
-		if (data == NULL || !in_server || !is_data_line(lines[i]))
-			continue;
-		g_free(lines[i]);
-		lines[i] = g_strdup_printf("data = %s", data);
-	}
-	return g_strjoinv("\n", lines);
-}
-
-/* Tool: a config whose store is to be tried. */
-typedef struct {
-	PhRegistry *registry;
-	PhConfig *config;
-	PhSection *section;
-} Tool;
-
-static void
-tool_close(Tool *tool)
-{
-	if (tool->section != NULL)
-		ph_instances_release_one(tool->section);
-	ph_config_unref(tool->config);
-	ph_registry_free(tool->registry);
-}
-
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Tool, tool_close)
-
-/* @data: (nullable) instead of the config's. */
-static bool
-tool_open(Tool *tool, const char *path, const char *data, const char *name, GError **error)
-{
-	g_autoptr(PhMistakes) mistakes = ph_mistakes_new(path);
-	g_autofree char *absolute = g_canonicalize_filename(path, NULL);
-	g_autofree char *folder = g_path_get_dirname(absolute);
-	g_autofree char *text = NULL;
-
-	tool->registry = ph_registry_new();
-	text = with_data(path, data, error);
-	if (text == NULL)
-		return false;
-	tool->config = ph_config_parse_for_tool(ph_slice(text), folder,
-	                                        ph_registry_source(tool->registry), mistakes);
-	if (tool->config == NULL) {
-		g_autofree char *list = ph_mistakes_text(mistakes);
-
-		ph_error_set(error, PH_ERROR_INVALID, "the config has mistakes:\n%s",
-		             g_strchomp(list));
-		return false;
-	}
-	tool->section = ph_config_section(tool->config, "store", name);
-	if (tool->section == NULL)
-		ph_error_set(error, PH_ERROR_NOT_FOUND, "there is no [store %s] in '%s'", name,
-		             path);
-	return tool->section != NULL;
-}
 
 /* --- the data directory of the run --------------------------------------------------------------- */
 
@@ -138,54 +53,7 @@ remove_scratch(const char *scratch)
 		fprintf(stderr, "posthorn: could not remove '%s'\n", scratch);
 }
 
-/* --- results ---------------------------------------------------------------------------------------- */
-
-typedef struct {
-	bool tap;
-	unsigned n; /* told so far */
-} Output;
-
-static void
-tell_tap(Output *output, const PhConformRule *rule, const PhConformResult *result)
-{
-	printf("%sok %u - %s [%s] %s", result->status == PH_CONFORM_FAILED ? "not " : "",
-	       ++output->n, rule->name, rule->promise, rule->checks);
-	if (result->status == PH_CONFORM_SKIPPED)
-		printf(" # SKIP %s", result->text);
-	else if (result->text[0] != '\0')
-		printf("\n# %s", result->text);
-	printf("\n");
-}
-
-static void
-tell(const PhConformRule *rule, const PhConformResult *result, void *user_data)
-{
-	static const char *const words[] = { [PH_CONFORM_PASSED] = "ok  ",
-		                             [PH_CONFORM_FAILED] = "FAIL",
-		                             [PH_CONFORM_SKIPPED] = "skip" };
-	Output *output = user_data;
-
-	if (output->tap) {
-		tell_tap(output, rule, result);
-	} else {
-		printf("%s  %-22s %-8s  %s (%" G_GUINT64_FORMAT " checks, %.2f s)\n",
-		       words[result->status], rule->name, rule->promise, rule->checks,
-		       result->n_checks, result->seconds);
-		if (result->text[0] != '\0')
-			printf("      %s\n", result->text);
-	}
-	(void) fflush(stdout);
-}
-
 /* --- the run ---------------------------------------------------------------------------------------- */
-
-static const char *
-given_or(const PhArguments *arguments, const char *name, const char *otherwise)
-{
-	const char *given = ph_arguments_get(arguments, name);
-
-	return given != NULL ? given : otherwise;
-}
 
 static char **
 command_for(const PhArguments *arguments, const char *scratch)
@@ -196,95 +64,39 @@ command_for(const PhArguments *arguments, const char *scratch)
 
 	g_strv_builder_add_many(words, program != NULL ? program : "posthorn", "conform-part",
 	                        "--config", ph_arguments_config(arguments), "--data", scratch,
-	                        "--scale", given_or(arguments, "scale", "1"), "--memory-limit",
-	                        given_or(arguments, "memory-limit", "0"), "--foreign",
-	                        given_or(arguments, "foreign", ""), "--run", run, "--",
+	                        "--scale", ph_conform_argument(arguments, "scale", "1"),
+	                        "--memory-limit",
+	                        ph_conform_argument(arguments, "memory-limit", "0"), "--foreign",
+	                        ph_conform_argument(arguments, "foreign", ""), "--run", run, "--",
 	                        ph_arguments_rest(arguments)[0], NULL);
 	return g_strv_builder_end(words);
-}
-
-static char **
-wanted_rules(const PhArguments *arguments)
-{
-	const char *names = ph_arguments_get(arguments, "rule");
-	char **rules = names != NULL ? g_strsplit(names, ",", -1) : NULL;
-
-	for (size_t i = 0; rules != NULL && rules[i] != NULL; i++) {
-		if (ph_conform_find(rules[i]) != NULL)
-			continue;
-		fprintf(stderr, "posthorn: there is no rule '%s'; --list names them\n", rules[i]);
-		g_strfreev(rules);
-		return NULL;
-	}
-	return rules;
-}
-
-static int
-run_plan(const PhArguments *arguments, const char *scratch)
-{
-	g_auto(GStrv) command = command_for(arguments, scratch);
-	g_auto(GStrv) rules = wanted_rules(arguments);
-	g_autoptr(GError) error = NULL;
-	Output output = { .tap = ph_arguments_has(arguments, "tap") };
-	PhConformTotals totals = { 0 };
-	uint64_t timeout = DEFAULT_TIMEOUT;
-	PhConformPlan plan = { .command = command,
-		               .rules = (const char *const *) rules,
-		               .speed = ph_arguments_has(arguments, "speed"),
-		               .tell = tell,
-		               .user_data = &output };
-
-	if (rules == NULL && ph_arguments_has(arguments, "rule"))
-		return PH_EXIT_USAGE;
-	if (!ph_slice_to_u64(ph_slice(given_or(arguments, "timeout", "600")), 1000000, &timeout)) {
-		fprintf(stderr, "posthorn: --timeout takes a number of seconds\n");
-		return PH_EXIT_USAGE;
-	}
-	plan.timeout_seconds = (unsigned) timeout;
-	if (output.tap)
-		printf("TAP version 13\n1..%u\n", ph_conform_count(&plan));
-	if (!ph_conform_run(&plan, &totals, &error)) {
-		fprintf(stderr, "posthorn: %s\n", error->message);
-		return PH_EXIT_FAILED;
-	}
-	if (!output.tap)
-		printf("%u passed, %u failed, %u skipped\n", totals.n_passed, totals.n_failed,
-		       totals.n_skipped);
-	return totals.n_failed == 0 && totals.n_passed + totals.n_skipped > 0 ? PH_EXIT_OK
-	                                                                      : PH_EXIT_FAILED;
-}
-
-static int
-list_rules(void)
-{
-	for (size_t i = 0; ph_conform_themes[i] != NULL; i++)
-		for (const PhConformRule *rule = ph_conform_themes[i]; rule->name != NULL; rule++)
-			printf("%-22s %-8s  %s\n", rule->name, rule->promise, rule->checks);
-	return PH_EXIT_OK;
 }
 
 static int
 run_store(const PhArguments *arguments)
 {
-	g_auto(Tool) tool = { .registry = NULL };
+	g_auto(PhConformTool) tool = { .word = "store" };
 	g_autofree char *scratch = NULL;
+	g_auto(GStrv) command = NULL;
 	g_autoptr(GError) error = NULL;
 	int status = PH_EXIT_FAILED;
 
 	if (ph_arguments_has(arguments, "list"))
-		return list_rules();
+		return ph_conform_list(ph_conform_themes);
 	if (ph_arguments_rest(arguments)[0] == NULL) {
 		fprintf(stderr, "posthorn: name the [store SECTION] to try\n");
 		return PH_EXIT_USAGE;
 	}
-	if (tool_open(&tool, ph_arguments_config(arguments), NULL, ph_arguments_rest(arguments)[0],
-	              &error))
+	if (ph_conform_tool_open(&tool, ph_arguments_config(arguments), NULL,
+	                         ph_arguments_rest(arguments)[0], &error))
 		scratch = make_scratch(tool.config, &error);
 	if (scratch == NULL) {
 		fprintf(stderr, "posthorn: %s\n", error->message);
 		return PH_EXIT_FAILED;
 	}
-	status = run_plan(arguments, scratch);
+	command = command_for(arguments, scratch);
+	status = ph_conform_try(arguments, ph_conform_themes, command,
+	                        ph_arguments_has(arguments, "speed"));
 	if (ph_arguments_has(arguments, "keep"))
 		fprintf(stderr, "The data is kept in %s\n", scratch);
 	else
@@ -347,20 +159,20 @@ static int
 run_part(const PhArguments *arguments)
 {
 	const char *const *rest = ph_arguments_rest(arguments);
-	const char *foreign = given_or(arguments, "foreign", "");
-	g_auto(Tool) tool = { .registry = NULL };
+	const char *foreign = ph_conform_argument(arguments, "foreign", "");
+	g_auto(PhConformTool) tool = { .word = "store" };
 	g_auto(GStrv) command = command_again();
 	g_autoptr(GError) error = NULL;
 	PhConformStore store = {
-		.scale = parse_scale(given_or(arguments, "scale", "1")),
-		.memory_limit = parse_size(given_or(arguments, "memory-limit", "0")),
+		.scale = parse_scale(ph_conform_argument(arguments, "scale", "1")),
+		.memory_limit = parse_size(ph_conform_argument(arguments, "memory-limit", "0")),
 		.foreign = foreign[0] != '\0' ? foreign : NULL,
-		.run = given_or(arguments, "run", "0"),
+		.run = ph_conform_argument(arguments, "run", "0"),
 		.command = command,
 	};
 
-	if (!tool_open(&tool, ph_arguments_config(arguments), ph_arguments_get(arguments, "data"),
-	               rest[0], &error)
+	if (!ph_conform_tool_open(&tool, ph_arguments_config(arguments),
+	                          ph_arguments_get(arguments, "data"), rest[0], &error)
 	    || !ph_instances_create_one(tool.section, &error)) {
 		fprintf(stderr, "posthorn: %s\n", error->message);
 		return PH_EXIT_FAILED;

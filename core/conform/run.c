@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include "conform/kit-mechanism.h"
 #include "conform/kit.h"
 
 #include <errno.h>
@@ -25,10 +26,10 @@ const PhConformRule *const ph_conform_themes[] = {
 };
 
 const PhConformRule *
-ph_conform_find(const char *name)
+ph_conform_find(const PhConformRule *const *themes, const char *name)
 {
-	for (size_t i = 0; ph_conform_themes[i] != NULL; i++)
-		for (const PhConformRule *rule = ph_conform_themes[i]; rule->name != NULL; rule++)
+	for (size_t i = 0; themes[i] != NULL; i++)
+		for (const PhConformRule *rule = themes[i]; rule->name != NULL; rule++)
 			if (strcmp(rule->name, name) == 0)
 				return rule;
 	return NULL;
@@ -47,8 +48,8 @@ ph_conform_count(const PhConformPlan *plan)
 {
 	unsigned n = 0;
 
-	for (size_t i = 0; ph_conform_themes[i] != NULL; i++)
-		for (const PhConformRule *rule = ph_conform_themes[i]; rule->name != NULL; rule++)
+	for (size_t i = 0; plan->themes[i] != NULL; i++)
+		for (const PhConformRule *rule = plan->themes[i]; rule->name != NULL; rule++)
 			n += is_wanted(plan, rule);
 	return n;
 }
@@ -184,8 +185,8 @@ ph_conform_run(const PhConformPlan *plan, PhConformTotals *totals_out, GError **
 {
 	PhConformTotals totals = { 0 };
 
-	for (size_t i = 0; ph_conform_themes[i] != NULL; i++)
-		for (const PhConformRule *rule = ph_conform_themes[i]; rule->name != NULL; rule++)
+	for (size_t i = 0; plan->themes[i] != NULL; i++)
+		for (const PhConformRule *rule = plan->themes[i]; rule->name != NULL; rule++)
 			if (is_wanted(plan, rule) && !try_rule(plan, rule, &totals, error))
 				return false;
 	*totals_out = totals;
@@ -200,9 +201,9 @@ typedef struct {
 } Role;
 
 static int
-run_rule(const char *const *words)
+run_rule(const PhConformRule *const *themes, const char *const *words)
 {
-	const PhConformRule *rule = words[0] != NULL ? ph_conform_find(words[0]) : NULL;
+	const PhConformRule *rule = words[0] != NULL ? ph_conform_find(themes, words[0]) : NULL;
 
 	if (rule == NULL)
 		ph_kit_fail("there is no such rule");
@@ -236,8 +237,18 @@ ph_conform_part(const PhConformStore *store, int report, const char *const *role
 	ph_kit = *store;
 	ph_kit_report_to(report, role[0] == NULL || strcmp(role[0], "rule") != 0);
 	if (strcmp(role[0], "rule") == 0)
-		return run_rule(role + 1);
+		return run_rule(ph_conform_themes, role + 1);
 	if (strcmp(role[0], "help") == 0 && role[1] != NULL)
 		return help(role + 1);
+	ph_kit_fail("there is no such role");
+}
+
+int
+ph_conform_mechanism_part(const PhConformMechanism *mechanism, int report, const char *const *role)
+{
+	ph_kit_mechanism = *mechanism;
+	ph_kit_report_to(report, false);
+	if (strcmp(role[0], "rule") == 0)
+		return run_rule(ph_conform_mechanism_themes, role + 1);
 	ph_kit_fail("there is no such role");
 }
