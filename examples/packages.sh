@@ -7,11 +7,11 @@
 BUILD_PACKAGES="gcc libc6-dev pkg-config meson ninja-build python3 openssl curl ca-certificates
 	libglib2.0-dev libjson-glib-dev libssl-dev libsqlite3-dev libcrypt-dev libargon2-dev
 	libseccomp-dev libxxhash-dev libzstd-dev libcurl4-openssl-dev libldap-dev libpq-dev libunbound-dev
-	libpam0g-dev"
+	libpam0g-dev libkrb5-dev"
 
 # What the tests use besides.
 TEST_PACKAGES="g++ clang libclang-rt-dev binutils procps swaks libnet-ssleay-perl isync systemd sqlite3
-	libpam-wrapper"
+	gsasl msmtp mpop fetchmail node-nodemailer krb5-kdc krb5-admin-server krb5-user libpam-wrapper"
 
 installed() {
 	dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null | sed -n 's/^installed //p'
