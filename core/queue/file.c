@@ -181,6 +181,17 @@ ph_queue_file_make(int folder_fd, uint32_t number, GError **error)
 	return NULL;
 }
 
+/* Its maker has died before there could be a mail in it. */
+static bool
+is_unborn(int fd)
+{
+	static const char zeros[PH_QUEUE_FILE_START];
+	char head[PH_QUEUE_FILE_START] = { 0 };
+	ssize_t n = pread(fd, head, sizeof head, 0);
+
+	return n >= 0 && (n < PH_QUEUE_FILE_START || memcmp(head, zeros, sizeof head) == 0);
+}
+
 PhQueueFile *
 ph_queue_file_open(int folder_fd, uint32_t number, bool writes, GError **error)
 {
@@ -199,6 +210,10 @@ ph_queue_file_open(int folder_fd, uint32_t number, bool writes, GError **error)
 	}
 	share(file);
 	has_head = read_head(file->index_fd, number, &file->seed);
+	if (!has_head && is_unborn(file->fd)) {
+		ph_error_set(error, PH_ERROR_GONE, "'%s' was never used", name);
+		return NULL;
+	}
 	if (!has_head && !read_head(file->fd, number, &file->seed)) {
 		ph_error_set(error, PH_ERROR_CORRUPT, "the head of '%s' is damaged", name);
 		return NULL;

@@ -36,12 +36,13 @@ struct PhQueueFile {
 	/* the queue's, under its lock */
 	uint32_t n_live;     /* mails that are not done */
 	uint32_t n_mails;    /* that were ever in it */
+	bool is_kept;        /* what is left of it cannot be moved */
 	GByteArray *rows;    /* (nullable) of the index that are not written yet */
 	GHashTable *numbers; /* (nullable) "route\nkey" to number in the index */
 };
 
 /* ph_queue_file_make: a new one; its name is durable. ph_queue_file_open: one that is there. NULL with
- * CORRUPT when it cannot be told what lies in it. @folder_fd: borrowed for the call. Returns: (owned).
+ * CORRUPT when it cannot be told what lies in it, GONE when there never was anything. @folder_fd: borrowed for the call. Returns: (owned).
  * Blocks: on the disk, as all do. */
 PhQueueFile *ph_queue_file_make(int folder_fd, uint32_t number, GError **error);
 PhQueueFile *ph_queue_file_open(int folder_fd, uint32_t number, bool writes, GError **error);

@@ -15,6 +15,7 @@
 #include "queue/schedule.h"
 
 enum {
+	PH_QUEUE_PRIORITY_NORMAL = 9, /* what 0 is in a row */
 	PH_QUEUE_INLINE_MAX =
 		64 * 1024, /* octets of a mail that are copied before they are written */
 };
@@ -117,6 +118,12 @@ void ph_queue_note_mail(PhQueue *queue,
                         uint64_t size,
                         PhTime not_before);
 
+/* ph_queue_note_end: what lies before is known. */
+void ph_queue_note_end(PhQueue *queue, PhQueueFile *file, uint64_t position);
+
+/* ph_queue_leave_file: a mail lies there no more; the file may be gone then. */
+void ph_queue_leave_file(PhQueue *queue, uint32_t message);
+
 /* ph_queue_finish_slot: nothing more is to be done for a recipient; the mail may be gone then. */
 void ph_queue_finish_slot(PhQueue *queue, uint32_t slot);
 
@@ -125,6 +132,14 @@ void ph_queue_hold_slot(PhQueue *queue, uint32_t slot, const char *reason);
 
 /* ph_queue_nudge: the scheduler looks again. */
 void ph_queue_nudge(PhQueue *queue);
+
+/* ph_queue_writable_file: (borrowed) one that can be appended to; made when there is none or it is
+ * full. The writer's, without the lock. */
+PhQueueFile *ph_queue_writable_file(PhQueue *queue, GError **error);
+
+/* ph_queue_tend: one step of looking after the files; false when nothing is to be done. The writer's,
+ * without the lock. */
+bool ph_queue_tend(PhQueue *queue);
 
 void *ph_queue_write_for_ever(void *data);
 void *ph_queue_schedule_for_ever(void *data);

@@ -26,7 +26,6 @@ enum {
 	MODE = 0700,
 	LOCK_TRIES = 100,
 	LOCK_PAUSE_US = 100000,
-	NORMAL_PRIORITY = 9,
 };
 
 #define LOCK_NAME "lock"
@@ -254,7 +253,7 @@ ph_queue_insert(PhQueue *queue, const PhQueueInsert *mail)
 	row->key = mail->key;
 	row->arrived_ms = ph_queue_ms(mail->arrived) & ((UINT64_C(1) << 42) - 1);
 	row->bucket = mail->bucket % PH_QUEUE_BUCKETS;
-	row->priority = (uint64_t) (mail->priority + NORMAL_PRIORITY) & 31;
+	row->priority = (uint64_t) (mail->priority + PH_QUEUE_PRIORITY_NORMAL) & 31;
 	row->n_open = mail->n_recipients;
 	if (mail->by > 0) {
 		uint64_t by_ms = ph_queue_ms(mail->by);
@@ -358,22 +357,35 @@ set_reason(PhQueue *queue, uint32_t slot, const char *reason)
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
-static void
-drop(PhQueue *queue, uint32_t number)
+void
+ph_queue_note_end(PhQueue *queue, PhQueueFile *file, uint64_t position)
+{
+	const PhQueueRow row = { .kind = PH_QUEUE_ROW_END, .position = position };
+
+	append_row(queue, file, &row);
+}
+
+void
+ph_queue_leave_file(PhQueue *queue, uint32_t number)
 {
 	const PhQueueMessage *message = ph_table_message(&queue->table, number);
 	PhQueueRow row = { .kind = PH_QUEUE_ROW_GONE };
 	PhQueueFile *file = ph_queue_file_of(queue, message, &row.position);
 
-	if ((message->flags & PH_QUEUE_HAS_BY) != 0)
-		(void) g_hash_table_remove(queue->deadlines, GUINT_TO_POINTER(number));
 	append_row(queue, file, &row);
-	ph_table_remove(&queue->table, number);
-	queue->stats.n_done++;
 	if (--file->n_live > 0 || file == queue->active || !queue->writes)
 		return;
 	g_array_append_val(queue->dead, file->number);
 	(void) g_hash_table_remove(queue->files, GUINT_TO_POINTER(file->number));
+}
+
+static void
+drop(PhQueue *queue, uint32_t number)
+{
+	ph_queue_leave_file(queue, number);
+	(void) g_hash_table_remove(queue->deadlines, GUINT_TO_POINTER(number));
+	ph_table_remove(&queue->table, number);
+	queue->stats.n_done++;
 }
 
 void
@@ -453,7 +465,8 @@ make_entry(const PhQueueNew *mail)
 	entry->arrived = envelope->arrived;
 	entry->not_before = envelope->not_before;
 	entry->by = envelope->by;
-	entry->priority = CLAMP(envelope->priority, -NORMAL_PRIORITY, NORMAL_PRIORITY);
+	entry->priority =
+		CLAMP(envelope->priority, -PH_QUEUE_PRIORITY_NORMAL, PH_QUEUE_PRIORITY_NORMAL);
 	entry->bucket = ph_slice_hash(ph_slice(envelope->sender)) % PH_QUEUE_BUCKETS;
 	entry->n_recipients = envelope->n_recipients;
 	entry->hold = g_strdup(mail->hold);

@@ -285,7 +285,7 @@ ph_queue_row_parse(PhSlice *rest, uint64_t seed, PhQueueRow *row_out)
 	else if (row.kind == PH_QUEUE_ROW_STATE)
 		good = get_state(at, size, &row);
 	else
-		good = row.kind == PH_QUEUE_ROW_GONE;
+		good = row.kind == PH_QUEUE_ROW_GONE || row.kind == PH_QUEUE_ROW_END;
 	if (!good)
 		return false;
 	*rest = PH_SLICE(at + size, rest->length - size);

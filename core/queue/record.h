@@ -53,12 +53,13 @@ typedef enum {
 	PH_QUEUE_ROW_DESTINATION = 2, /* what a number in later rows stands for */
 	PH_QUEUE_ROW_STATE = 3,       /* of one recipient */
 	PH_QUEUE_ROW_GONE = 4,        /* the mail is done */
+	PH_QUEUE_ROW_END = 5,         /* nothing before this position needs to be looked for */
 } PhQueueRowKind;
 
 /* PhQueueRow: one row; which members count depends on the kind. Texts are borrowed. */
 typedef struct {
 	uint32_t kind;
-	uint64_t position; /* MAIL, STATE, GONE: of the mail */
+	uint64_t position; /* MAIL, STATE, GONE: of the mail; END */
 	/* MAIL */
 	uint64_t size; /* of the whole record */
 	uint64_t key;

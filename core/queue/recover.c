@@ -27,6 +27,7 @@ typedef struct {
 	GArray *known;        /* of Known, by position */
 	GArray *destinations; /* of uint32_t: number in the index to number */
 	uint64_t end;         /* behind the last mail that is known */
+	uint64_t least;       /* position of the next row of a mail: they are in order */
 	uint64_t now_ms;
 	uint64_t n_strange; /* rows that fit nothing */
 } Reading;
@@ -103,8 +104,8 @@ take_mail(Reading *reading, const PhQueueRow *row)
 	for (uint32_t i = 0; i < row->n_recipients; i++) {
 		uint32_t number = ph_queue_row_destination(row, i);
 
-		if (number == 0 || number >= reading->destinations->len
-		    || row->position < reading->end) {
+		if (number == 0 || number >= reading->destinations->len || row->position % 8 != 0
+		    || row->position < reading->least) {
 			reading->n_strange++;
 			return;
 		}
@@ -113,7 +114,8 @@ take_mail(Reading *reading, const PhQueueRow *row)
 	for (uint32_t i = 0; i < row->n_recipients; i++)
 		ph_schedule_reserve(reading->queue->schedule, destinations[i]);
 	(void) insert(reading, &mail, row->not_before);
-	reading->end = row->position + row->size;
+	reading->least = row->position + 1;
+	reading->end = MAX(reading->end, row->position + row->size);
 }
 
 static uint32_t
@@ -176,6 +178,8 @@ take_row(const PhQueueRow *row, void *user_data)
 		take_destination(reading, row);
 	} else if (row->kind == PH_QUEUE_ROW_MAIL) {
 		take_mail(reading, row);
+	} else if (row->kind == PH_QUEUE_ROW_END) {
+		reading->end = MAX(reading->end, row->position);
 	} else {
 		at = find_message(reading, row->position);
 		known = at != 0 ? &g_array_index(reading->known, Known, at - 1) : NULL;
@@ -300,6 +304,16 @@ compare(gconstpointer a, gconstpointer b)
 	return *x < *y ? -1 : *x > *y;
 }
 
+/* An index is left alone when its file could be removed and it could not. */
+static bool
+has_mails(const PhQueue *queue, uint32_t number)
+{
+	char name[PH_QUEUE_FILE_NAME];
+
+	ph_queue_file_name(number, false, name);
+	return faccessat(queue->folder_fd, name, F_OK, 0) == 0;
+}
+
 static GArray *
 list_files(PhQueue *queue, GError **error)
 {
@@ -321,6 +335,8 @@ list_files(PhQueue *queue, GError **error)
 		queue->last_number = MAX(queue->last_number, number);
 		if (!is_index)
 			g_array_append_val(numbers, number);
+		else if (!has_mails(queue, number))
+			g_array_append_val(queue->dead, number);
 	}
 	g_dir_close(dir);
 	g_array_sort(numbers, compare);
@@ -334,6 +350,10 @@ take_file(PhQueue *queue, uint32_t number, GError **error)
 	g_autoptr(GError) why = NULL;
 	PhQueueFile *file = ph_queue_file_open(queue->folder_fd, number, queue->writes, &why);
 
+	if (file == NULL && g_error_matches(why, PH_ERROR, PH_ERROR_GONE)) {
+		g_array_append_val(queue->dead, number);
+		return true;
+	}
 	if (file == NULL && g_error_matches(why, PH_ERROR, PH_ERROR_CORRUPT)) {
 		queue->stats.n_damaged++;
 		ph_log(PH_LOG_ERROR, "queue-damaged", "a file of the queue was set aside",

@@ -19,6 +19,8 @@
 
 enum {
 	PIECES = 128, /* of a batch in one call */
+	TEND_US = 500000,
+	TEND_IDLE_US = 5000000,
 };
 
 /* Work: what one round has to do. */
@@ -32,9 +34,8 @@ typedef struct {
 
 /* --- mails ------------------------------------------------------------------------------------ */
 
-/* A file that can be appended to; made when there is none or it is full. */
-static PhQueueFile *
-writable_file(PhQueue *queue, GError **error)
+PhQueueFile *
+ph_queue_writable_file(PhQueue *queue, GError **error)
 {
 	PhQueueFile *made = NULL;
 	PhQueueFile *old = queue->active;
@@ -129,7 +130,7 @@ cut_back(PhQueueFile *file)
 static bool
 write_entries(PhQueue *queue, PhQueueEntry *entries, GError **error)
 {
-	Place place = { .file = writable_file(queue, error) };
+	Place place = { .file = ph_queue_writable_file(queue, error) };
 	bool good = place.file != NULL;
 
 	if (!good)
@@ -280,17 +281,28 @@ take_rows(PhQueue *queue, Work *work)
 	queue->wants_sync = false;
 }
 
+/* Waits until there is something; false when the time has come to look after the files, or at the
+ * end. */
 static bool
-take_work(PhQueue *queue, Work *work)
+wait_for_work(PhQueue *queue, uint64_t deadline_us)
+{
+	queue->is_writing = false;
+	while (!has_work(queue) && !queue->is_closing
+	       && ph_signal_wait_until(&queue->work, &queue->lock, deadline_us))
+		;
+	queue->is_writing = true;
+	return has_work(queue);
+}
+
+static bool
+take_work(PhQueue *queue, Work *work, uint64_t deadline_us, bool *ends_out)
 {
 	*work = (Work){ .entries = NULL };
 	PH_LOCKED(&queue->lock);
-	queue->is_writing = false;
-	while (!has_work(queue) && !queue->is_closing)
-		ph_signal_wait(&queue->work, &queue->lock);
-	queue->is_writing = true;
-	if (!has_work(queue))
+	if (!wait_for_work(queue, deadline_us)) {
+		*ends_out = queue->is_closing;
 		return false;
+	}
 	work->entries = queue->first;
 	queue->first = NULL;
 	queue->last = &queue->first;
@@ -298,20 +310,33 @@ take_work(PhQueue *queue, Work *work)
 	return true;
 }
 
+static void
+do_work(PhQueue *queue, Work *work)
+{
+	work_on_rows(queue, work);
+	g_ptr_array_set_free_func(work->dirty, (GDestroyNotify) ph_queue_file_unref);
+	g_ptr_array_unref(work->dirty);
+	g_ptr_array_unref(work->rows);
+	g_array_unref(work->dead);
+	if (work->entries != NULL)
+		work_on_entries(queue, work->entries);
+}
+
 void *
 ph_queue_write_for_ever(void *data)
 {
 	PhQueue *queue = data;
+	uint64_t tend_us = ph_clock_us() + TEND_US;
+	bool ends = false;
 	Work work;
 
-	while (take_work(queue, &work)) {
-		work_on_rows(queue, &work);
-		g_ptr_array_set_free_func(work.dirty, (GDestroyNotify) ph_queue_file_unref);
-		g_ptr_array_unref(work.dirty);
-		g_ptr_array_unref(work.rows);
-		g_array_unref(work.dead);
-		if (work.entries != NULL)
-			work_on_entries(queue, work.entries);
+	while (!ends) {
+		bool found = take_work(queue, &work, tend_us, &ends);
+
+		if (found)
+			do_work(queue, &work);
+		if (!ends && ph_clock_us() >= tend_us)
+			tend_us = ph_clock_us() + (ph_queue_tend(queue) ? TEND_US : TEND_IDLE_US);
 	}
 	return NULL;
 }

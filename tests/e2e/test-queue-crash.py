@@ -8,6 +8,7 @@ data. At the end every acknowledged recipient has been delivered to at least onc
 refused ones have come back, and deliveries that were made twice are counted. POSTHORN_CRASH_ROUNDS
 says how often (20).
 """
+import json
 import os
 import random
 import smtplib
@@ -130,8 +131,10 @@ def test_nothing_acknowledged_is_lost():
             missing(server, ledger)[:5],))
         refused = {name for name, to in ledger.acknowledged.items() if "fail@d.example" in to}
         wait_for(lambda: refused <= reported(server), 60, "every report")
+        wait_for(lambda: not json.loads(server.run("queue", "list", "--json").stdout), 20,
+                 "the queue to be empty")
         wait_for(lambda: not [name for name in os.listdir(server.values["data"] + "/queue")
-                              if name.endswith(".mail")][1:], 20, "the queue to be empty")
+                              if name.endswith(".mail")][1:], 20, "the files to go")
         there = delivered(server)
         print("# %d rounds, %d mails acknowledged, %d recipients delivered, %d of them more than "
               "once" % (ROUNDS, len(ledger.acknowledged), len(there),
