@@ -19,7 +19,7 @@
 
 enum {
 	PIECES = 128, /* of a batch in one call */
-	TEND_US = 500000,
+	TEND_US = 100000,
 	TEND_IDLE_US = 5000000,
 };
 

@@ -1,0 +1,290 @@
+/* test-queue.c: what was added is there in the next process, until it is done
+ *
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+#include <posthorn/slice.h>
+
+#include "base/clock.h"
+#include "base/lock.h"
+#include "queue/list.h"
+#include "queue/queue.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+
+enum {
+	PATIENCE_US = 10000000,
+	PAUSE_US = 2000,
+};
+
+static const PhDuration curve[] = { { UINT64_C(3600000000) } };
+
+typedef struct {
+	char *folder;
+	PhQueueParams params;
+	PhQueue *queue;
+	gint n_added;
+	gint n_failed;
+	gint n_tasks;
+} Fixture;
+
+/* "done..." is delivered, "later..." is put off, "hold..." is kept. */
+static void
+begin(PhQueueTask *task, void *user_data)
+{
+	Fixture *f = user_data;
+	size_t n = ph_queue_task_n(task);
+	g_autofree PhQueueResult *results = g_new0(PhQueueResult, n);
+
+	g_assert_true(ph_queue_task_load(task, NULL));
+	for (size_t i = 0; i < n; i++) {
+		const char *address = ph_queue_task_recipient(task, i)->envelope->address;
+
+		results[i].outcome = PH_QUEUE_DONE_WITH;
+		results[i].reason = "the reason";
+		if (g_str_has_prefix(address, "later"))
+			results[i].outcome = PH_QUEUE_LATER;
+		else if (g_str_has_prefix(address, "hold"))
+			results[i].outcome = PH_QUEUE_HOLD;
+	}
+	g_atomic_int_inc(&f->n_tasks);
+	ph_queue_task_finish(task, results, true);
+}
+
+static void
+set_up(Fixture *f, gconstpointer data)
+{
+	f->folder = g_dir_make_tmp("posthorn-queue-XXXXXX", NULL);
+	f->params = (PhQueueParams){ .folder = f->folder,
+		                     .writes = true,
+		                     .settings = { .curve = curve,
+		                                   .n_curve = 1,
+		                                   .lifetime = { UINT64_C(432000000000) },
+		                                   .concurrency = 10,
+		                                   .concurrency_each = 10,
+		                                   .recipients_each = 10,
+		                                   .failures = 3,
+		                                   .file_octets = 4096 },
+		                     .begin = begin,
+		                     .user_data = f };
+	f->queue = ph_queue_open(&f->params, NULL);
+	g_assert_nonnull(f->queue);
+}
+
+static void
+reopen(Fixture *f)
+{
+	ph_queue_close(f->queue);
+	f->queue = ph_queue_open(&f->params, NULL);
+	g_assert_nonnull(f->queue);
+}
+
+static void
+tear_down(Fixture *f, gconstpointer data)
+{
+	GDir *dir = NULL;
+	const char *name = NULL;
+
+	ph_queue_close(f->queue);
+	dir = g_dir_open(f->folder, 0, NULL);
+	while ((name = g_dir_read_name(dir)) != NULL) {
+		g_autofree char *path = g_build_filename(f->folder, name, NULL);
+
+		(void) g_unlink(path);
+	}
+	g_dir_close(dir);
+	(void) g_rmdir(f->folder);
+	g_free(f->folder);
+}
+
+static void
+added(const GError *error, void *user_data)
+{
+	Fixture *f = user_data;
+
+	if (error != NULL)
+		g_atomic_int_inc(&f->n_failed);
+	g_atomic_int_inc(&f->n_added);
+}
+
+static void
+add(Fixture *f, const char *id, const char *address, size_t octets)
+{
+	PhEnvelopeRecipient recipient = { .address = address,
+		                          .route = "out",
+		                          .destination = "example.net" };
+	PhEnvelope envelope = { .id = id,
+		                .arrived = ph_clock_wall_us(),
+		                .sender = "anna@example.org",
+		                .recipients = &recipient,
+		                .n_recipients = 1 };
+	g_autofree char *text = g_strnfill(octets, 'x');
+	g_autoptr(PhContent) content = ph_content_new_copy(ph_slice(text));
+	gint before = g_atomic_int_get(&f->n_added);
+
+	ph_queue_add(f->queue, &(PhQueueNew){ .envelope = &envelope,
+	                                      .content = content,
+	                                      .added = added,
+	                                      .user_data = f });
+	while (g_atomic_int_get(&f->n_added) == before)
+		g_usleep(PAUSE_US / 10);
+}
+
+static void
+wait_for(Fixture *f, bool (*is_so)(const PhQueueStats *stats))
+{
+	uint64_t end_us = ph_clock_us() + PATIENCE_US;
+	PhQueueStats stats = { 0 };
+
+	do {
+		g_assert_cmpuint(ph_clock_us(), <, end_us);
+		g_usleep(PAUSE_US);
+		ph_queue_stats(f->queue, &stats);
+	} while (!is_so(&stats));
+}
+
+static bool
+nothing_is_ready(const PhQueueStats *stats)
+{
+	return stats->n_recipients[PH_QUEUE_READY] + stats->n_recipients[PH_QUEUE_BUSY] == 0;
+}
+
+static bool
+is_one_file(const PhQueueStats *stats)
+{
+	return stats->n_files <= 2;
+}
+
+static void
+test_what_was_added_is_there_again(Fixture *f, gconstpointer data)
+{
+	PhQueueStats stats;
+
+	add(f, "first", "later@example.net", 100);
+	add(f, "large", "done@example.net", 300000);
+	reopen(f);
+	ph_queue_stats(f->queue, &stats);
+	g_assert_cmpuint(stats.n_mails, ==, 2);
+	ph_queue_start(f->queue);
+	wait_for(f, nothing_is_ready);
+	reopen(f);
+	ph_queue_stats(f->queue, &stats);
+	g_assert_cmpuint(stats.n_mails, ==, 1);
+	g_assert_cmpuint(stats.n_recipients[PH_QUEUE_WAITING], ==, 1);
+	g_assert_cmpuint(stats.n_damaged, ==, 0);
+	g_assert_cmpint(f->n_failed, ==, 0);
+}
+
+static bool
+check_held(const PhQueueItem *item, void *user_data)
+{
+	unsigned *n = user_data;
+
+	g_assert_cmpuint(item->n_recipients, ==, 1);
+	g_assert_cmpuint(item->recipients[0].state, ==, PH_QUEUE_HELD);
+	g_assert_cmpstr(item->recipients[0].reason, ==, "the reason");
+	*n += 1;
+	return true;
+}
+
+static void
+test_a_hold_outlives_the_process(Fixture *f, gconstpointer data)
+{
+	PhQueueFilter filter = { .id = "held" };
+	PhQueueActed acted;
+	unsigned n = 0;
+
+	add(f, "held", "hold@example.net", 10);
+	ph_queue_start(f->queue);
+	wait_for(f, nothing_is_ready);
+	reopen(f);
+	ph_queue_each(f->queue, &filter, check_held, &n);
+	g_assert_cmpuint(n, ==, 1);
+	ph_queue_act(f->queue, &filter, PH_QUEUE_DELETE, &acted);
+	g_assert_cmpuint(acted.n_changed, ==, 1);
+	reopen(f);
+	ph_queue_each(f->queue, &filter, check_held, &n);
+	g_assert_cmpuint(n, ==, 1);
+}
+
+static bool
+count(const PhQueueItem *item, void *user_data)
+{
+	unsigned *n = user_data;
+
+	g_assert_nonnull(item->envelope);
+	g_assert_cmpuint(item->octets, ==, 200);
+	g_assert_cmpuint(item->recipients[0].attempts, ==, 1);
+	*n += 1;
+	return true;
+}
+
+static void
+test_few_mails_do_not_keep_many_files(Fixture *f, gconstpointer data)
+{
+	PhQueueFilter filter = { 0 };
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < 40; i++) {
+		g_autofree char *id = g_strdup_printf("mail-%u", i);
+
+		add(f, id, i % 10 == 0 ? "later@example.net" : "done@example.net", 200);
+	}
+	ph_queue_start(f->queue);
+	wait_for(f, nothing_is_ready);
+	wait_for(f, is_one_file);
+	ph_queue_each(f->queue, &filter, count, &n);
+	g_assert_cmpuint(n, ==, 4);
+	reopen(f);
+	ph_queue_each(f->queue, &filter, count, &n);
+	g_assert_cmpuint(n, ==, 8);
+	g_assert_cmpint(f->n_tasks, <=, 40);
+}
+
+static void
+test_without_its_index_a_file_is_read_again(Fixture *f, gconstpointer data)
+{
+	g_autofree char *index = g_build_filename(f->folder, "00000001.index", NULL);
+	PhQueueStats stats;
+
+	add(f, "one", "later@example.net", 100);
+	add(f, "two", "later@example.net", 100);
+	ph_queue_close(f->queue);
+	g_assert_cmpint(g_unlink(index), ==, 0);
+	f->queue = ph_queue_open(&f->params, NULL);
+	ph_queue_stats(f->queue, &stats);
+	g_assert_cmpuint(stats.n_mails, ==, 2);
+	reopen(f);
+	ph_queue_stats(f->queue, &stats);
+	g_assert_cmpuint(stats.n_mails, ==, 2);
+}
+
+static void
+test_a_second_process_may_only_look(Fixture *f, gconstpointer data)
+{
+	PhQueueParams params = f->params;
+	PhQueue *other = NULL;
+	PhQueueStats stats;
+
+	add(f, "one", "later@example.net", 100);
+	params.writes = false;
+	other = ph_queue_open(&params, NULL);
+	ph_queue_stats(other, &stats);
+	g_assert_cmpuint(stats.n_mails, ==, 1);
+	ph_queue_close(other);
+}
+
+#define ADD(name, test) g_test_add(name, Fixture, NULL, set_up, test, tear_down)
+
+int
+main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	ADD("/queue/queue/what-was-added-is-there-again", test_what_was_added_is_there_again);
+	ADD("/queue/queue/a-hold-outlives-the-process", test_a_hold_outlives_the_process);
+	ADD("/queue/queue/few-mails-do-not-keep-many-files", test_few_mails_do_not_keep_many_files);
+	ADD("/queue/queue/without-its-index-a-file-is-read-again",
+	    test_without_its_index_a_file_is_read_again);
+	ADD("/queue/queue/a-second-process-may-only-look", test_a_second_process_may_only_look);
+	return g_test_run();
+}
