@@ -116,7 +116,8 @@ struct Hop {
 	Destination *destination; /* of the pool */
 	GList idle_link;
 	PhSessionRef ref;
-	Job *job;      /* (owned, nullable) under the lock while it is idle */
+	Job *job;      /* (owned, nullable) of the session alone */
+	Job *given;    /* (owned, nullable) by the pool while it was idle; under the lock */
 	bool is_idle;  /* under the lock */
 	bool must_end; /* under the lock */
 	bool is_established;

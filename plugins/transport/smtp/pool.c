@@ -265,7 +265,7 @@ place(Relay *relay, Destination *destination, Job *job, bool first, Todo *todo)
 	job->link.data = job;
 	if (hop != NULL) {
 		remove_idle(hop);
-		hop->job = job;
+		hop->given = job;
 		add_notify(todo, hop);
 		return;
 	}
@@ -330,7 +330,7 @@ pool_take(Hop *hop, bool *ends_out)
 	Job *job = NULL;
 
 	g_mutex_lock(&hop->relay->lock);
-	job = g_steal_pointer(&hop->job);
+	job = g_steal_pointer(&hop->given);
 	*ends_out = hop->must_end;
 	g_mutex_unlock(&hop->relay->lock);
 	return job;
