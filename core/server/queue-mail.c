@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "server/queue-run.h"
+#include "server/success.h"
 
 #include <string.h>
 
@@ -235,10 +236,13 @@ queue_of(const PhMail *mail)
 	return run != NULL ? ph_queue_run_queue(run) : NULL;
 }
 
-/* A mail that is to be kept back must wait somewhere, whatever its route. */
+/* A mail that is to be kept back must wait somewhere, whatever its route; and reports of success are
+ * made here. */
 static bool
 can_be_delivered_at_once(const PhMail *mail)
 {
+	if (mail->sender != NULL && mail->sender[0] != '\0' && ph_success_any(mail))
+		return false;
 	for (guint i = 0; i < mail->targets->len; i++) {
 		const PhTarget *target = ph_mail_target(mail, i);
 

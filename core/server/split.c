@@ -14,6 +14,7 @@
 #include <posthorn/wake.h>
 
 #include "server/mail.h"
+#include "server/success.h"
 
 #include <string.h>
 
@@ -26,6 +27,7 @@ typedef struct {
 	PhMail *mail;
 	PhWake *wake;
 	GPtrArray *parts;
+	PhMail *report; /* (nullable) of success */
 	gint n_pending; /* parts, and the one who begins them */
 } Split;
 
@@ -44,6 +46,12 @@ is_uniform(const PhMail *mail)
 		const PhDetour *detour = &ph_mail_target(mail, i)->detour;
 
 		if (detour->sender != NULL || detour->via != NULL)
+			return false;
+	}
+	for (guint i = 0; i < mail->recipients->len; i++) {
+		const PhRecipient *recipient = &g_array_index(mail->recipients, PhRecipient, i);
+
+		if (recipient->n_targets > 1 && ph_success_is_wanted(recipient))
 			return false;
 	}
 	return true;
@@ -118,11 +126,25 @@ free_part(void *data)
 	g_free(part);
 }
 
+/* All is done; what is told of it does not change the result. */
+static void
+end_split(void *user_data)
+{
+	Split *split = user_data;
+	PhMail *mail = split->mail;
+	PhWake *wake = split->wake;
+
+	g_ptr_array_unref(split->parts);
+	ph_mail_unref(split->report);
+	g_free(split);
+	ph_mail_unref(mail);
+	ph_wake_complete(wake);
+}
+
 static void
 finish_split(Split *split)
 {
 	PhMail *mail = split->mail;
-	PhWake *wake = split->wake;
 
 	if (!g_atomic_int_dec_and_test(&split->n_pending))
 		return;
@@ -138,10 +160,11 @@ finish_split(Split *split)
 		}
 	}
 	ph_mail_settle(mail);
-	g_ptr_array_unref(split->parts);
-	g_free(split);
-	ph_mail_unref(mail);
-	ph_wake_complete(wake);
+	split->report = ph_success_report(mail);
+	if (split->report != NULL)
+		ph_mail_submit(split->report, ph_wake_new_func(end_split, split));
+	else
+		end_split(split);
 }
 
 static void
@@ -261,6 +284,8 @@ add_recipients(Part *part)
 		to.targets[0] = i;
 		if (origin->detour.sender == NULL)
 			to.parameters = ph_mail_copy_parameters(from->parameters);
+		if (ph_success_ends(whole, from))
+			ph_success_strip(to.parameters);
 		target->recipient = mail->recipients->len;
 		g_array_append_val(mail->recipients, to);
 	}

@@ -83,6 +83,21 @@ def test_a_list_is_asked_once_a_session_and_holds_nobody():
     names.stop()
 
 
+def test_both_kinds_of_addresses_are_asked_about():
+    nibbles = ".".join(reversed("20010db8000000000000000000000007"))
+    names = Names({nibbles + ".bl.example": {"A": ["127.0.0.2"]}, "9.2.0.192.bl.example": {"A": ["127.0.0.2"]}})
+    text = BEGIN + "xclient-networks = 127.0.0.1\nfilters = policy\n\n[filter policy]\nplugin = dnsbl\nlist-a = bl.example\n"
+    with Server(text + resolver(names.port), users=USERS, ports=("smtp", "imap")) as running:
+        for address, code in (("IPV6:2001:db8::7", 550), ("IPV6:2001:db8::8", 250), ("192.0.2.9", 550), ("192.0.2.8", 250)):
+            client = running.smtp()
+            assert client.docmd("XCLIENT ADDR=" + address)[0] == 220
+            client.ehlo("client.example")
+            client.mail("carla@example.net")
+            assert client.rcpt("anna@example.org")[0] == code, (address, names.asked)
+            client.close()
+    names.stop()
+
+
 def test_a_silent_list_says_nothing():
     silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     silent.bind(("127.0.0.1", 0))

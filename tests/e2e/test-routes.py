@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """test-routes.py: aliases, lists, other names of domains, details, and what `explain` says of them"""
+import email
 import json
 import os
 import smtplib
@@ -174,6 +175,39 @@ def test_mail_in_a_circle_is_refused():
             assert refusal.smtp_code == 554, refusal
         told = server.run("explain", "away@example.org", "--from", "carla@far.example").stdout
         assert "refused when the mail has that already" in told and "SRS0=" in told, told
+
+
+def reports(server, user, count):
+    """(action, final recipient) of all reports that the user has, when there are so many."""
+    def get():
+        imap = server.imap(user + "@example.org")
+        imap.select("INBOX", readonly=True)
+        parts = imap.fetch("1:*", "(BODY[])")[1] if int(imap.select("INBOX")[1][0]) else []
+        imap.logout()
+        found = []
+        for octets in (part[1] for part in parts if isinstance(part, tuple)):
+            mail = email.message_from_bytes(octets)
+            if mail.get_content_type() == "multipart/report":
+                found += [(block["Action"], block["Final-Recipient"].split("; ")[1])
+                          for block in mail.get_payload(1).get_payload()[1:]]
+        return sorted(found) if len(found) >= count else None
+    return wait_for(get, 10, "reports")
+
+
+def test_success_is_told_once_by_who_knows():
+    with Host(extensions=["DSN"]) as host, forwarding(host) as server:
+        client = server.smtp()
+        for to in ("anna", "both", "list", "away"):
+            client.sendmail("ben@example.org", [to + "@example.org"], MESSAGE % b"asked",
+                            rcpt_options=["NOTIFY=SUCCESS,FAILURE"])
+        client.quit()
+        told = reports(server, "ben", 3)
+        assert told == [("delivered", "anna@example.org"), ("delivered", "list@example.org"),
+                        ("expanded", "both@example.org")], told
+        forwarded(host, 3)
+        said = sorted(line.partition(">")[2].strip() for line in host.said if line.startswith("RCPT"))
+        assert [word.split()[0] if word else "" for word in said] == ["", "NOTIFY=FAILURE", "NOTIFY=SUCCESS,FAILURE"], said
+        assert len(reports(server, "ben", 3)) == 3
 
 
 def steps_of(server, *words):

@@ -125,7 +125,7 @@ send(Fixture *fixture, const char *sender, const char *recipient, const char *oc
 
 	ph_mail_set_sender(mail, ph_slice(sender));
 	g_assert_cmpint(ph_mail_add_recipient(mail, ph_slice(recipient)), ==, PH_RCPT_OK);
-	ph_mail_set_recipient_parameter(mail, 0, "NOTIFY", ph_slice("SUCCESS"));
+	ph_mail_set_recipient_parameter(mail, 0, "NOTIFY", ph_slice("FAILURE"));
 	ph_mail_set_content(mail, content);
 	ph_mail_submit(mail, ph_wake_new_func(count_wake, &n_wakes));
 	g_assert_cmpuint(n_wakes, ==, 1);
