@@ -12,7 +12,9 @@
 #include "base/lock.h"
 #include "server/process.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -36,13 +38,54 @@ struct PhHelper {
 };
 
 static const char unix_prefix[] = "unix:/";
+static const char tcp_prefix[] = "tcp:";
+
+typedef struct {
+	union {
+		struct sockaddr any;
+		struct sockaddr_un un;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	};
+
+	socklen_t length;
+} Peer;
+
+/* "127.0.0.1:9000", "[::1]:9000" */
+static bool
+parse_tcp(const char *text, Peer *out)
+{
+	const char *colon = strrchr(text, ':');
+	bool is_v6 = text[0] == '[';
+	g_autofree char *host = NULL;
+	uint32_t port = 0;
+
+	memset(out, 0, sizeof *out);
+	if (colon == NULL || !ph_slice_to_u32(ph_slice(colon + 1), G_MAXUINT16, &port)
+	    || colon - text < 4)
+		return false;
+	if (is_v6) {
+		host = g_strndup(text + 1, (gsize) (colon - text) - 2);
+		out->in6.sin6_family = AF_INET6;
+		out->in6.sin6_port = htons((uint16_t) port);
+		out->length = sizeof out->in6;
+		return colon[-1] == ']' && inet_pton(AF_INET6, host, &out->in6.sin6_addr) == 1;
+	}
+	host = g_strndup(text, (gsize) (colon - text));
+	out->in.sin_family = AF_INET;
+	out->in.sin_port = htons((uint16_t) port);
+	out->length = sizeof out->in;
+	return inet_pton(AF_INET, host, &out->in.sin_addr) == 1;
+}
 
 PhHelper *
 ph_helper_new(const PhHelperOptions *options, GError **error)
 {
 	PhHelper *helper = NULL;
 	g_auto(GStrv) argv = NULL;
-	bool is_socket = g_str_has_prefix(options->command, unix_prefix);
+	Peer address;
+	bool is_tcp = g_str_has_prefix(options->command, tcp_prefix);
+	bool is_socket = is_tcp || g_str_has_prefix(options->command, unix_prefix);
 
 	if (!is_socket
 	    && (!g_shell_parse_argv(options->command, NULL, &argv, NULL) || argv[0][0] != '/')) {
@@ -50,9 +93,17 @@ ph_helper_new(const PhHelperOptions *options, GError **error)
 		             "'%s' is neither an absolute path nor unix:/path", options->command);
 		return NULL;
 	}
+	if (is_tcp && !parse_tcp(options->command + strlen(tcp_prefix), &address)) {
+		ph_error_set(error, PH_ERROR_INVALID,
+		             "'%s' is not as tcp:127.0.0.1:9000 or tcp:[::1]:9000",
+		             options->command);
+		return NULL;
+	}
 	helper = g_new0(PhHelper, 1);
 	helper->argv = g_steal_pointer(&argv);
-	helper->path = is_socket ? g_strdup(options->command + strlen(unix_prefix) - 1) : NULL;
+	if (is_socket)
+		helper->path = g_strdup(is_tcp ? options->command
+		                               : options->command + strlen(unix_prefix) - 1);
 	helper->copies = MAX(options->copies, 1);
 	helper->max_answer = options->max_answer > 0 ? options->max_answer : DEFAULT_ANSWER;
 	ph_lock_init(&helper->lock);
@@ -77,14 +128,25 @@ ph_helper_free(PhHelper *helper)
 }
 
 static bool
+set_peer(const char *path, Peer *out)
+{
+	if (g_str_has_prefix(path, tcp_prefix))
+		return parse_tcp(path + strlen(tcp_prefix), out);
+	memset(out, 0, sizeof *out);
+	out->un.sun_family = AF_UNIX;
+	out->length = sizeof out->un;
+	return g_strlcpy(out->un.sun_path, path, sizeof out->un.sun_path) < sizeof out->un.sun_path;
+}
+
+/* A TCP connection may still be on its way: whoever writes first waits for it. */
+static bool
 open_socket(const char *path, PhKept *child, GError **error)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	Peer peer;
+	bool good = set_peer(path, &peer);
+	int fd = socket(peer.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	if (fd >= 0
-	    && g_strlcpy(address.sun_path, path, sizeof address.sun_path) < sizeof address.sun_path
-	    && connect(fd, (struct sockaddr *) &address, sizeof address) == 0) {
+	if (good && fd >= 0 && (connect(fd, &peer.any, peer.length) == 0 || errno == EINPROGRESS)) {
 		child->fd = fd;
 		return true;
 	}

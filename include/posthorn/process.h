@@ -43,14 +43,14 @@ PH_PUBLIC void ph_process_result_clear(PhProcessResult *result);
 /* --- programs that are kept --------------------------------------------------------------------- */
 
 /* PhHelper: a program that answers one line to one line, kept running for the next question; or
- * somebody who does so on a unix socket. As many copies (or connections) as there are questions at
+ * somebody who does so on a socket. As many copies (or connections) as there are questions at
  * once, up to a limit. One that is late, says too much or dies is ended, and another is started for
  * the next question. Thread: any, for all. */
 typedef struct PhHelper PhHelper;
 
 typedef struct {
 	size_t size;         /* sizeof(PhHelperOptions) */
-	const char *command; /* an absolute path and words, or "unix:/path" */
+	const char *command; /* an absolute path and words, "unix:/path", "tcp:127.0.0.1:9000" */
 	uint32_t copies;     /* most at once; 0: 1 */
 	uint32_t reserved;
 	size_t max_answer; /* octets of a line; 0: 64 KiB */
