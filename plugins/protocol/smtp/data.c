@@ -158,6 +158,11 @@ write_submitted(PhSession *session, PhSlice piece, bool is_end)
 	Envelope *envelope = client->envelope;
 	bool was_past = envelope->fields.is_past;
 
+	if (!was_past && !ph_session_charge(session, piece.length)) {
+		client->verdict = VERDICT_NO_SPACE;
+		return;
+	}
+	envelope->charged += was_past ? 0 : piece.length;
 	if (!was_past && (fields_take(&envelope->fields, &piece) || is_end)) {
 		const char *problem = smtp_complete(session);
 
@@ -204,9 +209,10 @@ verdict_reply(const Client *client)
 	return "503 5.5.1 MAIL and RCPT first";
 }
 
-/* A refused content ends the transaction. */
+/* A refused content ends the transaction. @is_part: a chunk that is not the last has one answer,
+ * however many recipients there are. */
 static PhNext
-refuse_content(PhSession *session)
+refuse_content(PhSession *session, bool is_part)
 {
 	Client *client = ph_session_data(session);
 	const char *text = verdict_reply(client);
@@ -217,7 +223,10 @@ refuse_content(PhSession *session)
 	               PH_LOG_TEXT("id", ph_mail_id(client->envelope->mail)),
 	               PH_LOG_TEXT("from", ph_mail_sender(client->envelope->mail)),
 	               PH_LOG_TEXT("reply", text), PH_LOG_END);
-	return smtp_refuse_message(session, text);
+	if (!is_part)
+		return smtp_refuse_message(session, text);
+	smtp_drop_envelope(session);
+	return smtp_refuse(session, text);
 }
 
 static PhNext
@@ -249,6 +258,6 @@ smtp_content(PhSession *session, PhSlice piece, bool final)
 	client->mode = MODE_COMMAND;
 	ph_session_set_deadline(session, client->server->settings->command_timeout);
 	if (client->verdict != VERDICT_GOOD)
-		return refuse_content(session);
+		return refuse_content(session, is_chunk && !client->is_last);
 	return is_chunk ? end_chunk(session) : smtp_finish(session, ph_session_data_flaws(session));
 }
