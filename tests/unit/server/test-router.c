@@ -101,6 +101,38 @@ test_two_routes(void)
 	fake_transport_free(fake);
 }
 
+static void
+assert_open(uint32_t accept_from, uint32_t flags, bool wanted)
+{
+	static const char *const com[] = { "example.com", NULL };
+	const PhTransport transport = { .size = sizeof transport,
+		                        .flags = flags,
+		                        .begin = fake_deliver };
+	PhRouteParams params = { .section = fake_section(),
+		                 .domains = com,
+		                 .transport = &transport,
+		                 .accept_from = accept_from };
+	FakeTransport *fake = fake_transport_new();
+	PhRouter *router = fake_router(NULL, fake, NULL);
+
+	g_assert_true(ph_router_add(router, &params, NULL));
+	g_assert_true(ph_router_is_open(router, ph_slice("x@example.com")) == wanted);
+	g_assert_true(ph_router_is_open(router, ph_slice("x@example.org")));
+	g_assert_true(ph_router_is_open(router, ph_slice("x@nowhere.example")));
+	g_assert_true(ph_router_is_open(router, ph_slice("postmaster")));
+	ph_router_unref(router);
+	fake_transport_free(fake);
+}
+
+static void
+test_open(void)
+{
+	assert_open(PH_ACCEPT_BY_DEFAULT, 0, false);
+	assert_open(PH_ACCEPT_BY_DEFAULT, PH_TRANSPORT_COMMITS, true);
+	assert_open(PH_ACCEPT_ANYONE, 0, true);
+	assert_open(PH_ACCEPT_TRUSTED, PH_TRANSPORT_COMMITS, false);
+}
+
 static bool
 count_member(const char *address, void *user_data)
 {
@@ -135,5 +167,6 @@ main(int argc, char **argv)
 	g_test_add_func("/server/router/catches-all-for-one-mailbox", test_catch_all);
 	g_test_add_func("/server/router/refuses-a-domain-in-two-routes", test_two_routes);
 	g_test_add_func("/server/router/lists-members", test_members);
+	g_test_add_func("/server/router/takes-strangers-mail-where-it-ends", test_open);
 	return g_test_run();
 }
