@@ -439,6 +439,7 @@ static const PhOption store_rows[] = {
 static const PhOption filter_rows[] = {
 	PH_OPTION_STRING(PhPluginSettings, plugin, PH_REQUIRED, "the plugin to use"),
 	BULKHEAD_ROWS("16"),
+	ISOLATE_ROWS,
 	PH_OPTION_CHOICE(PhPluginSettings,
 	                 on_failure,
 	                 "temporary",

@@ -7,6 +7,7 @@
 #include <posthorn/error.h>
 
 #include <string.h>
+#include <unistd.h>
 
 enum {
 	OPERATION_MAX = 255,
@@ -21,13 +22,24 @@ ph_isolated_begin(PhIsolateChild *child, PhReply reply)
 	ph_packet_number(&child->packet, reply);
 }
 
+static void
+drop(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
 /* An answer that is too large is none: the call fails, and nothing else. */
 bool
 ph_isolated_send(PhIsolateChild *child)
 {
-	bool sent =
-		!child->packet.bad
-		&& ph_link_send(child->fd, PH_SLICE(child->packet.octets, child->packet.length));
+	bool sent = !child->packet.bad
+	            && ph_link_send_with(child->fd,
+	                                 PH_SLICE(child->packet.octets, child->packet.length),
+	                                 child->pass);
+
+	drop(&child->pass);
 
 	ph_secret_wipe(child->packet.octets, child->packet.length);
 	return sent;
@@ -36,7 +48,8 @@ ph_isolated_send(PhIsolateChild *child)
 static bool
 receive(PhIsolateChild *child)
 {
-	if (ph_link_receive(child->fd, &child->packet, 0) != PH_LINK_PACKET)
+	drop(&child->passed);
+	if (ph_link_receive(child->fd, &child->packet, 0, &child->passed) != PH_LINK_PACKET)
 		return false;
 	child->reader = ph_link_reader(&child->packet);
 	return true;
@@ -48,6 +61,29 @@ ph_isolated_ask(PhIsolateChild *child)
 	return ph_isolated_send(child) && receive(child);
 }
 
+static const PhIsolatedKind *filter_kind;
+
+void
+ph_isolated_set_filter(const PhIsolatedKind *kind)
+{
+	filter_kind = kind;
+}
+
+static const PhIsolatedKind *
+kind_of(const PhIsolateChild *child)
+{
+	switch (child->section->kind) {
+	case PH_KIND_DIRECTORY:
+		return &ph_isolated_directory;
+	case PH_KIND_MECHANISM:
+		return &ph_isolated_mechanism;
+	case PH_KIND_FILTER:
+		return filter_kind;
+	default:
+		return NULL;
+	}
+}
+
 static void
 end_state(PhIsolateChild *child, uint64_t number)
 {
@@ -56,8 +92,7 @@ end_state(PhIsolateChild *child, uint64_t number)
 	if (state == NULL)
 		return;
 	g_hash_table_remove(child->states, &number);
-	if (child->section->kind == PH_KIND_MECHANISM)
-		ph_isolated_mechanism_end(child, state);
+	kind_of(child)->end(child, state);
 }
 
 static bool
@@ -73,25 +108,19 @@ read_ended(PhIsolateChild *child)
 static bool
 dispatch(PhIsolateChild *child)
 {
+	const PhIsolatedKind *kind = kind_of(child);
 	uint64_t operation = 0;
 
-	if (!read_ended(child))
+	if (kind == NULL || !read_ended(child))
 		return false;
 	operation = ph_read_number(&child->reader, OPERATION_MAX);
-	switch (child->section->kind) {
-	case PH_KIND_DIRECTORY:
-		return ph_isolated_directory(child, operation);
-	case PH_KIND_MECHANISM:
-		return ph_isolated_mechanism(child, operation);
-	default:
-		return false;
-	}
+	return kind->serve(child, operation);
 }
 
 bool
 ph_isolate_serve(PhSection *section, int fd)
 {
-	PhIsolateChild child = { .section = section, .fd = fd };
+	PhIsolateChild child = { .section = section, .fd = fd, .passed = -1, .pass = -1 };
 	bool good = true;
 
 	child.packet.octets = g_malloc(PH_PACKET_MAX);
@@ -101,6 +130,7 @@ ph_isolate_serve(PhSection *section, int fd)
 	while (good && receive(&child))
 		good = dispatch(&child) && ph_isolated_send(&child);
 	ph_secret_wipe(child.packet.octets, PH_PACKET_MAX);
+	drop(&child.passed);
 	g_hash_table_unref(child.states);
 	g_free(child.packet.octets);
 	return good;

@@ -12,7 +12,7 @@
  * this process. Returns: when the other end is closed (true), or speaks nonsense (false). */
 bool ph_isolate_serve(PhSection *section, int fd);
 
-/* --- inside core/isolate --------------------------------------------------------------------- */
+/* --- for the kinds of plugins ----------------------------------------------------------------- */
 
 typedef struct {
 	PhSection *section;
@@ -20,6 +20,8 @@ typedef struct {
 	PhPacket packet;       /* received, then written */
 	PhPacketReader reader; /* over what was received */
 	GHashTable *states;    /* of kinds whose calls belong together, by their number */
+	int passed;            /* the descriptor that came with the packet; -1: none */
+	int pass;              /* (owned) one that goes with the next; -1: none */
 } PhIsolateChild;
 
 /* ph_isolated_begin: the packet is written anew. */
@@ -31,12 +33,18 @@ bool ph_isolated_send(PhIsolateChild *child);
 /* ph_isolated_ask: the same, and waits for the answer, which stands in the reader then. */
 bool ph_isolated_ask(PhIsolateChild *child);
 
-/* ph_isolated_directory, _mechanism: one request, whose operation was read. Returns: false when it
- * made no sense. The answer is in the packet. */
-bool ph_isolated_directory(PhIsolateChild *child, uint64_t operation);
-bool ph_isolated_mechanism(PhIsolateChild *child, uint64_t operation);
+/* PhIsolatedKind: what requests to one kind of plugin are answered by. serve: one request, whose
+ * operation was read: false when it made no sense; the answer is in the packet. end: frees a state of
+ * `states`. */
+typedef struct {
+	bool (*serve)(PhIsolateChild *child, uint64_t operation);
+	void (*end)(PhIsolateChild *child, void *state);
+} PhIsolatedKind;
 
-/* ph_isolated_mechanism_end: frees a state of `states`. */
-void ph_isolated_mechanism_end(PhIsolateChild *child, void *state);
+/* ph_isolated_set_filter: @kind: (borrowed, for ever); filters need what stands above. */
+void ph_isolated_set_filter(const PhIsolatedKind *kind);
+
+extern const PhIsolatedKind ph_isolated_directory;
+extern const PhIsolatedKind ph_isolated_mechanism;
 
 #endif

@@ -195,8 +195,8 @@ answer_remove(PhIsolateChild *child)
 	return true;
 }
 
-bool
-ph_isolated_directory(PhIsolateChild *child, uint64_t operation)
+static bool
+serve(PhIsolateChild *child, uint64_t operation)
 {
 	const PhDirectory *table = table_of(child);
 
@@ -216,3 +216,10 @@ ph_isolated_directory(PhIsolateChild *child, uint64_t operation)
 	return operation < G_N_ELEMENTS(rows) && rows[operation].there
 	       && rows[operation].answer(child);
 }
+
+static void
+end_nothing(PhIsolateChild *child, void *state)
+{
+}
+
+const PhIsolatedKind ph_isolated_directory = { serve, end_nothing };

@@ -21,6 +21,7 @@ static const PhIsolateControl *control;
 static PhLock pools_lock = PH_LOCK_INIT; /* guards the two below */
 static GPtrArray *pools;                 /* of PhPool, borrowed: their instances own them */
 static uint64_t last_id;
+static void *(*filter_table)(const void *real); /* (nullable) */
 
 /* --- instances ------------------------------------------------------------------------------ */
 
@@ -32,9 +33,17 @@ table_for(PhSection *section)
 		return ph_isolate_directory_table(section->offer->table);
 	case PH_KIND_MECHANISM:
 		return ph_isolate_mechanism_table(section->offer->table);
+	case PH_KIND_FILTER:
+		return filter_table != NULL ? filter_table(section->offer->table) : NULL;
 	default:
 		return NULL;
 	}
+}
+
+void
+ph_isolate_set_filter(void *(*table)(const void *real))
+{
+	filter_table = table;
 }
 
 static PhPool *
@@ -153,13 +162,21 @@ ph_isolate_begin(PhIsolateCall *call,
 	PhDuration timeout = ph_calls_timeout(ph_pool_section(pool)->calls);
 	uint64_t now_us = ph_clock_us();
 
-	*call = (PhIsolateCall){ .pool = pool, .is_good = true };
+	*call = (PhIsolateCall){ .pool = pool, .pass = -1, .passed = -1, .is_good = true };
 	call->deadline_us = now_us + (timeout.us > 0 ? timeout.us : TIMEOUT_DEFAULT_US);
 	call->link = ph_pool_take(pool, serial, call->deadline_us, error);
 	if (call->link == NULL)
 		return false;
 	ph_packet_number(&call->link->packet, operation);
 	return true;
+}
+
+static void
+drop(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
 }
 
 static void
@@ -184,7 +201,9 @@ receive(PhIsolateCall *call, uint64_t *reply_out, GError **error)
 	uint64_t reply = PH_REPLY_HELLO;
 
 	while (reply == PH_REPLY_HELLO) {
-		switch (ph_link_receive(link->fd, &link->packet, call->deadline_us)) {
+		drop(&call->passed);
+		switch (ph_link_receive(link->fd, &link->packet, call->deadline_us,
+		                        &call->passed)) {
 		case PH_LINK_LATE:
 			fail(call, "did not answer in time, and was killed", error);
 			return false;
@@ -213,10 +232,11 @@ ph_isolate_ask(PhIsolateCall *call, GError **error)
 		             "the question is too large for an isolated plugin");
 		return 0;
 	}
-	if (!ph_link_send(link->fd, PH_SLICE(link->packet.octets, n_sent))) {
+	if (!ph_link_send_with(link->fd, PH_SLICE(link->packet.octets, n_sent), call->pass)) {
 		fail(call, "is gone", error);
 		return 0;
 	}
+	drop(&call->pass);
 	ph_secret_wipe(link->packet.octets, n_sent);
 	if (!receive(call, &reply, error))
 		return 0;
@@ -230,6 +250,8 @@ ph_isolate_end(PhIsolateCall *call)
 {
 	PhPoolLink *link = call->link;
 
+	drop(&call->pass);
+	drop(&call->passed);
 	if (!call->is_good)
 		control->kill(ph_pool_id(call->pool), link->pid);
 	ph_secret_wipe(link->packet.octets, link->packet.length);

@@ -43,7 +43,11 @@ uint32_t ph_isolate_awaited(void);
  * behind the last. */
 bool ph_isolate_child(PhSection *section, uint32_t index, PhPoolChild *child_out);
 
-/* --- inside core/isolate --------------------------------------------------------------------- */
+/* ph_isolate_set_filter: @table: makes the table of proxies of a filter, as those below; filters need
+ * what stands above. Thread: load. */
+void ph_isolate_set_filter(void *(*table)(const void *real));
+
+/* --- for the kinds of plugins ----------------------------------------------------------------- */
 
 /* PhIsolateCall: one call. Between begin and end the link is the caller's. */
 typedef struct {
@@ -51,6 +55,8 @@ typedef struct {
 	PhPoolLink *link;
 	uint64_t deadline_us;
 	PhPacketReader reply;
+	int pass;     /* (owned) goes with the next packet; -1: none */
+	int passed;   /* came with the last one; -1: none */
 	bool is_good; /* the child may go on */
 } PhIsolateCall;
 

@@ -24,12 +24,15 @@ typedef enum {
 /* ph_link_open: both ends, close-on-exec. */
 bool ph_link_open(int ends_out[2], GError **error);
 
-/* ph_link_send: false when the other end is gone or takes nothing. */
+/* ph_link_send: false when the other end is gone or takes nothing. ph_link_send_with: @passed:
+ * (borrowed) a descriptor that goes with it; -1 for none. */
 bool ph_link_send(int fd, PhSlice octets);
+bool ph_link_send_with(int fd, PhSlice octets, int passed);
 
-/* ph_link_receive: @packet: its octets and length are replaced. @deadline_us: 0 for none.
+/* ph_link_receive: @packet: its octets and length are replaced. @deadline_us: 0 for none. @passed_out:
+ * (out, owned, nullable) the descriptor that came with it, or -1.
  * Blocks: until there is a packet, or the deadline. */
-PhLinkResult ph_link_receive(int fd, PhPacket *packet, uint64_t deadline_us);
+PhLinkResult ph_link_receive(int fd, PhPacket *packet, uint64_t deadline_us, int *passed_out);
 
 /* ph_link_reader: over what was received. */
 PhPacketReader ph_link_reader(const PhPacket *packet);

@@ -161,8 +161,8 @@ find_exchange(PhIsolateChild *child, uint64_t number, uint64_t flags, char *name
 	return exchange;
 }
 
-void
-ph_isolated_mechanism_end(PhIsolateChild *child, void *state)
+static void
+end(PhIsolateChild *child, void *state)
 {
 	Exchange *exchange = state;
 
@@ -211,11 +211,11 @@ take_step(PhIsolateChild *child, uint64_t number, Exchange *exchange, const PhSl
 	if (step == PH_STEP_CHALLENGE)
 		return;
 	g_hash_table_remove(child->states, &number);
-	ph_isolated_mechanism_end(child, exchange);
+	end(child, exchange);
 }
 
-bool
-ph_isolated_mechanism(PhIsolateChild *child, uint64_t operation)
+static bool
+serve(PhIsolateChild *child, uint64_t operation)
 {
 	uint64_t number = ph_read_number(&child->reader, UINT64_MAX);
 	char *name = ph_read_text(&child->reader);
@@ -239,3 +239,5 @@ ph_isolated_mechanism(PhIsolateChild *child, uint64_t operation)
 	take_step(child, number, exchange, (flags & PH_STEP_HAS_RESPONSE) != 0 ? &response : NULL);
 	return true;
 }
+
+const PhIsolatedKind ph_isolated_mechanism = { serve, end };

@@ -15,7 +15,7 @@
 #include <posthorn/secret.h>
 
 enum {
-	PH_PACKET_MAX = 65536,       /* octets of one packet */
+	PH_PACKET_MAX = 131072,      /* octets of one packet */
 	PH_PACKET_TEXT_MAX = 32768,  /* of one text in it */
 	PH_PACKET_LIST_MAX = 4096,   /* texts of one list */
 	PH_PACKET_SECRET_MAX = 16384 /* octets of a password or stored form */

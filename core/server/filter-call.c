@@ -16,6 +16,7 @@
 #include "net/net.h"
 #include "net/reactor.h"
 #include "server/filter-session.h"
+#include "server/isolated-filter.h"
 
 /* PhFilterCall: one question to one filter. Counted: whoever awaits its answer, its timer, who cancels. */
 struct PhFilterCall {
@@ -260,6 +261,8 @@ PhWake *
 ph_filter_park(PhFilterQuestion *question)
 {
 	g_return_val_if_fail(!question->is_pending, NULL);
+	if (question->core == NULL)
+		return ph_isolated_filter_park(question);
 	question->is_pending = true;
 	return ph_wake_new_func(answered, question->core);
 }
@@ -268,6 +271,10 @@ bool
 ph_filter_claim(PhFilterQuestion *question)
 {
 	PhFilterCall *call = question->core;
+
+	/* Where it is isolated whoever does not wait any more ends the process. */
+	if (call == NULL)
+		return true;
 	PH_LOCKED(&call->filters->lock);
 
 	if (call->is_late)

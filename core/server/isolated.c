@@ -17,6 +17,7 @@
 #include "isolate/child.h"
 #include "plugin/instance.h"
 #include "plugin/registry.h"
+#include "server/isolated-filter.h"
 #include "server/outline.h"
 #include "server/process-spawn.h"
 #include "server/sandbox.h"
@@ -124,6 +125,7 @@ ph_isolated_run(const char *title, const char *folder, bool privileged)
 	int status = EXIT_BAD;
 
 	prepare_process();
+	ph_isolated_filter_open();
 	if (privileged)
 		ph_registry_trust_root(registry);
 	text = read_input();

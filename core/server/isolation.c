@@ -8,6 +8,7 @@
 #include <posthorn/slice.h>
 
 #include "config/config.h"
+#include "server/isolated-filter.h"
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -59,6 +60,7 @@ ph_isolation_open(int to_supervisor)
 {
 	channel = to_supervisor;
 	ph_isolate_open(&control);
+	ph_isolate_set_filter(ph_isolated_filter_table);
 }
 
 /* Waits until the plugin is there. Returns: false when it is known that it will not be. */

@@ -382,6 +382,36 @@ ph_mail_replace_body(PhMail *mail, PhContent *body, GError **error)
 	return true;
 }
 
+bool
+ph_mail_edits(const PhMail *mail, PhSlice *header_out, PhContent **body_out)
+{
+	const PhMailEdit *edit = mail->edit;
+
+	if (edit == NULL || !edit->is_changed)
+		return false;
+	*header_out = PH_SLICE(edit->block->str, edit->block->len);
+	*body_out = edit->body;
+	return true;
+}
+
+bool
+ph_mail_replace_header(PhMail *mail, PhSlice block, GError **error)
+{
+	PhMailEdit *edit = open_edit(mail, error);
+
+	if (edit == NULL)
+		return false;
+	if (block.length > PH_HEADER_SUM_MAX) {
+		ph_error_set(error, PH_ERROR_TOO_LARGE,
+		             "the header of the message becomes too large");
+		return false;
+	}
+	g_string_truncate(edit->block, 0);
+	g_string_append_len(edit->block, block.data, (gssize) block.length);
+	edit->is_changed = true;
+	return true;
+}
+
 /* --- recipients ------------------------------------------------------------------------------- */
 
 /* Takes out the targets that no recipient stands for any more. */
@@ -418,8 +448,7 @@ static void
 assign_targets(PhMail *mail)
 {
 	for (guint i = mail->recipients->len; i > 0; i--) {
-		const PhRecipient *recipient =
-			&g_array_index(mail->recipients, PhRecipient, i - 1);
+		const PhRecipient *recipient = &g_array_index(mail->recipients, PhRecipient, i - 1);
 
 		for (uint32_t t = 0; t < recipient->n_targets; t++)
 			ph_mail_target(mail, recipient->targets[t])->recipient = i - 1;

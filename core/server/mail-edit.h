@@ -12,6 +12,13 @@ typedef struct PhMailEdit PhMailEdit;
 /* ph_mail_apply_edits: ph_mail_content() has the edits from now on. */
 void ph_mail_apply_edits(PhMail *mail);
 
+/* ph_mail_edits: what was changed and not applied yet; false: nothing. @body_out: (borrowed,
+ * nullable) NULL when the body is the same. */
+bool ph_mail_edits(const PhMail *mail, PhSlice *header_out, PhContent **body_out);
+
+/* ph_mail_replace_header: the whole block, with its empty line. Errors: those of the other edits. */
+bool ph_mail_replace_header(PhMail *mail, PhSlice block, GError **error);
+
 /* ph_mail_forget_edits: the content is another one. */
 void ph_mail_forget_edits(PhMail *mail);
 

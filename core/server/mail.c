@@ -395,6 +395,8 @@ ph_mail_add_recipient(PhMail *mail, PhSlice address)
 	GArray *found = NULL;
 	PhRcpt result = PH_RCPT_NO_ROUTE;
 
+	if (mail->add_elsewhere != NULL)
+		return mail->add_elsewhere(mail, address);
 	if (mail->router == NULL
 	    || (mail->is_guest && !mail->is_asked && !ph_router_is_open(mail->router, address)))
 		return PH_RCPT_NO_ROUTE;

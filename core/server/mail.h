@@ -76,6 +76,8 @@ struct PhMail {
 	PhMailEdit *edit;  /* (owned, nullable) */
 	bool is_guest; /* nobody vouches for the submitter: routes for trusted ones are closed */
 	bool is_part;  /* of another mail, which remembers who was served: split.c */
+	/* (nullable) in the process of an isolated filter: routes are elsewhere */
+	PhRcpt (*add_elsewhere)(PhMail *mail, PhSlice address);
 };
 
 static inline PhTarget *

@@ -2,14 +2,18 @@
  *
  * In the directory everybody exists and has the password "correct horse". Whoever's name says so
  * makes the plugin crash, hang, take memory without end, or answer without end (as an alias). The
- * mechanism takes a name, and then the password that is stored for it.
+ * mechanism takes a name, and then the password that is stored for it. The filter does what the
+ * words of the subject say.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include <posthorn/directory.h>
 #include <posthorn/error.h>
+#include <posthorn/filter.h>
+#include <posthorn/header.h>
 #include <posthorn/mechanism.h>
 #include <posthorn/slice.h>
+#include <posthorn/wake.h>
 
 #include <poll.h>
 #include <stdlib.h>
@@ -180,6 +184,121 @@ step(void *instance, void *state, PhExchange *exchange, const PhSlice *response,
 	return ph_exchange_accept(exchange, PH_SLICE_EMPTY, ph_slice(kept->user), error);
 }
 
+/* --- the filter --- */
+
+typedef struct {
+	uint32_t n; /* questions */
+} Seat;
+
+static void *
+begin_seat(void *instance, PhMail *mail)
+{
+	return g_new0(Seat, 1);
+}
+
+static void
+end_seat(void *instance, void *state)
+{
+	g_free(state);
+}
+
+static void
+do_sender(PhMail *mail)
+{
+	ph_mail_set_sender(mail, PH_SLICE_LITERAL("other@example.net"));
+}
+
+static void
+do_add(PhMail *mail)
+{
+	(void) ph_mail_add_recipient(mail, PH_SLICE_LITERAL("ben@example.org"));
+}
+
+static void
+do_remove(PhMail *mail)
+{
+	ph_mail_remove_recipient(mail, 0);
+}
+
+static void
+do_body(PhMail *mail)
+{
+	g_autoptr(PhContent) body = ph_content_new_copy(PH_SLICE_LITERAL("another body\r\n"));
+
+	(void) ph_mail_replace_body(mail, body, NULL);
+}
+
+static void
+do_fact(PhMail *mail)
+{
+	ph_mail_set_fact(mail, "mailbox", PH_SLICE_LITERAL("Sorted"));
+}
+
+static void
+do_prepend(PhMail *mail)
+{
+	ph_mail_prepend(mail, PH_SLICE_LITERAL("X-Prepended: yes\r\n"));
+}
+
+static void
+mark(PhMail *mail, const Seat *seat)
+{
+	PhContent *content = ph_mail_content(mail);
+	const char *helo = ph_mail_fact(mail, "helo");
+	g_autofree char *text = g_strdup_printf(
+		"%u %s %s %zu %" G_GUINT64_FORMAT, seat->n, ph_mail_sender(mail),
+		helo != NULL ? helo : "-", ph_mail_n_recipients(mail), ph_content_length(content));
+
+	(void) ph_mail_header_add(mail, "X-Seen", ph_slice(text), NULL);
+}
+
+static void
+obey(PhMail *mail, const char *subject)
+{
+	static const struct {
+		const char *word;
+		void (*act)(PhMail *mail);
+	} acts[] = { { "sender", do_sender }, { "add", do_add },   { "remove", do_remove },
+		     { "body", do_body },     { "fact", do_fact }, { "prepend", do_prepend } };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(acts); i++)
+		if (strstr(subject, acts[i].word) != NULL)
+			acts[i].act(mail);
+}
+
+static bool
+ask(void *instance, void *state, PhFilterQuestion *question, GError **error)
+{
+	g_autoptr(GString) subject = g_string_new(NULL);
+	PhHeaderField field;
+	PhSlice header;
+	Seat *seat = state;
+
+	seat->n++;
+	if (question->stage == PH_STAGE_RECIPIENT) {
+		misbehave(ph_mail_recipient(question->mail, question->recipient));
+		return true;
+	}
+	if (!ph_mail_header(question->mail, &header, error))
+		return false;
+	if (ph_header_find(header, "Subject", &field))
+		ph_header_decode(field.value, subject);
+	misbehave(subject->str);
+	if (strstr(subject->str, "error") != NULL) {
+		ph_error_set(error, PH_ERROR_TEMPORARY, "told to fail");
+		return false;
+	}
+	if (strstr(subject->str, "reject") != NULL) {
+		question->verdict.result = PH_VERDICT_REJECT;
+		g_strlcpy(question->verdict.text, "no such words", sizeof question->verdict.text);
+	}
+	mark(question->mail, seat);
+	obey(question->mail, subject->str);
+	if (strstr(subject->str, "park") != NULL)
+		ph_wake_complete(ph_filter_park(question));
+	return true;
+}
+
 static const PhOption options[] = {
 	PH_OPTION_BOOLEAN(Settings, refuse, "no", "refuse to be created"),
 	PH_OPTIONS_END,
@@ -203,8 +322,18 @@ static const PhMechanism mechanism = {
 	.step = step,
 	.end = end,
 };
+static const PhFilter filter = {
+	.size = sizeof filter,
+	.stages = 1U << PH_STAGE_RECIPIENT | 1U << PH_STAGE_MESSAGE,
+	.create = create,
+	.destroy = destroy,
+	.begin = begin_seat,
+	.end = end_seat,
+	.ask = ask,
+};
 static const PhOffer offers[] = {
 	PH_OFFER_DIRECTORY("faulty", &directory),
+	PH_OFFER_FILTER("faulty", &filter),
 	PH_OFFER_MECHANISM("faulty", &mechanism),
 	PH_OFFERS_END,
 };

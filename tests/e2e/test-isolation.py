@@ -5,6 +5,7 @@ import base64
 import imaplib
 import json
 import os
+import re
 import signal
 import subprocess
 
@@ -37,7 +38,16 @@ address = 127.0.0.1:{exchange}
 store = mail
 directory = people
 mechanisms = faulty
-""" % (PLUGIN, PLUGIN)
+[filter faulty]
+plugin = %s:faulty
+isolate = {n}
+timeout = 1s
+isolate-memory = 64M
+[listener filtered]
+plugin = smtp
+address = 127.0.0.1:{filtered}
+filters = faulty
+""" % (PLUGIN, PLUGIN, PLUGIN)
 
 
 class Faulty(Server):
@@ -45,7 +55,8 @@ class Faulty(Server):
 
     def __init__(self, n=1, more=""):
         extra = FAULTY.replace("{n}", str(n)).replace("{more}", more)
-        super().__init__(ports=("smtp", "imap", "pop3", "faulty", "exchange"), extra=extra)
+        super().__init__(ports=("smtp", "imap", "pop3", "faulty", "exchange", "filtered"), extra=extra,
+                         users=["%s@example.org" % name for name in ("anna", "ben", "crash")])
 
     def login(self, user, password=PASSWORD):
         """What the server says."""
@@ -72,16 +83,47 @@ class Faulty(Server):
         finally:
             client.shutdown()
 
+    def offer(self, subject, recipients=("anna@example.org",), body=b"Hello\r\n"):
+        """The code and text of the first answer that is not positive, or of the last."""
+        client = self.smtp("filtered")
+        client.mail("carla@example.net")
+        for recipient in recipients:
+            answer = client.rcpt(recipient)
+            if answer[0] != 250:
+                break
+        else:
+            answer = client.data(b"Subject: " + subject.encode() + b"\r\n\r\n" + body)
+        client.close()
+        return answer
+
+    def mailbox(self, user, name="INBOX"):
+        """What is in a mailbox, without what differs from run to run."""
+        client = self.imap(user + "@example.org")
+        if client.select(name)[0] != "OK":
+            return []
+        texts = []
+        for number in client.search(None, "ALL")[1][0].split():
+            text = client.fetch(number, "(BODY.PEEK[])")[1][0][1]
+            text = re.sub(rb"Received:.*\r\n([ \t].*\r\n)*", b"", text)
+            texts.append(text)
+        client.logout()
+        return texts
+
     def children(self, word="directory"):
         status = json.loads(self.run("status", "--json").stdout)
         return [one for one in status["sections"]
                 if one["section"] == "[%s faulty]" % word][0]["children"]
 
+    def pass_filter(self, user):
+        """As the others: the filter does what the subject says."""
+        code, text = self.offer(user)
+        return {250: "OK", 451: "UNAVAILABLE"}.get(code, "%d %s" % (code, text))
+
     def costs_one_failure(self, user, word="directory"):
         """The login fails temporarily, the next one is served by another process."""
         before = self.children(word)[0]
         worker = self.worker_pid()
-        login = self.login if word == "directory" else self.exchange
+        login = {"directory": self.login, "mechanism": self.exchange, "filter": self.pass_filter}[word]
         assert login("anna") == "OK"
         assert "UNAVAILABLE" in login(user), self.log
         assert login("ben") == "OK"
@@ -164,6 +206,37 @@ def test_exchanges_of_many_sessions_go_on_side_by_side_in_one_process():
             assert reader.readline().startswith(b"a OK"), server.log
             connection.close()
             reader.close()
+
+
+def what_a_filter_does(n):
+    with Faulty(n=n) as server:
+        answers = [server.offer(words) for words in (
+            "plain", "sender", "add", "remove", "body", "fact", "prepend", "body sender add prepend",
+            "park add", "error", "reject")]
+        answers.append(server.offer("many", ["anna@example.org", "ben@example.org"]))
+        answers.append(server.offer("large", body=b"0123456789abcdef\r\n" * 10000))
+        answers.append(server.offer("large body", body=b"0123456789abcdef\r\n" * 10000))
+        return answers, [server.mailbox("anna"), server.mailbox("ben"), server.mailbox("anna", "Sorted")]
+
+
+def test_an_isolated_filter_does_what_one_in_the_server_does():
+    answers, mailboxes = what_a_filter_does(1)
+    expected_answers, expected = what_a_filter_does(0)
+    ids = re.compile(rb"[A-Za-z0-9_-]{22}")
+    assert [code for code, _ in answers] == [250] * 9 + [451, 550] + [250] * 3, answers
+    assert [(code, ids.sub(b"", text)) for code, text in answers] == [
+        (code, ids.sub(b"", text)) for code, text in expected_answers]
+    assert len(mailboxes[0]) == 10 and len(mailboxes[1]) == 4 and len(mailboxes[2]) == 1
+    assert mailboxes == expected
+    assert b"X-Seen: 2 carla@example.net client.example.org 1 " in mailboxes[0][0], mailboxes[0][0]
+
+
+def test_a_filters_crash_and_hang_cost_one_failure_each():
+    with Faulty() as server:
+        server.costs_one_failure("crash", "filter")
+        server.costs_one_failure("hang", "filter")
+        assert server.offer("anna", ["crash@example.org"])[0] == 451
+        assert server.offer("anna", ["ben@example.org"])[0] == 250
 
 
 def test_several_processes_serve_at_once_and_one_that_dies_leaves_the_others():
