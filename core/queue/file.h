@@ -42,8 +42,8 @@ struct PhQueueFile {
 };
 
 /* ph_queue_file_make: a new one; its name is durable. ph_queue_file_open: one that is there. NULL with
- * CORRUPT when it cannot be told what lies in it, GONE when there never was anything. @folder_fd: borrowed for the call. Returns: (owned).
- * Blocks: on the disk, as all do. */
+ * CORRUPT when it cannot be told what lies in it, GONE when there never was anything. @folder_fd:
+ * borrowed for the call. Returns: (owned). Blocks: on the disk, as all do. */
 PhQueueFile *ph_queue_file_make(int folder_fd, uint32_t number, GError **error);
 PhQueueFile *ph_queue_file_open(int folder_fd, uint32_t number, bool writes, GError **error);
 PhQueueFile *ph_queue_file_ref(PhQueueFile *file);
