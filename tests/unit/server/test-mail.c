@@ -129,7 +129,7 @@ test_recipient_parameters(Fixture *fixture, gconstpointer data)
 	ph_mail_set_recipient_parameter(mail, 0, "NOTIFY", ph_slice("FAILURE"));
 	ph_mail_set_recipient_parameter(mail, 0, "NOTIFY", ph_slice("NEVER"));
 	ph_mail_add_recipient(mail, ph_slice("list@example.org"));
-	ph_mail_set_recipient_parameter(mail, 1, "NOTIFY", ph_slice("SUCCESS"));
+	ph_mail_set_recipient_parameter(mail, 1, "NOTIFY", ph_slice("SUCCESS,DELAY"));
 	ph_mail_add_recipient(mail, ph_slice("alice@example.org"));
 	g_assert_cmpstr(ph_mail_recipient_parameter(mail, 0, "NOTIFY"), ==, "NEVER");
 	g_assert_null(ph_mail_recipient_parameter(mail, 0, "ORCPT"));
@@ -137,8 +137,8 @@ test_recipient_parameters(Fixture *fixture, gconstpointer data)
 	ph_mail_set_content(mail, content);
 	ph_mail_submit(mail, ph_wake_new_func(count_wake, &n_wakes));
 	g_assert_cmpstr(fixture->fake->notify->str, ==,
-	                "bob@example.org=NEVER alice@example.org=SUCCESS "
-	                "carol@example.net=SUCCESS ");
+	                "bob@example.org=NEVER alice@example.org=DELAY "
+	                "carol@example.net=DELAY ");
 }
 
 static void
