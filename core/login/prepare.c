@@ -1,8 +1,10 @@
 /* prepare.c: user names and passwords as they are compared
  *
  * ASCII, which is nearly all there is, passes without a copy of its own form. RFC 4013 (SASLprep)
- * for the rest: non-ASCII spaces become spaces, the result is in normal form KC, control and
- * unassigned characters are refused.
+ * for the rest: non-ASCII spaces become spaces, what is not seen (soft hyphens, joiners, variation
+ * selectors) is left out, the result is in normal form KC, control and unassigned characters are
+ * refused. There is no rule about directions, as in RFC 8265 section 4.2.2 (OpaqueString): an address
+ * has a part in one script and a domain in another.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -19,9 +21,47 @@ has_ascii_control(PhSlice text)
 	return false;
 }
 
+/* RFC 3454 table C.1.2. */
+static bool
+is_other_space(gunichar c)
+{
+	return g_unichar_type(c) == G_UNICODE_SPACE_SEPARATOR || c == 0x200b;
+}
+
+/* RFC 3454 table B.1: commonly mapped to nothing. */
+static bool
+is_nothing(gunichar c)
+{
+	return c == 0xad || c == 0x34f || c == 0x1806 || (c >= 0x180b && c <= 0x180d) || c == 0x200c
+	       || c == 0x200d || c == 0x2060 || (c >= 0xfe00 && c <= 0xfe0f) || c == 0xfeff;
+}
+
+/* Returns: (owned) valid UTF-8 with both mapped. */
+static GString *
+map_characters(PhSlice text)
+{
+	GString *mapped = g_string_sized_new(text.length);
+	size_t at = 0;
+
+	while (at < text.length) {
+		gunichar c = g_utf8_get_char(text.data + at);
+
+		at += (size_t) g_unichar_to_utf8(c, NULL);
+
+		if (is_other_space(c))
+			g_string_append_c(mapped, ' ');
+		else if (!is_nothing(c))
+			g_string_append_unichar(mapped, c);
+	}
+	return mapped;
+}
+
 static bool
 is_allowed(gunichar c)
 {
+	/* RFC 3454 tables C.6 and C.7. */
+	if (c == 0xfffc || c == 0xfffd || (c >= 0x2ff0 && c <= 0x2ffb))
+		return false;
 	switch ((int) g_unichar_type(c)) {
 	case G_UNICODE_CONTROL:
 	case G_UNICODE_FORMAT:
@@ -40,9 +80,13 @@ is_allowed(gunichar c)
 static char *
 normalise(PhSlice text)
 {
+	GString *mapped = map_characters(text);
 	g_autofree char *normal =
-		g_utf8_normalize(text.data, (gssize) text.length, G_NORMALIZE_NFKC);
-	if (normal == NULL)
+		g_utf8_normalize(mapped->str, (gssize) mapped->len, G_NORMALIZE_NFKC);
+
+	ph_secret_wipe(mapped->str, mapped->allocated_len);
+	(void) g_string_free(mapped, TRUE);
+	if (normal == NULL || normal[0] == '\0')
 		return NULL;
 
 	for (char *p = normal; *p != '\0'; p = g_utf8_next_char(p))

@@ -23,7 +23,6 @@
 enum {
 	SALT_OCTETS = 16,
 	NONCE_OCTETS = 18, /* 144 bits; 24 characters of base64 */
-	SHORT_SALT = 1,
 };
 
 const PhOption scram_options[] = {
@@ -157,6 +156,11 @@ derive(const Instance *instance, PhExchange *exchange, PhSlice password, PhSlice
 	return ok;
 }
 
+/* What stands for the stored keys of somebody who has none: it is looked at, and not used. */
+#define NO_KEY "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+static const char no_keys[] = "4096,AAAAAAAAAAAAAAAAAAAAAA==," NO_KEY "," NO_KEY;
+
+/* Secret of nobody: so that both ways cost the same. False: the stored form is broken. */
 static bool
 use_stored(const Instance *instance,
            const PhSecret *secret,
@@ -164,25 +168,26 @@ use_stored(const Instance *instance,
            GString *salt,
            uint32_t *iterations)
 {
+	PhSlice text = secret != NULL ? ph_secret_slice(secret) : PH_SLICE_LITERAL(no_keys);
 	ScramStored stored = { .iterations = 0 };
-	bool ok = scram_stored_parse(ph_secret_slice(secret), instance->key_length, &stored)
-	          && stored.salt->len >= SHORT_SALT;
+	bool ok = scram_stored_parse(text, instance->key_length, &stored);
 
-	if (ok) {
+	if (ok && secret != NULL) {
 		g_string_truncate(salt, 0);
 		g_string_append_len(salt, stored.salt->str, (gssize) stored.salt->len);
 		*iterations = stored.iterations;
 		memcpy(state->keys.stored_key, stored.stored_key->str, instance->key_length);
 		memcpy(state->keys.server_key, stored.server_key->str, instance->key_length);
-	} else {
+	} else if (secret != NULL) {
 		ph_log(PH_LOG_ERROR, "password-form", "a stored password cannot be understood",
 		       PH_LOG_TEXT("user", state->user), PH_LOG_END);
 	}
 	scram_stored_clear(&stored);
-	return ok;
+	return ok && secret != NULL;
 }
 
-/* Salt, iterations and keys of the user, or invented ones. */
+/* Salt, iterations and keys of the user, or invented ones. All is done for everybody: the time must
+ * not tell who exists. */
 static bool
 find_keys(const Instance *instance,
           State *state,
@@ -194,6 +199,7 @@ find_keys(const Instance *instance,
 	PhSlice user = ph_slice(state->user);
 	uint8_t invented[SALT_OCTETS];
 	Secrets secrets = { NULL, NULL };
+	bool derives = ph_exchange_gives(exchange, "PLAIN");
 	if (!ask(instance, exchange, user, &secrets, error)) {
 		ph_secret_free(secrets.plain);
 		return false;
@@ -202,16 +208,16 @@ find_keys(const Instance *instance,
 	ph_exchange_invent(exchange, instance->kind->scheme, user, invented, sizeof invented);
 	g_string_append_len(salt, (const char *) invented, sizeof invented);
 	*iterations = (uint32_t) instance->settings->iterations;
+	ph_exchange_invent(exchange, "keys", user, state->keys.stored_key, instance->key_length);
+	ScramKeys others = state->keys;
 	PhSlice password = secrets.plain != NULL ? ph_secret_slice(secrets.plain)
 	                                         : PH_SLICE_LITERAL("invented");
-	bool ok = !ph_exchange_gives(exchange, "PLAIN")
+	bool ok = !derives
 	          || derive(instance, exchange, password, PH_SLICE(salt->str, salt->len), state);
-	if (secrets.plain == NULL)
-		ph_exchange_invent(exchange, "keys", user, state->keys.stored_key,
-		                   instance->key_length);
 	state->known = secrets.plain != NULL && ok;
-	if (secrets.stored != NULL && use_stored(instance, secrets.stored, state, salt, iterations))
-		state->known = true;
+	if (secrets.plain == NULL)
+		state->keys = others;
+	state->known |= use_stored(instance, secrets.stored, state, salt, iterations);
 	ph_secret_free(secrets.plain);
 	ph_secret_free(secrets.stored);
 	return true;

@@ -18,6 +18,18 @@ names_come_in_one_form(void)
 		{ "e\xcc\x81va", "\xc3\xa9va" }, /* combining accent: one letter */
 		{ "\xe2\x85\xa8", "IX" },        /* RFC 4013 section 3, example 5: roman nine */
 		{ "\xc2\xaa", "a" },             /* example 4: feminine ordinal */
+		{ "I\xc2\xadX", "IX" },          /* example 1: soft hyphen */
+		{ "a\xe2\x80\x8d"
+		  "b",
+		  "ab" }, /* joiner */
+		{ "a\xe1\x9a\x80"
+		  "b",
+		  "a b" }, /* ogham space */
+		{ "a\xe2\x80\x8b"
+		  "b",
+		  "a b" },                 /* space without width */
+		{ "\xc2\xad", NULL },      /* nothing is left */
+		{ "a\xef\xbf\xbd", NULL }, /* replacement character */
 		{ "a\x01", NULL },
 		{ "a\xc2\x85", NULL },     /* C1 control */
 		{ "a\xe2\x80\x8e", NULL }, /* left-to-right mark */
