@@ -11,6 +11,8 @@
 extern const PhCommand *const ph_commands[];
 
 extern const PhCommand ph_command_check;
+extern const PhCommand ph_command_conform_directory;
+extern const PhCommand ph_command_conform_directory_part;
 extern const PhCommand ph_command_conform_mechanism;
 extern const PhCommand ph_command_conform_mechanism_part;
 extern const PhCommand ph_command_conform_part;

@@ -41,6 +41,8 @@ const PhCommand *const ph_commands[] = {
 	&ph_command_new_plugin,
 	&ph_command_conform_store,
 	&ph_command_conform_part,
+	&ph_command_conform_directory,
+	&ph_command_conform_directory_part,
 	&ph_command_conform_mechanism,
 	&ph_command_conform_mechanism_part,
 	&ph_command_describe,

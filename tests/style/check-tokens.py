@@ -26,7 +26,7 @@ HOMES = [
     (r"fsync|fdatasync|rename|renameat|renameat2", "core/base/durable.c",
      r"core/base/durable[\w-]*\.c"),
     (r"sqlite3_\w+", "core/mailbox/index*.c, fulltext.c and plugins on SQLite",
-     r"core/mailbox/(index[\w-]*\.[ch]|fulltext\.c)|plugins/((store|directory)/(sqlite|mbox|maildir)|filter/greylist)/.*"),
+     r"core/mailbox/(index[\w-]*\.[ch]|fulltext\.c)|plugins/((store|directory)/(sqlite|mbox|maildir|second-factor)|filter/greylist)/.*"),
     (r"g_thread_new|g_thread_try_new|pthread_create|g_thread_pool_new",
      "core/net, core/journal, core/queue, core/mailbox, core/conform, core/server/jobs.c, maildir/defer.c, ldap/pool.c",
      r"core/(net|journal|queue|mailbox|conform)/.*|core/server/jobs\.c|plugins/store/maildir/defer\.c|plugins/directory/ldap/pool\.c"),

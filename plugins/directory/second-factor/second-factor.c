@@ -130,28 +130,34 @@ find_step(const Instance *instance, const char *text, uint32_t code)
 	return step;
 }
 
+/* Attempt: who wants in, with what. */
+typedef struct {
+	const char *name;
+	const char *address; /* canonical */
+	const PhSecret *secret;
+} Attempt;
+
 /* The password is verified whether the code is right or not: both take the same time. */
 static PhVerify
 verify_code(const Instance *instance,
-            const char *name,
-            const char *address,
+            const Attempt *attempt,
             const char *key,
-            const PhSecret *secret,
             PhIdentity **identity_out,
             GError **error)
 {
 	uint32_t code = 0;
-	g_autoptr(PhSecret) password = cut_code(secret, &code);
+	g_autoptr(PhSecret) password = cut_code(attempt->secret, &code);
 	uint64_t step = password != NULL ? find_step(instance, key, code) : 0;
 	g_autoptr(PhIdentity) identity = NULL;
-	PhVerify result = instance->table->verify(
-		below(instance), name, password != NULL ? password : secret, &identity, error);
+	PhVerify result = instance->table->verify(below(instance), attempt->name,
+	                                          password != NULL ? password : attempt->secret,
+	                                          &identity, error);
 
 	if (result != PH_VERIFY_OK)
 		return result;
 	if (step == 0)
 		return PH_VERIFY_WRONG;
-	result = factors_use(instance->factors, address, step, error);
+	result = factors_use(instance->factors, attempt->address, step, error);
 	if (result == PH_VERIFY_OK)
 		*identity_out = g_steal_pointer(&identity);
 	return result;
@@ -183,23 +189,22 @@ free_key(char *key)
 
 static PhVerify
 verify_known(const Instance *instance,
-             const char *name,
-             const char *address,
-             const PhSecret *secret,
+             const Attempt *attempt,
              PhIdentity **identity_out,
              GError **error)
 {
 	char *key = NULL;
 	PhVerify result = PH_VERIFY_ERROR;
 
-	if (!factors_key(instance->factors, address, &key, error))
+	if (!factors_key(instance->factors, attempt->address, &key, error))
 		return PH_VERIFY_ERROR;
 	if (key != NULL) {
-		result = verify_code(instance, name, address, key, secret, identity_out, error);
+		result = verify_code(instance, attempt, key, identity_out, error);
 	} else {
 		g_autoptr(PhIdentity) identity = NULL;
 
-		result = instance->table->verify(below(instance), name, secret, &identity, error);
+		result = instance->table->verify(below(instance), attempt->name, attempt->secret,
+		                                 &identity, error);
 		if (result == PH_VERIFY_OK && instance->settings->required)
 			result = PH_VERIFY_WRONG;
 		else if (result == PH_VERIFY_OK)
@@ -227,9 +232,11 @@ verify(void *data,
 		app = verify_app(instance, ph_identity_address(identity), secret, error);
 	if (result == PH_VERIFY_ERROR || app == PH_VERIFY_ERROR)
 		return PH_VERIFY_ERROR;
-	if (app != PH_VERIFY_OK)
-		return verify_known(instance, name, ph_identity_address(identity), secret,
-		                    identity_out, error);
+	if (app != PH_VERIFY_OK) {
+		const Attempt attempt = { name, ph_identity_address(identity), secret };
+
+		return verify_known(instance, &attempt, identity_out, error);
+	}
 	*identity_out = g_steal_pointer(&identity);
 	return PH_VERIFY_OK;
 }
