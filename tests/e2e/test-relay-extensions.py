@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import tempfile
+import threading
 
 import lib
 from lib import Server, main, wait_for
@@ -172,6 +173,24 @@ def test_a_connection_is_used_again_and_closed_in_time():
             host.replies["MAIL"] = ["DROP", "250 2.1.0 ok"]
             assert outcome(server)[0] == 250  # on another connection, at once
             wait_for(lambda: host.said[-1] == "QUIT", 5, "the end of the idle connection")
+
+
+def test_no_message_is_forgotten_between_connections():
+    def many(server, number):
+        client = server.smtp()
+        for at in range(40):
+            client.sendmail("", ["b%d-%d@example.net" % (number, at)], OCTETS)
+        client.quit()
+
+    with Host() as host:
+        text = config(None, "idle-time = 2ms\nmax-messages = 7\nrelay-host = 127.0.0.1:%d\n" % host.port)
+        with Server(config=text, ports=("smtp",)) as server:
+            threads = [threading.Thread(target=many, args=(server, at)) for at in range(6)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            wait_for(lambda: len(host.mails) >= 240, 10, "all messages")
 
 
 def test_several_recipients_share_a_transaction():

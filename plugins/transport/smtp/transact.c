@@ -325,9 +325,12 @@ transact_next(Hop *hop)
 		pool_established(hop);
 	}
 	while (!(ends = is_used_up(hop))) {
-		hop->job = pool_next(hop, &ends);
-		if (hop->job == NULL)
+		Job *job = pool_next(hop, &ends);
+
+		/* Without one the hop is idle, and its job the pool's to set. */
+		if (job == NULL)
 			break;
+		hop->job = job;
 		if (prepare(hop)) {
 			hop->phase = PHASE_ENVELOPE;
 			return go_on(hop);
