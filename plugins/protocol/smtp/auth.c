@@ -100,7 +100,8 @@ static const char *
 order_problem(const Client *client)
 {
 	if (!client->is_extended)
-		return "503 5.5.1 say EHLO first";
+		return smtp_is_lmtp(client) ? "503 5.5.1 say LHLO first"
+		                            : "503 5.5.1 say EHLO first";
 	if (client->user != NULL)
 		return "503 5.5.1 already authenticated";
 	if (client->envelope != NULL)
