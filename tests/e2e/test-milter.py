@@ -2,12 +2,17 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """test-milter.py: every callback and modification of the milter protocol, and every kind of
 nonsense, with a scripted milter; and OpenDKIM, clamav-milter and rspamd where they are installed"""
+import base64
+import hashlib
 import os
+import re
 import smtplib
 import struct
+import subprocess
+import tempfile
 import time
 
-from lib import IMAP, PEOPLE, ROUTE, SERVER, SMTP, STORE, Server, main, wait_for
+from lib import IMAP, PEOPLE, ROUTE, SERVER, SMTP, STORE, Server, main, need, wait_for
 from milters import RAW, Milter, add_header, change_header, insert_header
 
 USERS = ("anna@example.org", "ben@example.org")
@@ -244,6 +249,126 @@ def test_one_connection_serves_a_session_and_is_opened_again():
         assert len(milter.talks) == 3, len(milter.talks)
         client.quit()
         assert len(texts(server)) == 6
+
+
+# --- milters of others ------------------------------------------------------------------------
+
+class Running:
+    """A program in a folder of its own, stopped by its process id."""
+
+    def __init__(self, *words, ready):
+        self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
+        try:
+            wait_for(lambda: self.process.poll() is not None or os.path.exists(ready), 60, ready)
+            assert self.process.poll() is None, "%s ended" % words[0]
+        except AssertionError:
+            self.stop()
+            raise
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.stop()
+
+
+class At:
+    def __init__(self, path):
+        self.address = "unix:" + path
+
+
+def scratch():
+    folder = tempfile.mkdtemp(prefix="posthorn-real-")
+    os.chmod(folder, 0o755)
+    return folder
+
+
+def write(folder, name, text):
+    path = os.path.join(folder, name)
+    with open(path, "w", encoding="ascii") as stream:
+        stream.write(text)
+    return path
+
+
+def test_opendkim_signs():
+    program = need("opendkim")
+    folder = scratch()
+    key = os.path.join(folder, "key.pem")
+    subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
+    os.chmod(key, 0o600)
+    path = os.path.join(folder, "sock")
+    conf = write(folder, "conf", "Socket local:%s\nMode s\nDomain example.net\nSelector one\n"
+                 "KeyFile %s\nInternalHosts 127.0.0.1\nCanonicalization relaxed/simple\n"
+                 "RequireSafeKeys no\nBackground no\n" % (path, key))
+    with Running(program, "-f", "-x", conf, ready=path), serve(At(path)) as server:
+        for _ in range(2):
+            assert send(server)[0] == 250
+        text = texts(server)[1]
+        head, _, body = text.partition("\r\n\r\n")
+        field = re.search(r"^DKIM-Signature:.*(?:\n[ \t].*)*", head, re.M).group(0)
+        assert "d=example.net" in field and "s=one" in field, field
+        digest = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
+        assert "bh=" + digest in re.sub(r"\s", "", field), field
+
+
+def test_clamav_milter_refuses():
+    scanner, program = need("clamd"), need("clamav-milter")
+    folder = scratch()
+    database = os.path.join(folder, "database")
+    os.mkdir(database)
+    write(database, "test.ndb", "Test.Posthorn:0:*:%s\n" % b"posthorn-test-virus".hex())
+    sockets = [os.path.join(folder, name) for name in ("clamd.sock", "milter.sock")]
+    clamd = write(folder, "clamd.conf", "LocalSocket %s\nDatabaseDirectory %s\nForeground yes\n"
+                  "TemporaryDirectory %s\nPidFile %s/clamd.pid\n" % (sockets[0], database, folder,
+                                                                   folder))
+    conf = write(folder, "milter.conf", "MilterSocket unix:%s\nClamdSocket unix:%s\n"
+                 "Foreground yes\nOnInfected Reject\nAddHeader Replace\n"
+                 "TemporaryDirectory %s\n" % (sockets[1], sockets[0], folder))
+    with Running(scanner, "-c", clamd, ready=sockets[0]), \
+            Running(program, "-c", conf, ready=sockets[1]), serve(At(sockets[1])) as server:
+        answer = send(server)
+        assert answer[0] == 250, answer
+        assert "X-Virus-Status: Clean" in texts(server)[0], texts(server)[0]
+        answer = send(server, text=MESSAGE + "posthorn-test-virus\r\n")
+        assert answer[0] == 550, answer
+        assert len(texts(server)) == 1
+
+
+RSPAMD = """
+options { filters = []; pidfile = "$D/pid"; control_socket = "$D/control mode=0600";
+    history_file = "$D/history"; cache_file = "$D/cache"; stats_file = "$D/stats";
+    dns { nameserver = ["127.0.0.1:9"]; timeout = 100ms; retransmits = 1; } url_tld = "$T"; }
+logging { type = "console"; level = "warning"; }
+worker "rspamd_proxy" { bind_socket = "$D/sock mode=0666"; milter = yes; count = 1;
+    timeout = 10s; upstream "local" { self_scan = yes; default = yes; } }
+metric "default" { actions { reject = 15; add_header = 6; } }
+"""
+
+
+def test_rspamd_looks_and_refuses():
+    program = need("rspamd")
+    folder = scratch()
+    os.chmod(folder, 0o777)
+    lists = "/usr/share/rspamd/effective_tld_names.dat"
+    path = os.path.join(folder, "sock")
+    conf = write(folder, "conf", RSPAMD.replace("$D", folder).replace("$T", lists))
+    words = [program, "-f", "-c", conf] + (["--insecure"] if os.geteuid() == 0 else [])
+    with Running(*words, ready=path), serve(At(path)) as server:
+        answer = send(server)
+        assert answer[0] == 250, answer
+        gtube = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
+        answer = send(server, text=MESSAGE + gtube + "\r\n")
+        assert answer[0] == 554, answer
+        assert len(texts(server)) == 1
 
 
 main(globals())
