@@ -36,6 +36,7 @@ struct PhQueueFile {
 	/* the queue's, under its lock */
 	uint32_t n_live;     /* mails that are not done */
 	uint32_t n_mails;    /* that were ever in it */
+	uint64_t shown_end;  /* `end` of a while ago, for figures */
 	bool is_kept;        /* what is left of it cannot be moved */
 	GByteArray *rows;    /* (nullable) of the index that are not written yet */
 	GHashTable *numbers; /* (nullable) "route\nkey" to number in the index */

@@ -265,6 +265,7 @@ ph_queue_insert(PhQueue *queue, const PhQueueInsert *mail)
 	link_slots(queue, number, mail);
 	mail->file->n_live++;
 	mail->file->n_mails++;
+	mail->file->shown_end = MAX(mail->file->shown_end, mail->position);
 	return number;
 }
 
@@ -618,6 +619,6 @@ ph_queue_stats(PhQueue *queue, PhQueueStats *stats_out)
 		const PhQueueFile *file = value;
 
 		if (file->n_mails > 0)
-			stats_out->octets += file->end * file->n_live / file->n_mails;
+			stats_out->octets += file->shown_end * file->n_live / file->n_mails;
 	}
 }

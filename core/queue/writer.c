@@ -39,9 +39,13 @@ ph_queue_writable_file(PhQueue *queue, GError **error)
 {
 	PhQueueFile *made = NULL;
 	PhQueueFile *old = queue->active;
+	uint64_t limit = 0;
 	uint32_t number = 0;
 
-	if (old != NULL && !old->is_bad && old->end < queue->settings.file_octets)
+	ph_lock_take(&queue->lock);
+	limit = queue->settings.file_octets;
+	ph_lock_drop(&queue->lock);
+	if (old != NULL && !old->is_bad && old->end < limit)
 		return old;
 	made = ph_queue_file_make(queue->folder_fd, queue->last_number + 1, error);
 	if (made == NULL)

@@ -16,6 +16,7 @@
 #include "server/filter-delivery.h"
 #include "server/mail.h"
 #include "server/queue-mail.h"
+#include "server/queue-run.h"
 
 #include <string.h>
 
@@ -112,9 +113,12 @@ finish_one(PhMail *mail)
 {
 	if (!g_atomic_int_dec_and_test(&mail->n_pending))
 		return;
-	if (mail->finished != NULL)
+	if (mail->finished != NULL) {
 		mail->finished(mail, mail->finished_data);
-	else if (!ph_queue_mail_rest(mail))
+		return;
+	}
+	ph_queue_report_success(mail);
+	if (!ph_queue_mail_rest(mail))
 		ph_mail_finish(mail);
 }
 

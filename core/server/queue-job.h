@@ -21,6 +21,9 @@ typedef struct {
 PhQueueUsed *ph_queue_used_ref(PhQueueUsed *used);
 void ph_queue_used_unref(PhQueueUsed *used);
 
+/* ph_queue_run_used: (owned, nullable) what jobs that begin now work with. */
+PhQueueUsed *ph_queue_run_used(PhQueueRun *run);
+
 /* PhQueueFate: what became of one recipient. */
 typedef struct {
 	uint32_t outcome; /* PhQueueOutcome */

@@ -20,20 +20,26 @@
 
 /* --- what is to be told ----------------------------------------------------------------------- */
 
-/* Is @word in the comma-separated NOTIFY of the recipient? @otherwise: when it has none. */
+/* Is @word in the comma-separated @notify (nullable)? */
+static bool
+has_word(const char *notify, const char *word)
+{
+	PhSlice rest = ph_slice(notify);
+
+	while (rest.length > 0)
+		if (ph_slice_is_nocase(ph_slice_trim(ph_slice_split(&rest, ',')), word))
+			return true;
+	return false;
+}
+
+/* @otherwise: when the recipient has no NOTIFY. */
 static bool
 asks_for(const PhEnvelopeRecipient *recipient, const char *word, bool otherwise)
 {
 	const char *notify = ph_queue_envelope_parameter(recipient->parameters,
 	                                                 recipient->n_parameters, "NOTIFY");
-	PhSlice rest = ph_slice(notify);
 
-	if (notify == NULL)
-		return otherwise;
-	while (rest.length > 0)
-		if (ph_slice_is_nocase(ph_slice_trim(ph_slice_split(&rest, ',')), word))
-			return true;
-	return false;
+	return notify != NULL ? has_word(notify, word) : otherwise;
 }
 
 static bool
@@ -317,4 +323,118 @@ ph_queue_job_report(PhQueueJob *job)
 		try_again(job, "the report to its sender cannot be sent now");
 	else
 		fall_back(job);
+}
+
+/* --- mail that did not pass the queue --------------------------------------------------------- */
+
+/* Success: a mail of which the sender wants to know that it was delivered. */
+typedef struct {
+	PhMail *mail;
+	PhQueueUsed *used;
+	PhMail *report;
+} Success;
+
+static bool
+asks_for_success(const PhMail *mail, const PhTarget *target)
+{
+	return target->error == NULL && !target->was_served
+	       && has_word(ph_mail_recipient_parameter(mail, target->recipient, "NOTIFY"),
+	                   "SUCCESS");
+}
+
+static void
+end_success(void *user_data)
+{
+	Success *success = user_data;
+
+	ph_mail_unref(success->report);
+	ph_mail_unref(success->mail);
+	ph_queue_used_unref(success->used);
+	g_free(success);
+}
+
+static GArray *
+list_successes(const PhMail *mail)
+{
+	GArray *rows = g_array_new(FALSE, FALSE, sizeof(PhReportRecipient));
+
+	for (guint i = 0; i < mail->targets->len; i++) {
+		const PhTarget *target = ph_mail_target(mail, i);
+		PhReportRecipient row = { .action = PH_REPORT_DELIVERED,
+			                  .address = target->address,
+			                  .orcpt = ph_mail_recipient_parameter(
+						  mail, target->recipient, "ORCPT"),
+			                  .last_attempt = ph_clock_wall_us() };
+
+		if (asks_for_success(mail, target))
+			g_array_append_val(rows, row);
+	}
+	return rows;
+}
+
+static PhContent *
+compose_success(const Success *success, const char *id, uint32_t *needs_out)
+{
+	const PhMail *mail = success->mail;
+	GArray *rows = list_successes(mail);
+	PhReport report = {
+		.hostname = ph_config_server(success->used->config)->hostname,
+		.sender = ph_mail_sender(mail),
+		.id = id,
+		.mail_id = ph_mail_id(mail),
+		.envid = ph_mail_parameter(mail, "ENVID"),
+		.takes_utf8 = ph_mail_parameter(mail, "SMTPUTF8") != NULL,
+		.arrived = mail->arrived,
+		.now = ph_clock_wall_us(),
+		.prepended = ph_mail_prepended(mail),
+		.content = mail->content,
+		.recipients = (const PhReportRecipient *) (void *) rows->data,
+		.n_recipients = rows->len,
+	};
+	PhContent *made = ph_report_compose(&report, needs_out, NULL);
+
+	g_array_unref(rows);
+	return made;
+}
+
+static void
+send_success(void *user_data)
+{
+	Success *success = user_data;
+	PhQueueJob like = { .used = success->used };
+	g_autoptr(PhContent) content = NULL;
+	uint32_t needs = 0;
+
+	success->report = make_mail(&like);
+	content = compose_success(success, ph_mail_id(success->report), &needs);
+	if (content != NULL)
+		ph_mail_set_content(success->report, content);
+	set_needs(success->report, needs);
+	if (content != NULL
+	    && ph_mail_add_recipient(success->report, ph_slice(ph_mail_sender(success->mail)))
+	               == PH_RCPT_OK)
+		ph_mail_submit(success->report, ph_wake_new_func(end_success, success));
+	else
+		end_success(success);
+}
+
+void
+ph_queue_report_success(PhMail *mail)
+{
+	PhQueueRun *run = mail->router != NULL ? ph_router_queue(mail->router) : NULL;
+	PhQueueUsed *used = NULL;
+	bool asks = false;
+	Success *success = NULL;
+
+	if (run == NULL || ph_mail_sender(mail)[0] == '\0')
+		return;
+	for (guint i = 0; i < mail->targets->len && !asks; i++)
+		asks = asks_for_success(mail, ph_mail_target(mail, i));
+	used = asks ? ph_queue_run_used(run) : NULL;
+	if (used == NULL)
+		return;
+	success = g_new0(Success, 1);
+	success->mail = ph_mail_ref(mail);
+	success->used = used;
+	ph_router_run(used->router, send_success, success);
 }

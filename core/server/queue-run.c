@@ -161,6 +161,13 @@ ph_queue_run_close(PhQueueRun *run)
 	g_free(run);
 }
 
+PhQueueUsed *
+ph_queue_run_used(PhQueueRun *run)
+{
+	PH_LOCKED(&run->lock);
+	return run->used != NULL ? ph_queue_used_ref(run->used) : NULL;
+}
+
 PhQueue *
 ph_queue_run_queue(PhQueueRun *run)
 {
@@ -445,9 +452,7 @@ begin(PhQueueTask *task, void *user_data)
 	job->task = task;
 	job->n = ph_queue_task_n(task);
 	job->fates = g_new0(PhQueueFate, job->n);
-	ph_lock_take(&run->lock);
-	job->used = ph_queue_used_ref(run->used);
-	ph_lock_drop(&run->lock);
+	job->used = ph_queue_run_used(run);
 	if (run->reactor != NULL)
 		ph_workers_submit(run->reactor, work, job);
 	else

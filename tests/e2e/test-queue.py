@@ -124,6 +124,25 @@ def test_nothing_is_reported_about_a_report():
         assert not inbox(server)
 
 
+def test_success_is_reported_when_it_was_asked_for():
+    with Server(CONFIG) as server:
+        client = server.smtp()
+        client.mail("anna@example.org", ["RET=HDRS", "ENVID=one"])
+        for to, notify in (("relay@far.example", "SUCCESS,FAILURE"), ("fail@far.example", "NEVER"),
+                           ("ben@example.org", "SUCCESS")):
+            assert client.rcpt(to, ["NOTIFY=" + notify])[0] == 250
+        assert client.data(message("asked"))[0] == 250
+        mail, status = wait_for(lambda: reports(server, "relayed"), 10, "the relayed one")[0]
+        assert status[0]["Original-Envelope-Id"] == "one"
+        wait_for(lambda: reports(server, "delivered"), 10, "the local one")
+        client.mail("anna@example.org")
+        client.rcpt("ben@example.org", ["NOTIFY=SUCCESS"])
+        assert client.data(message("local"))[0] == 250
+        wait_for(lambda: len(reports(server, "delivered")) == 2, 10, "one that was not queued")
+        client.quit()
+        assert not reports(server, "failed")
+
+
 def test_late_mail_is_reported_and_then_given_up():
     config = CONFIG.replace("lifetime = 30s", "lifetime = 2s").replace("warn-after = 20s",
                                                                      "warn-after = 600ms")
