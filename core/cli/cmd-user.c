@@ -5,6 +5,7 @@
 #include <posthorn/error.h>
 
 #include "cli/commands.h"
+#include "cli/control-client.h"
 #include "cli/directory-tool.h"
 
 #include <stdio.h>
@@ -35,6 +36,15 @@ can_list(const PhDirectory *table)
 	return table->list != NULL;
 }
 
+/* The running server, if there is one, asks its directories anew. */
+static void
+forget_kept(const PhArguments *arguments)
+{
+	g_autoptr(GString) answer = g_string_new(NULL);
+
+	(void) ph_control_ask(ph_arguments_config(arguments), "forget", true, answer, NULL);
+}
+
 /* Adds the user, or changes the password of one that is there. */
 static int
 set_password(const PhArguments *arguments, bool create, const char *what)
@@ -56,6 +66,7 @@ set_password(const PhArguments *arguments, bool create, const char *what)
 	hash = ph_password_hash(scheme, secret, &error);
 	if (hash == NULL || !tool.table->set(tool.instance, name, hash, create, &error))
 		return fail(error);
+	forget_kept(arguments);
 	printf("%s '%s' in directory '%s'.\n", create ? "Added" : "Changed the password of", name,
 	       ph_section_name(tool.section));
 	return PH_EXIT_OK;
@@ -85,6 +96,7 @@ run_remove(const PhArguments *arguments)
 	                            "remove users", &error)
 	    || !tool.table->remove(tool.instance, name, &error))
 		return fail(error);
+	forget_kept(arguments);
 	printf("Removed '%s' from directory '%s'; the user's mail stays where it is.\n", name,
 	       ph_section_name(tool.section));
 	return PH_EXIT_OK;

@@ -6,6 +6,7 @@
 
 #include <posthorn/slice.h>
 
+#include "login/cache.h"
 #include "net/socket.h"
 #include "server/json.h"
 
@@ -129,11 +130,16 @@ obey(Client *client, const char *command)
 			answer_result(client, "failed\nthe server stops");
 	} else if (g_strcmp0(command, "store") == 0 || g_strcmp0(command, "queue") == 0) {
 		hand_over(client);
+	} else if (g_strcmp0(command, "forget") == 0) {
+		ph_cache_forget();
+		answer_result(client, "ok\nwhat directories said is asked for again");
 	} else if (g_strcmp0(command, "stop") == 0) {
 		answer_result(client, "ok\nthe server stops");
 		control->table->stop(control->user_data);
 	} else {
-		answer_result(client, "failed\nunknown command: status, reload, store, queue or stop");
+		answer_result(
+			client,
+			"failed\nunknown command: status, reload, store, queue, forget or stop");
 	}
 }
 

@@ -21,8 +21,6 @@ plugin = postgresql
 connection = {connection}
 domain = example.org
 query-timeout = 1s
-cache = 0s
-cache-negative = 0s
 """
 OTHERS = OURS + """user-query = SELECT pw AS password, mb::text || 'M' AS quota FROM box WHERE name = :user
 """
@@ -104,6 +102,10 @@ def test_our_tables_are_made_and_changed():
         assert login(server, "anna") != "" and login(server, "anna", "new") == ""
         for name in ("' OR true --", "anna' --", "%", "anna\\", "\u00e4nna", ":user", "$1"):
             assert login(server, name) == "AUTHENTICATIONFAILED", name
+        server.stop()
+        server.write_config(server.text.replace("query-timeout = 1s",
+                                                "query-timeout = 1s\ncache = 0s"))
+        server.start()
         postgres.sql("UPDATE posthorn.users SET disabled = true WHERE local = 'bert'")
         assert login(server, "bert") == "AUTHENTICATIONFAILED"
         assert server.run("user", "remove", "anna@example.org").returncode == 0

@@ -182,6 +182,8 @@ make_identity(const Instance *instance, const User *user, PhIdentity **identity_
 		.quota_octets = user->quota_octets,
 		.quota_messages = user->quota_messages,
 		.groups = user->groups,
+		.senders = user->senders,
+		.aliases = user->aliases,
 	};
 	PhIdentity *identity = ph_identity_new(&values, error);
 	if (identity == NULL)

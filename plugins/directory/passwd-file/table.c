@@ -1,7 +1,7 @@
 /* table.c: the users of one passwd-style file, parsed, immutable, counted
  *
  * A line is user:password:uid:gid:gecos:home:shell:extra; what follows the password may be left
- * out. The extra field holds words: quota=SIZE, messages=N, groups=a,b, disabled, and Dovecot's
+ * out. The extra field holds words: quota=SIZE, messages=N, groups=a,b, senders=a,b, aliases=a,b, disabled, and Dovecot's
  * userdb_quota_rule=*:storage=SIZE. '#' begins a comment line. The first line about a user holds.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -24,7 +24,7 @@ struct Table {
 	GHashTable *schemes; /* upper-case names of the forms in it */
 	GPtrArray *order;
 	GStringChunk *chunk;
-	GPtrArray *arrays; /* groups */
+	GPtrArray *arrays; /* lists of users */
 };
 
 static char *
@@ -63,20 +63,21 @@ parse_size(PhSlice text, uint64_t *out)
 	return true;
 }
 
-static void
-set_groups(Table *table, User *user, PhSlice names)
+/* "a,b". Returns: NULL-terminated, of the table. */
+static const char *const *
+keep_list(Table *table, PhSlice names)
 {
-	GPtrArray *groups = g_ptr_array_new();
+	GPtrArray *list = g_ptr_array_new();
 
 	while (names.length > 0) {
 		PhSlice one = ph_slice_split(&names, ',');
 		if (one.length > 0)
-			g_ptr_array_add(groups, keep(table, one));
+			g_ptr_array_add(list, keep(table, one));
 	}
-	g_ptr_array_add(groups, NULL);
-	gpointer *array = g_ptr_array_free(groups, FALSE);
+	g_ptr_array_add(list, NULL);
+	gpointer *array = g_ptr_array_free(list, FALSE);
 	g_ptr_array_add(table->arrays, array);
-	user->groups = (const char *const *) array;
+	return (const char *const *) array;
 }
 
 static bool
@@ -93,7 +94,11 @@ apply_word(Table *table, User *user, PhSlice word)
 		return ph_slice_to_u64(ph_slice_from(word, strlen("messages=")), UINT32_MAX,
 		                       &user->quota_messages);
 	if (ph_slice_starts_nocase(word, "groups="))
-		set_groups(table, user, ph_slice_from(word, strlen("groups=")));
+		user->groups = keep_list(table, ph_slice_from(word, strlen("groups=")));
+	else if (ph_slice_starts_nocase(word, "senders="))
+		user->senders = keep_list(table, ph_slice_from(word, strlen("senders=")));
+	else if (ph_slice_starts_nocase(word, "aliases="))
+		user->aliases = keep_list(table, ph_slice_from(word, strlen("aliases=")));
 	else if (ph_slice_is_nocase(word, "disabled") || ph_slice_starts_nocase(word, "nologin"))
 		user->disabled = true;
 	return true; /* words of other servers are passed over */

@@ -13,7 +13,9 @@ typedef struct {
 	const char *stored; /* password form; "" when the field is empty: nobody can log in */
 	const char *full_name;
 	const char *home;
-	const char *const *groups; /* (nullable) */
+	const char *const *groups;  /* (nullable) */
+	const char *const *senders; /* (nullable) */
+	const char *const *aliases; /* (nullable) */
 	uint64_t quota_octets;
 	uint64_t quota_messages;
 	bool disabled;

@@ -22,7 +22,8 @@ reads_the_lines_of_passwd_and_dovecot(void)
 	static const char text[] =
 		"# people\n"
 		"anna:{PLAIN}one\n"
-		"Bert@Example.org:$6$x$y:1000:1000:Bert B.:/home/bert::quota=2G messages=10 groups=a,b\r\n"
+		"Bert@Example.org:$6$x$y:1000:1000:Bert B.:/home/bert::quota=2G messages=10 groups=a,b"
+		" senders=@example.org,* aliases=b@example.org\r\n"
 		"carl:{SSHA}x::::::userdb_quota_rule=*:storage=1M disabled\n"
 		"\n"
 		"dora:\n";
@@ -40,6 +41,9 @@ reads_the_lines_of_passwd_and_dovecot(void)
 	g_assert_cmpuint(bert->quota_messages, ==, 10);
 	g_assert_cmpstr(bert->groups[1], ==, "b");
 	g_assert_null(bert->groups[2]);
+	g_assert_cmpstr(bert->senders[0], ==, "@example.org");
+	g_assert_cmpstr(bert->senders[1], ==, "*");
+	g_assert_cmpstr(bert->aliases[0], ==, "b@example.org");
 
 	const User *carl = table_find(table, ph_slice("carl"));
 	g_assert_true(carl->disabled);
