@@ -60,7 +60,7 @@ ph_login_plaintext_allowed(PhSession *session)
 {
 	const PhLoginService *service = service_of(session);
 
-	return service != NULL && ph_plaintext_ok(service, session);
+	return service != NULL && ph_takes_passwords(service) && ph_plaintext_ok(service, session);
 }
 
 /* --- how an exchange ends ---------------------------------------------------------------------- */
@@ -333,6 +333,8 @@ verify_password(PhLogin *login, const PhLoginService *service, PhSlice user, PhS
 		return PH_LOGIN_NOT_OFFERED;
 	if (failed_too_often(login->session, service))
 		return PH_LOGIN_TOO_MANY;
+	if (!ph_takes_passwords(service))
+		return PH_LOGIN_NOT_OFFERED;
 	if (!ph_plaintext_ok(service, login->session))
 		return PH_LOGIN_NEEDS_TLS;
 

@@ -24,6 +24,7 @@ struct PhLoginService {
 	size_t n_mechanisms;
 	bool wants_binding;
 	bool wants_certificate;
+	bool takes_passwords;
 	PhLock lock;        /* guards lists */
 	GHashTable *lists;  /* set of mechanisms to their names */
 	GStringChunk *plus; /* "NAME-PLUS" */
@@ -59,6 +60,7 @@ ph_login_service_new(const PhLoginParams *params)
 	ph_lock_init(&service->lock);
 	service->lists = g_hash_table_new_full(hash_set, equal_sets, g_free, g_free);
 	service->plus = g_string_chunk_new(64);
+	service->takes_passwords = params->mechanisms == NULL || params->mechanisms[0] == NULL;
 	for (PhSection *const *m = params->mechanisms; m != NULL && *m != NULL; m++) {
 		const PhMechanism *table = ph_section_table(*m);
 
@@ -67,6 +69,8 @@ ph_login_service_new(const PhLoginParams *params)
 			service->wants_binding = true;
 		if ((table->flags & PH_MECHANISM_NEEDS_CERTIFICATE) != 0)
 			service->wants_certificate = true;
+		if ((table->flags & PH_MECHANISM_SHOWS_PASSWORD) != 0)
+			service->takes_passwords = true;
 	}
 	return service;
 }
@@ -226,6 +230,12 @@ ph_offered_find(const PhLoginService *service,
 		return offered;
 	}
 	return PH_OFFERED_NO;
+}
+
+bool
+ph_takes_passwords(const PhLoginService *service)
+{
+	return service->takes_passwords;
 }
 
 bool

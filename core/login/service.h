@@ -71,6 +71,10 @@ PhOffered ph_offered_find(const PhLoginService *service,
                           bool is_command,
                           PhOfferedMechanism *found);
 
+/* ph_takes_passwords: may a name and a password come outside of SASL (LOGIN of IMAP, USER of POP3)? Not
+ * where the listener names mechanisms, and none of them shows a password. */
+bool ph_takes_passwords(const PhLoginService *service);
+
 /* ph_plaintext_ok: may a password be shown on this connection? */
 bool ph_plaintext_ok(const PhLoginService *service, const PhSession *session);
 

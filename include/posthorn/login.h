@@ -52,7 +52,8 @@ typedef enum {
  * a directory of the chain can answer. Borrowed until the connection's TLS state changes. */
 PH_PUBLIC const char *const *ph_login_mechanisms(PhSession *session);
 
-/* ph_login_plaintext_allowed: may USER/PASS and LOGIN be used now (else LOGINDISABLED)? */
+/* ph_login_plaintext_allowed: may USER/PASS and LOGIN be used now (else LOGINDISABLED)? Never where the
+ * listener names mechanisms and none of them takes a password. */
 PH_PUBLIC bool ph_login_plaintext_allowed(PhSession *session);
 
 /* ph_login_start: begins an exchange. @mechanism: any case. @initial: (borrowed, nullable) decoded

@@ -95,6 +95,37 @@ def test_mx_conf_takes_mail_for_its_domains_and_refuses_to_relay():
         client.logout()
 
 
+def test_no_passwords_conf_takes_certificates_and_scram_alone():
+    import imaplib
+    server = example("no-passwords")
+    authority = server.dir + "/clients-ca"
+    user = server.dir + "/anna"
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    for words in (["req", "-x509", *key, "-days", "30", "-subj", "/CN=ca", "-keyout", authority + ".key",
+                   "-out", authority + ".pem"],
+                  ["req", "-new", *key, "-subj", "/CN=Anna", "-addext",
+                   "subjectAltName=email:anna@example.org", "-keyout", user + ".key", "-out", user + ".csr"],
+                  ["x509", "-req", "-in", user + ".csr", "-CA", authority + ".pem", "-CAkey",
+                   authority + ".key", "-days", "30", "-copy_extensions", "copy", "-out", user + ".pem"]):
+        subprocess.run(["openssl", *words], check=True, capture_output=True)
+    with server:
+        server.send(MESSAGE)
+        trust = server.trust()
+        client = imaplib.IMAP4_SSL("localhost", server.ports["imaps"], ssl_context=trust)
+        assert "AUTH=EXTERNAL" not in client.capabilities and "LOGINDISABLED" in client.capabilities
+        assert "AUTH=SCRAM-SHA-256-PLUS" in client.capabilities, client.capabilities
+        try:
+            client.login("anna@example.org", PASSWORD)
+            raise AssertionError("a password was taken")
+        except imaplib.IMAP4.error:
+            client.shutdown()
+        trust.load_cert_chain(user + ".pem", user + ".key")
+        client = imaplib.IMAP4_SSL("localhost", server.ports["imaps"], ssl_context=trust)
+        assert client.authenticate("EXTERNAL", lambda challenge: b"")[0] == "OK"
+        assert client.select("INBOX")[1] == [b"1"]
+        client.logout()
+
+
 def test_pop3_only_conf_serves_mail_that_is_there():
     with example("pop3-only") as server:
         import poplib

@@ -113,7 +113,10 @@ imap_login(Imap *imap, Parser *parser)
 	if (!parse_login(parser, &user, &password))
 		return imap_parse_bad(imap, parser);
 	if (!ph_login_plaintext_allowed(imap->session))
-		return imap_no(imap, "[PRIVACYREQUIRED] Passwords are not taken without TLS.");
+		return imap_no(imap,
+		               ph_session_is_tls(imap->session)
+		                       ? "[CANNOT] Passwords are not taken."
+		                       : "[PRIVACYREQUIRED] Passwords are not taken without TLS.");
 	imap->login = ph_login_password(imap->session, user, password, &outcome);
 	return go_on(imap, outcome);
 }

@@ -83,7 +83,9 @@ pop3_user(PhSession *session, PhSlice argument)
 	Client *client = ph_session_data(session);
 
 	if (!ph_login_plaintext_allowed(session))
-		return pop3_refuse(session, refusal_of(PH_LOGIN_NEEDS_TLS));
+		return pop3_refuse(session,
+		                   refusal_of(ph_session_is_tls(session) ? PH_LOGIN_NOT_OFFERED
+		                                                         : PH_LOGIN_NEEDS_TLS));
 	g_free(client->user);
 	client->user = ph_slice_dup(argument);
 	return pop3_reply(session, "+OK");
