@@ -6,7 +6,7 @@ import lib
 from lib import Server, wait_for
 
 OCTETS = b"Subject: one\r\n\r\n.a dot\r\nand text\r\n"
-ALL = ["PIPELINING", "SIZE 100000", "8BITMIME", "CHUNKING", "BINARYMIME", "SMTPUTF8", "DSN",
+ALL = ["PIPELINING", "SIZE 100000", "8BITMIME", "CHUNKING", "BINARYMIME", "SMTPUTF8", "DSN", "DELIVERBY",
        "ENHANCEDSTATUSCODES"]
 QUEUE = """
 [queue]

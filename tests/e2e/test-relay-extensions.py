@@ -12,7 +12,7 @@ import threading
 import lib
 from lib import Server, main, wait_for
 from nexthop import Host
-from relaying import ALL, OCTETS, QUEUE, TIMES, config, one_hop, outcome, outcomes
+from relaying import ALL, ENDS, OCTETS, QUEUE, TIMES, config, ends, outcome, outcomes
 
 WITH_TLS = ["PIPELINING", "STARTTLS"]
 
@@ -139,15 +139,38 @@ def test_what_a_peer_cannot_take_is_not_sent():
     with Host(extensions=["SIZE 1000"]) as host:
         got, why = one(host, octets=OCTETS + b"x" * 1000 + b"\r\n")
         assert got == 554 and "5.3.4" in why and not any("MAIL" in line for line in host.said)
-    with Host(extensions=["8BITMIME"]) as host, Server(config=hop(host), ports=("smtp",)) as server:
-        client = server.smtp()
-        client.mail("carla@example.net", ["SMTPUTF8"])
-        assert client.docmd("RCPT", "TO:<caf\u00e9@example.net>".encode().decode("latin-1"))[0] in (250, 553)
-        client.close()
+    for extensions, code in ((ALL, 250), (["8BITMIME"], 554)):
+        with Host(extensions=extensions) as host, Server(config=hop(host), ports=("smtp",)) as server:
+            got = outcomes(server, recipients=["caf\u00e9@example.net", "bob@example.net"],
+                           options=["SMTPUTF8"])
+            assert [one[0] for one in got] == [code, 250], got
+            assert code == 250 or "5.6.7" in got[0][1], got
+            assert all(("SMTPUTF8" in mail["mail"]) == (code == 250) for mail in host.mails)
+
+
+def test_requiretls_goes_only_where_it_is_kept():
+    with Certificates() as certs:
+        for extensions, certificate, code, status in (
+                (WITH_TLS + ["REQUIRETLS"], certs.good, 250, ""),
+                (WITH_TLS, certs.good, 554, "5.7.30"),
+                (WITH_TLS + ["REQUIRETLS"], certs.other, 451, "4.7.5"),
+                (["REQUIRETLS"], None, 451, "4.7.5")):
+            with Host(extensions=extensions, certificate=certificate) as host:
+                more = "ca-file = %s\n" % certs.good[0]
+                with Server(config=hop(host, more, "localhost") + lib.TLS, ports=("smtp",)) as server:
+                    client = server.smtp()
+                    client.starttls(context=server.trust())
+                    client.ehlo("client.example.org")
+                    client.sendmail("", ["bob@example.net"], OCTETS, mail_options=["REQUIRETLS"])
+                    client.close()
+                    wait_for(lambda: ends(server), 10, "the end of the delivery")
+                    end = ends(server)[0]
+                    assert ENDS[end["event"]] == code and status in end["error"], end
+                    assert all("REQUIRETLS" in mail["mail"] for mail in host.mails)
 
 
 def test_requests_of_the_sender_are_handed_over():
-    dsn = ["RET=HDRS", "ENVID=QQ314159"]
+    dsn = ["RET=HDRS", "ENVID=QQ314159", "BY=1000;R"]
     for extensions, there in ((ALL, True), (["PIPELINING"], False)):
         with Host(extensions=extensions) as host, Server(config=hop(host), ports=("smtp",)) as server:
             client = server.smtp()
@@ -158,6 +181,7 @@ def test_requests_of_the_sender_are_handed_over():
             client.close()
             wait_for(lambda: host.mails, 5, "the mail")
             assert ("RET=HDRS ENVID=QQ314159" in host.mails[0]["mail"]) == there
+            assert bool(re.search(r" BY=(1000|99\d);R", host.mails[0]["mail"])) == there
             assert ("NOTIFY=NEVER ORCPT=rfc822;Bob@example.net" in host.mails[0]["rcpt"][0]) == there
 
 
@@ -198,6 +222,11 @@ def test_several_recipients_share_a_transaction():
         got = outcomes(server, recipients=["r%d@example.net" % at for at in range(7)])
         assert all(code == 250 for code, _ in got)
         assert sorted(len(mail["rcpt"]) for mail in host.mails) == [1, 3, 3]
+    with Host(extensions=["LIMITS RCPTMAX=2 MAILMAX=2"]) as host:
+        with Server(config=hop(host), ports=("smtp",)) as server:
+            got = outcomes(server, recipients=["r%d@example.net" % at for at in range(5)])
+            assert all(code == 250 for code, _ in got)
+            assert sorted(len(mail["rcpt"]) for mail in host.mails) == [1, 2, 2]
 
 
 def test_rules_hold_for_their_domains():

@@ -146,6 +146,25 @@ downgrade(Hop *hop, uint32_t what)
 	return false;
 }
 
+/* RFC 2852: a mail that is to come back when it is late does not go to a host that needs longer. */
+static bool
+check_deliver_by(Hop *hop, const PhMail *mail)
+{
+	const char *value = ph_mail_parameter(mail, "BY");
+	PhTime arrived = ph_delivery_arrived(hop->job->delivery);
+	int64_t elapsed = (g_get_real_time() - arrived) / G_USEC_PER_SEC;
+	Sending *sending = &hop->sending;
+
+	if (value == NULL
+	    || !by_left(ph_slice(value), elapsed, &sending->by_seconds, &sending->by_mode)
+	    || g_ascii_toupper(sending->by_mode.data[0]) != 'R' || !has_flag(hop, CAP_DELIVERBY)
+	    || sending->by_seconds > (int64_t) hop->caps.min_deliver_by)
+		return true;
+	failure_set(&hop->failure, 554, "5.4.7", "'%s' cannot deliver it in time",
+	            path_host(&hop->path));
+	return false;
+}
+
 /* Decides what to say of the body. */
 static bool
 check_octets(Hop *hop, const Scan *scan, const char *body)
@@ -177,7 +196,7 @@ body_prepare(Hop *hop)
 	sending_clear(sending);
 	sending->content = whole_content(mail);
 	sending->length = ph_content_length(sending->content);
-	if (!check_size(hop) || !check_requiretls(hop))
+	if (!check_size(hop) || !check_requiretls(hop) || !check_deliver_by(hop, mail))
 		return false;
 	if (!ph_content_each(sending->content, 0, sending->length, scan_piece, &scan, &error)) {
 		failure_set(&hop->failure, 451, "4.3.0", "the message could not be read");

@@ -6,6 +6,10 @@
 
 #include "hop.h"
 
+enum {
+	BY_MAX = 999999999,
+};
+
 static const struct {
 	const char *word;
 	uint32_t flag;
@@ -15,7 +19,7 @@ static const struct {
 	{ "CHUNKING", CAP_CHUNKING },     { "BINARYMIME", CAP_BINARYMIME },
 	{ "SMTPUTF8", CAP_SMTPUTF8 },     { "DSN", CAP_DSN },
 	{ "REQUIRETLS", CAP_REQUIRETLS }, { "DELIVERBY", CAP_DELIVERBY },
-	{ "MT-PRIORITY", CAP_PRIORITY },  { "FUTURERELEASE", CAP_FUTURERELEASE },
+	{ "MT-PRIORITY", CAP_PRIORITY },
 };
 
 static void
@@ -64,4 +68,21 @@ caps_add(Caps *caps, PhSlice line)
 		add_auth(caps, PH_SLICE(line.data + 5, line.length - 5));
 	else if (ph_slice_is_nocase(word, "LIMITS"))
 		add_limits(caps, rest);
+}
+
+bool
+by_left(PhSlice value, int64_t elapsed_seconds, int64_t *seconds_out, PhSlice *mode_out)
+{
+	bool is_negative = value.length > 0 && value.data[0] == '-';
+	PhSlice rest = ph_slice_from(value, is_negative ? 1 : 0);
+	PhSlice digits = ph_slice_split(&rest, ';');
+	uint32_t seconds = 0;
+
+	if (!ph_slice_to_u32(digits, BY_MAX, &seconds)
+	    || (!ph_slice_is_nocase(rest, "R") && !ph_slice_is_nocase(rest, "N")
+	        && !ph_slice_is_nocase(rest, "RT") && !ph_slice_is_nocase(rest, "NT")))
+		return false;
+	*seconds_out = (is_negative ? -(int64_t) seconds : (int64_t) seconds) - elapsed_seconds;
+	*mode_out = rest;
+	return true;
 }

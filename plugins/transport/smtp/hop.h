@@ -63,9 +63,8 @@ enum {
 	CAP_REQUIRETLS = 1U << 8,
 	CAP_DELIVERBY = 1U << 9,
 	CAP_PRIORITY = 1U << 10,
-	CAP_FUTURERELEASE = 1U << 11,
-	CAP_AUTH_PLAIN = 1U << 12,
-	CAP_AUTH_LOGIN = 1U << 13,
+	CAP_AUTH_PLAIN = 1U << 11,
+	CAP_AUTH_LOGIN = 1U << 12,
 };
 
 typedef struct {
@@ -78,6 +77,10 @@ typedef struct {
 
 /* caps_add: one line of an EHLO reply behind its first, without the code. Pure. */
 void caps_add(Caps *caps, PhSlice line);
+
+/* by_left: what is left of a BY parameter, "120;R" or "-5;NT" (RFC 2852 section 4). @seconds_out and
+ * @mode_out: (out) for true only. Pure. false: it is none. */
+bool by_left(PhSlice value, int64_t elapsed_seconds, int64_t *seconds_out, PhSlice *mode_out);
 
 /* --- a connection: hop.c, hello.c, transact.c ------------------------------------------------- */
 
@@ -104,8 +107,10 @@ typedef struct {
 	uint64_t at;        /* what was sent of it */
 	uint32_t state;     /* of body_convert() */
 	bool is_8bit;
-	bool is_binary; /* octets as they are, by BDAT */
-	bool is_utf8;   /* SMTPUTF8 is said */
+	bool is_binary;     /* octets as they are, by BDAT */
+	bool is_utf8;       /* SMTPUTF8 is said */
+	int64_t by_seconds; /* what is left of DELIVERBY */
+	PhSlice by_mode;    /* "R", "N", "RT", "NT"; empty without; of the mail */
 	bool by_bdat;
 	bool is_small;     /* may go out with the envelope */
 	uint32_t n_chunks; /* whose replies are awaited */

@@ -71,6 +71,27 @@ job_fail(Job *job, const Failure *failure)
 		job_fail_one(job, i, failure);
 }
 
+Job *
+job_split(Job *job, size_t most)
+{
+	size_t n = job->n_recipients - MIN(most, job->n_recipients);
+	Job *rest = NULL;
+
+	if (n == 0 || job->n_left < job->n_recipients)
+		return NULL;
+	rest = g_malloc0(sizeof *rest + n * sizeof rest->recipients[0]);
+	rest->delivery = job->delivery;
+	rest->destination = job->destination;
+	rest->n_tries = job->n_tries;
+	rest->requires_tls = job->requires_tls;
+	rest->n_recipients = n;
+	rest->n_left = n;
+	memcpy(rest->recipients, job->recipients + most, n * sizeof rest->recipients[0]);
+	job->n_recipients = most;
+	job->n_left = most;
+	return rest;
+}
+
 void
 job_free(Job *job)
 {

@@ -137,6 +137,10 @@ void job_complete(Job *job, size_t at, const PhDeliveryResult *result);
 void job_fail_one(Job *job, size_t at, const Failure *failure);
 void job_fail(Job *job, const Failure *failure);
 
+/* job_split: takes away all recipients but the first @most; none has a result yet. Returns: (owned)
+ * the job with the others, or NULL when there are none. */
+Job *job_split(Job *job, size_t most);
+
 /* job_free: @job: (owned) every recipient has its result. */
 void job_free(Job *job);
 

@@ -90,6 +90,32 @@ test_caps(void)
 	g_assert_cmpuint(caps.max_recipients, ==, 7);
 }
 
+static void
+expect_by(const char *value, const char *mode, int64_t left)
+{
+	PhSlice got = PH_SLICE_EMPTY;
+	int64_t seconds = 0;
+
+	g_assert_cmpint(by_left(ph_slice(value), 20, &seconds, &got), ==, mode != NULL);
+	if (mode == NULL)
+		return;
+	g_assert_true(ph_slice_is_nocase(got, mode));
+	g_assert_cmpint(seconds, ==, left);
+}
+
+static void
+test_deliver_by(void)
+{
+	expect_by("120;R", "R", 100);
+	expect_by("-5;nt", "NT", -25);
+	expect_by("0;N", "N", -20);
+	expect_by("120", NULL, 0);
+	expect_by("120;X", NULL, 0);
+	expect_by("1234567890;R", NULL, 0);
+	expect_by(";R", NULL, 0);
+	expect_by("", NULL, 0);
+}
+
 /* --- rules ------------------------------------------------------------------------------------ */
 
 static void
@@ -338,6 +364,7 @@ main(int argc, char **argv)
 	g_test_add_func("/relay/what-is-no-reply-is-seen", test_no_replies);
 	g_test_add_func("/relay/replies-are-bounded", test_reply_bounds);
 	g_test_add_func("/relay/capabilities-are-found-without-case", test_caps);
+	g_test_add_func("/relay/the-time-that-passed-is-taken-off", test_deliver_by);
 	g_test_add_func("/relay/next-hops-are-names-addresses-or-sockets", test_next_hops);
 	g_test_add_func("/relay/rules-hold-for-a-domain-or-all-below-it", test_rules);
 	g_test_add_func("/relay/no-line-end-is-ever-bare-and-dots-are-stuffed", test_line_ends);

@@ -84,10 +84,7 @@ static const struct {
 } mail_parameters[] = {
 	{ CAP_DSN, "RET" },
 	{ CAP_DSN, "ENVID" },
-	{ CAP_DELIVERBY, "BY" },
 	{ CAP_PRIORITY, "MT-PRIORITY" },
-	{ CAP_FUTURERELEASE, "HOLDFOR" },
-	{ CAP_FUTURERELEASE, "HOLDUNTIL" },
 };
 
 static void
@@ -110,6 +107,9 @@ say_mail(Hop *hop)
 	for (size_t i = 0; i < G_N_ELEMENTS(mail_parameters); i++)
 		if (has_flag(hop, mail_parameters[i].flag))
 			append_parameter(hop, mail_parameters[i].name, text);
+	if (sending->by_mode.length > 0 && has_flag(hop, CAP_DELIVERBY))
+		g_string_append_printf(text, " BY=%" G_GINT64_FORMAT ";%.*s", sending->by_seconds,
+		                       (int) sending->by_mode.length, sending->by_mode.data);
 	g_string_append(text, "\r\n");
 	ph_session_write(hop->session, PH_SLICE(text->str, text->len));
 }
@@ -254,11 +254,23 @@ go_on(Hop *hop)
 	return next;
 }
 
+/* RFC 9422: what is more than the peer takes at once is another job. */
+static void
+obey_limits(Hop *hop)
+{
+	Job *rest =
+		hop->caps.max_recipients > 0 ? job_split(hop->job, hop->caps.max_recipients) : NULL;
+
+	if (rest != NULL)
+		pool_submit_again(hop->relay, rest);
+}
+
 static bool
 prepare(Hop *hop)
 {
 	const PhDelivery *delivery = hop->job->delivery;
 
+	obey_limits(hop);
 	hop->failure.code = 0;
 	hop->n_messages++;
 	hop->is_reused = hop->n_messages > 1;
