@@ -164,6 +164,13 @@ def test_users_are_searched_for_and_bound():
         assert refused.returncode != 0 and "are made there" in refused.stderr, refused.stderr
 
 
+def test_the_contract_is_kept():
+    with Slapd() as slapd, Site(SEARCH, slapd.uri) as server:
+        done = server.run("conform", "directory", "ldap", "--user", "anna@example.org",
+                          "--password", PASSWORD)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_names_cannot_widen_a_search():
     with Slapd() as slapd, Site(SEARCH, slapd.uri) as server:
         for name in ("*", "a*", "anna)(uid=*", "anna@example.org)(|(mail=*", "\\2a", "(", ")",

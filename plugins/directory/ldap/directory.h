@@ -97,7 +97,8 @@ struct Job {
 	PhUser *user;
 	const PhSecret *secret; /* (nullable) borrowed until it is done */
 	int64_t deadline_us;
-	char *dn; /* (nullable) of the user */
+	char *dn;        /* (nullable) of the user */
+	bool is_unknown; /* nobody was found: the rest is done to take as long ([DIR-1]) */
 	Step step;
 	int message;           /* that is waited for */
 	Connection connection; /* ld NULL: none yet */

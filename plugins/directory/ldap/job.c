@@ -70,7 +70,10 @@ fail_code(Job *job, const char *what, int code)
 static void
 let_in(Job *job)
 {
-	finish(job, ph_user_accept(job->user, &job->identity, &job->error));
+	if (job->is_unknown)
+		finish(job, PH_VERIFY_UNKNOWN_USER);
+	else
+		finish(job, ph_user_accept(job->user, &job->identity, &job->error));
 }
 
 /* --- sending --------------------------------------------------------------------------------------- */
@@ -229,6 +232,21 @@ add_values(Job *job, LDAPMessage *entry, const char *attribute, const char *fiel
 	return good;
 }
 
+/* Somebody unknown is bound too, as an entry that is not there: that takes as long as a wrong password. */
+static void
+pass_for_unknown(Job *job)
+{
+	const Settings *settings = job->instance->settings;
+
+	if (job->secret == NULL || settings->filter == NULL) {
+		finish(job, PH_VERIFY_UNKNOWN_USER);
+		return;
+	}
+	job->is_unknown = true;
+	g_free(job->dn);
+	job->dn = g_strconcat("cn=unknown,", settings->base, NULL);
+}
+
 static void
 take_user(Job *job, LDAPMessage *result)
 {
@@ -245,7 +263,7 @@ take_user(Job *job, LDAPMessage *result)
 		return;
 	}
 	if (entry == NULL) {
-		finish(job, PH_VERIFY_UNKNOWN_USER);
+		pass_for_unknown(job);
 		return;
 	}
 	dn = ldap_get_dn(ld, entry);
@@ -281,7 +299,7 @@ take_groups(Job *job, LDAPMessage *result)
 static void
 refuse(Job *job, int code)
 {
-	if (code == LDAP_NO_SUCH_OBJECT)
+	if (code == LDAP_NO_SUCH_OBJECT || job->is_unknown)
 		finish(job, PH_VERIFY_UNKNOWN_USER);
 	else if (code == LDAP_INVALID_CREDENTIALS || code == LDAP_COMPARE_FALSE
 	         || code == LDAP_INAPPROPRIATE_AUTH || code == LDAP_INVALID_DN_SYNTAX)

@@ -1,7 +1,8 @@
 /* table.c: the users of one passwd-style file, parsed, immutable, counted
  *
  * A line is user:password:uid:gid:gecos:home:shell:extra; what follows the password may be left
- * out. The extra field holds words: quota=SIZE, messages=N, groups=a,b, senders=a,b, aliases=a,b, disabled, and Dovecot's
+ * out. The extra field holds words: quota=SIZE, messages=N, groups=a,b, senders=a,b,
+ * aliases=a,b, disabled, and Dovecot's
  * userdb_quota_rule=*:storage=SIZE. '#' begins a comment line. The first line about a user holds.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
