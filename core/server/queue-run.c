@@ -240,11 +240,9 @@ log_fate(const PhQueueJob *job, size_t index)
 static char *
 reason_of(const PhQueueFate *fate)
 {
-	if (fate->reply == NULL)
-		return g_strdup(fate->error->message);
-	return g_strdup_printf("%s said: %s",
-	                       fate->remote_mta != NULL ? fate->remote_mta : "the next hop",
-	                       fate->reply);
+	if (fate->remote_mta != NULL && fate->reply != NULL)
+		return g_strdup_printf("%s said: %s", fate->remote_mta, fate->reply);
+	return g_strdup(fate->reply != NULL ? fate->reply : fate->error->message);
 }
 
 static void
@@ -300,7 +298,7 @@ delivered(PhMail *mail, void *user_data)
 		fate->remote_mta = g_steal_pointer(&target->remote_mta);
 		fate->flags = target->result_flags | (commits ? PH_DELIVERED_FINAL : 0);
 		fate->not_before = target->not_before;
-		if (fate->error == NULL || fate->reply != NULL || commits
+		if (fate->error == NULL || fate->remote_mta != NULL || commits
 		    || !ph_error_is_temporary(fate->error))
 			job->answered = true;
 		judge(fate);
