@@ -8,10 +8,17 @@ import email
 import email.policy
 import json
 import os
+import random
+import shutil
+import subprocess
+import sys
 import time
 
 import lib
-from lib import BUILD, Server, main, wait_for
+from lib import BUILD, SOURCE, Server, main, wait_for
+
+sys.path.insert(0, os.path.join(SOURCE, "tests", "powerloss"))
+from rebuild import rebuild  # noqa: E402
 
 FLAKY = os.path.join(BUILD, "tests", "e2e", "plugin-flaky.so")
 QUEUE = """
@@ -284,6 +291,70 @@ def test_damage_costs_one_mail_and_no_other():
         server.start()
         wait_for(lambda: len(names(server)) == 10, 10, "all once more: the index was lost")
         assert "mail-3" not in names(server)
+
+
+def test_a_full_disk_is_temporary_and_loses_nothing():
+    if os.geteuid() != 0:
+        raise lib.Skip("only root may mount")
+    server = Server(CONFIG)
+    path = server.values["data"]
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m,mode=0700", "none", path],
+                      stderr=subprocess.DEVNULL, check=False).returncode != 0:
+        raise lib.Skip("cannot mount a tmpfs here")
+    try:
+        with server:
+            down(server, True)
+            kept, codes = [], []
+            for number in range(60):
+                client = server.smtp()
+                client.mail("anna@example.org")
+                client.rcpt("joe@far.example")
+                codes.append(client.data(message("full-%d" % number, "x" * 70 * 3000))[0])
+                client.close()
+                if codes[-1] == 250:
+                    kept.append("full-%d" % number)
+                elif len(codes) - len(kept) > 3:
+                    break
+            assert kept and {code // 100 for code in codes} == {2, 4}, codes
+            server.stop()
+            down(server, False)
+            server.start()
+            wait_for(lambda: sorted(names(server)) == sorted(kept), 15, "what was taken")
+    finally:
+        subprocess.run(["umount", "-l", path], check=False)
+
+
+def test_the_power_goes_and_nothing_acknowledged_is_lost():
+    server = Server(CONFIG.replace("[queue]", "[queue]\nsegment-size = 64K"))
+    data, trace, taken = server.values["data"], os.path.join(server.dir, "trace"), []
+    try:
+        down(server, True)
+        for survival in (0, 0.5, 0.1):
+            base, after = os.path.join(server.dir, "base"), os.path.join(server.dir, "after")
+            shutil.rmtree(base, ignore_errors=True)
+            shutil.copytree(data, base, ignore=shutil.ignore_patterns("*.sock"))
+            with open(trace, "wb"):
+                pass
+            server.environment = {
+                "LD_PRELOAD": os.path.join(BUILD, "tests", "powerloss", "libpowerloss.so"),
+                "POWERLOSS_ROOT": data, "POWERLOSS_TRACE": trace}
+            server.start()
+            client = server.smtp()
+            for _ in range(20):
+                name = "power-%d" % len(taken)
+                client.sendmail("anna@example.org", ["joe@%s.example" % name],
+                                message(name, "y" * random.randrange(30000)))
+                taken.append(name)
+            server.kill()
+            rebuild(trace, base, data, after, survival, random.Random(7))
+            shutil.rmtree(data)
+            os.rename(after, data)
+        down(server, False)
+        server.environment = {}
+        server.start()
+        wait_for(lambda: set(names(server)) == set(taken), 20, "everything that was taken")
+    finally:
+        server.__exit__(None, None, None)
 
 
 main(globals())

@@ -548,6 +548,30 @@ pwrite64(int fd, const void *octets, size_t length, off_t at)
 	return write_at(fd, octets, length, at);
 }
 
+/* Piece by piece: what is written together may be torn anywhere all the same. */
+ssize_t
+pwritev(int fd, const struct iovec *pieces, int n_pieces, off_t at)
+{
+	ssize_t done = 0;
+
+	for (int i = 0; i < n_pieces; i++) {
+		ssize_t n = write_at(fd, pieces[i].iov_base, pieces[i].iov_len, at + done);
+
+		if (n < 0)
+			return done > 0 ? done : n;
+		done += n;
+		if ((size_t) n < pieces[i].iov_len)
+			break;
+	}
+	return done;
+}
+
+ssize_t
+pwritev64(int fd, const struct iovec *pieces, int n_pieces, off_t at)
+{
+	return pwritev(fd, pieces, n_pieces, at);
+}
+
 ssize_t
 writev(int fd, const struct iovec *pieces, int n_pieces)
 {
