@@ -189,11 +189,13 @@ enum {
 
 /* PhDeliveryResult: one recipient's result with what the next hop said. All borrowed for the call. */
 typedef struct {
-	size_t size;            /* sizeof(PhDeliveryResult) */
-	const GError *error;    /* (nullable) NULL: delivered, durably */
-	const char *remote_mta; /* (nullable) the host that answered: "mx1.example.net" */
-	const char *reply;      /* (nullable) its last reply: "550 5.1.1 no such user" */
-	uint32_t flags;         /* PH_DELIVERED_* */
+	size_t size;         /* sizeof(PhDeliveryResult) */
+	const GError *error; /* (nullable) NULL: delivered, durably */
+	const char
+		*remote_mta; /* (nullable) the host that answered: "mx1.example.net"; without one a
+	                         * temporary failure counts as a destination that is not there */
+	const char *reply;   /* (nullable) its last reply: "550 5.1.1 no such user" */
+	uint32_t flags;      /* PH_DELIVERED_* */
 	uint32_t not_before; /* seconds until the next attempt at the earliest; 0: as configured */
 } PhDeliveryResult;
 
