@@ -12,6 +12,10 @@
 #include <json-glib/json-glib.h>
 #include <string.h>
 
+enum {
+	DEPTH_MAX = 8
+};
+
 struct Answer {
 	JsonNode *root;
 	PhVerdict verdict;
@@ -264,6 +268,28 @@ take_verdict(JsonObject *object, PhVerdict *verdict, GError **error)
 	           || take_text(object, "to", verdict->text, sizeof verdict->text, error));
 }
 
+/* The parser calls itself for each bracket: what is deeper than any answer is not given to it. */
+static bool
+is_shallow(PhSlice line)
+{
+	bool in_text = false;
+	unsigned depth = 0;
+
+	for (size_t i = 0; i < line.length; i++) {
+		char c = line.data[i];
+
+		if (c == '\\' && in_text)
+			i++;
+		else if (c == '"')
+			in_text = !in_text;
+		else if (!in_text && (c == '[' || c == '{') && ++depth > DEPTH_MAX)
+			return false;
+		else if (!in_text && (c == ']' || c == '}') && depth > 0)
+			depth--;
+	}
+	return true;
+}
+
 Answer *
 json_answer(PhSlice line, GError **error)
 {
@@ -273,7 +299,7 @@ json_answer(PhSlice line, GError **error)
 	JsonNode *edits = NULL;
 	Answer *answer = NULL;
 
-	if (!ph_slice_is_utf8(line)
+	if (!is_shallow(line) || !ph_slice_is_utf8(line)
 	    || !json_parser_load_from_data(parser, line.data, (gssize) line.length, &why)) {
 		complain(error, "is no JSON");
 		return NULL;

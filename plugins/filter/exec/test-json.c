@@ -22,6 +22,7 @@ test_nonsense(void)
 	assert_refused("", "the answer is no JSON object");
 	assert_refused("{", "the answer is no JSON");
 	assert_refused("\xff", "the answer is no JSON");
+	assert_refused("{\"a\":[[[[[[[[1]]]]]]]]}", "the answer is no JSON");
 	assert_refused("[]", "the answer is no JSON object");
 	assert_refused("{\"verdict\":7}", "the answer has a member of another type than text");
 	assert_refused("{\"verdict\":\"perhaps\"}", "the answer has an unknown verdict");
