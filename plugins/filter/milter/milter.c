@@ -130,6 +130,10 @@ ask(void *instance, void *state, PhFilterQuestion *question, GError **error)
 		put_back(talk, idle);
 		return false;
 	}
+	if (idle != NULL && script_hold(talk)) {
+		put_back(talk, idle);
+		return true;
+	}
 	talk->was_ended = false;
 	talk->may_retry = idle != NULL && may_begin(question->stage);
 	talk->question = question;

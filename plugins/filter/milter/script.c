@@ -16,7 +16,8 @@
 #include <string.h>
 
 enum {
-	AWAITED_MAX = 64 /* replies that are outstanding */
+	AWAITED_MAX = 64, /* replies that are outstanding */
+	HELD_MAX = 32768  /* octets that wait for the next question */
 };
 
 /* --- macros ----------------------------------------------------------------------------------- */
@@ -548,8 +549,35 @@ next_command(Talk *talk)
 }
 
 bool
+script_hold(Talk *talk)
+{
+	if (talk->held->len > HELD_MAX)
+		return false;
+	for (size_t i = 0; talk->script[i] != '\0'; i++) {
+		char command = talk->script[i];
+
+		if (command == SAY_HEADER || command == SAY_BODY || command == SAY_END
+		    || (is_wanted(talk, command) && is_answered(talk, command)))
+			return false;
+	}
+	for (size_t i = 0; talk->script[i] != '\0'; i++) {
+		size_t from = talk->said_at;
+
+		say_written(talk, NULL, talk->script[i]);
+		if (is_wanted(talk, talk->script[i]))
+			g_string_append_len(talk->held, talk->said->str + from,
+			                    (gssize) (talk->said_at - from));
+	}
+	talk->script[0] = '\0';
+	return true;
+}
+
+bool
 script_say(Talk *talk, PhSession *session)
 {
+	if (talk->held->len > 0)
+		ph_session_write(session, PH_SLICE(talk->held->str, talk->held->len));
+	g_string_truncate(talk->held, 0);
 	while (talk->script[0] != '\0') {
 		char command = talk->script[0];
 		bool is_stream = command == SAY_HEADER || command == SAY_BODY;

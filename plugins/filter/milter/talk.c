@@ -25,6 +25,7 @@ talk_new(const Milter *milter)
 	talk->milter = milter;
 	talk->said = g_string_new(NULL);
 	talk->awaited = g_string_new(NULL);
+	talk->held = g_string_new(NULL);
 	talk->changes = g_ptr_array_new_with_free_func(change_free);
 	g_mutex_init(&talk->lock);
 	return talk;
@@ -45,6 +46,7 @@ talk_unref(Talk *talk)
 	script_forget(talk);
 	g_string_free(talk->said, TRUE);
 	g_string_free(talk->awaited, TRUE);
+	g_string_free(talk->held, TRUE);
 	g_ptr_array_unref(talk->changes);
 	g_mutex_clear(&talk->lock);
 	g_free(talk);
@@ -412,6 +414,7 @@ talk_open(Talk *talk, GError **error)
 	};
 
 	talk->options = (Options){ .version = MILTER_VERSION };
+	g_string_truncate(talk->held, 0);
 	talk->current = '\0';
 	talk->was_ended = false;
 	g_mutex_lock(&talk->lock);

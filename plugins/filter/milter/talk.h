@@ -57,6 +57,8 @@ typedef struct {
 	char script[SCRIPT_MAX]; /* what is still to be said */
 	GString *said;           /* packets of the script's short commands, in order */
 	size_t said_at;
+	GString *
+		held; /* packets that nobody answers: they go out before the next that somebody does */
 	char current;       /* the command whose packets are being said */
 	GString *awaited;   /* commands that were said and must be answered, in order */
 	GPtrArray *changes; /* of Change */
@@ -94,6 +96,8 @@ void talk_fail(Talk *talk, const char *why);
 
 /* script.c: what is said for a question. False with @error. */
 bool script_prepare(Talk *talk, PhFilterQuestion *question, bool is_connected, GError **error);
+/* script_hold: true: nothing of it is answered, so it is kept for later and the question is over. */
+bool script_hold(Talk *talk);
 /* script_say: writes as much as may be said now. True: all was said, or an answer comes first;
  * false: the output is full. */
 bool script_say(Talk *talk, PhSession *session);
