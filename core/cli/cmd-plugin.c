@@ -83,7 +83,11 @@ tell_unknown(const PhOfferSource *source, const char *name)
 	}
 	g_ptr_array_add(all, NULL);
 	hint = ph_suggest_hint(name, (const char *const *) all->pdata);
-	fprintf(stderr, "posthorn: there is no plugin '%s'%s\n", name, hint);
+	fprintf(stderr,
+	        "posthorn: there is no plugin '%s'%s\n"
+	        "A file that is not installed is named by its path: posthorn plugin KIND "
+	        "/path/file.so:NAME\n",
+	        name, hint);
 }
 
 static int

@@ -191,6 +191,19 @@ names(void *user_data, uint32_t kind)
 	return (char **) g_ptr_array_free(job.names, FALSE);
 }
 
+/* An installation that was staged below another folder (DESTDIR) has its plugins there. */
+static void
+add_staged(GPtrArray *folders, const char *program)
+{
+	g_autofree char *folder = g_path_get_dirname(program);
+	size_t length = strlen(folder);
+	size_t n_bin = strlen(PH_BIN_DIR);
+
+	if (length > n_bin && strcmp(folder + length - n_bin, PH_BIN_DIR) == 0)
+		g_ptr_array_add(folders, g_strdup_printf("%.*s%s", (int) (length - n_bin), folder,
+		                                         PH_PLUGIN_DIR));
+}
+
 /* The folders when the config names none. */
 static char **
 default_folders(void)
@@ -201,6 +214,8 @@ default_folders(void)
 
 	if (n > 0 && g_str_has_prefix(program, PH_BUILD_ROOT "/"))
 		g_ptr_array_add(folders, g_strdup(PH_BUILD_ROOT "/plugins"));
+	if (n > 0)
+		add_staged(folders, program);
 	g_ptr_array_add(folders, g_strdup(PH_PLUGIN_DIR));
 	g_ptr_array_add(folders, NULL);
 	return (char **) g_ptr_array_free(folders, FALSE);

@@ -5,7 +5,7 @@
  * its path: `plugin = /absolute/path.so:NAME`.
  *
  * Folders: [server] plugin-path when given; else the build directory's, when the running program
- * lies in it, and the installation's.
+ * lies in it, that of the staged installation that it lies in, and the installation's.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
