@@ -18,15 +18,18 @@
 
 static PhConformMechanism tried;
 
-/* --- the directory: an instance is a PhConformPerson --- */
+/* --- the directory --- */
 
-static const PhConformPerson persons[] = { 0, PH_CONFORM_KNOWN, PH_CONFORM_PASSWORD,
-	                                   PH_CONFORM_NOBODY, PH_CONFORM_AWAY };
+/* Behind: an instance of it, for one exchange. */
+typedef struct {
+	PhConformPerson person;
+	bool asked_password;
+} Behind;
 
 static PhVerify
 find(const void *instance, const char *user, GError **error)
 {
-	PhConformPerson person = *(const PhConformPerson *) instance;
+	PhConformPerson person = ((const Behind *) instance)->person;
 
 	if (person == PH_CONFORM_AWAY) {
 		ph_error_set(error, PH_ERROR_TEMPORARY, "the directory is away");
@@ -42,7 +45,7 @@ find(const void *instance, const char *user, GError **error)
 static const char *
 password_of(const void *instance)
 {
-	return *(const PhConformPerson *) instance == PH_CONFORM_KNOWN ? tried.password
+	return ((const Behind *) instance)->person == PH_CONFORM_KNOWN ? tried.password
 	                                                               : OTHER_PASSWORD;
 }
 
@@ -72,6 +75,7 @@ verify(void *instance,
 {
 	PhVerify result = find(instance, user, error);
 
+	((Behind *) instance)->asked_password = true;
 	if (result != PH_VERIFY_OK)
 		return result;
 	if (!ph_slice_is(ph_secret_slice(secret), password_of(instance)))
@@ -88,6 +92,7 @@ give_secret(void *instance,
 {
 	PhVerify result = find(instance, user, error);
 
+	((Behind *) instance)->asked_password = true;
 	if (result != PH_VERIFY_OK)
 		return result;
 	if (strcmp(scheme, "PLAIN") != 0)
@@ -114,6 +119,7 @@ static const PhDirectory directory = {
 
 typedef struct {
 	PhExchange exchange;
+	Behind behind;
 	PhOfferInfo offer;
 	PhSection section;
 	PhSection *chain[2];
@@ -131,7 +137,8 @@ begin(PhConformPerson person)
 	mine->section.word = "directory";
 	mine->section.name = "kit";
 	mine->section.offer = &mine->offer;
-	mine->section.instance = (void *) (uintptr_t) &persons[person];
+	mine->behind.person = person;
+	mine->section.instance = &mine->behind;
 	mine->chain[0] = &mine->section;
 	mine->exchange.directories = mine->chain;
 	mine->state = tried.table->begin(tried.instance, &mine->exchange);
@@ -160,6 +167,7 @@ step(void *data, const PhSlice *response, PhConformStep *out)
 		                          exchange->challenge->len);
 	if (out->step == PH_STEP_DONE && exchange->identity != NULL)
 		out->identity = ph_identity_address(exchange->identity);
+	out->asked_password = mine->behind.asked_password;
 	out->error = mine->error;
 }
 

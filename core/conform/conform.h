@@ -100,6 +100,7 @@ typedef struct {
 	bool has_challenge; /* it gave a challenge in this step */
 	PhSlice challenge;
 	const char *identity; /* (nullable) who it is */
+	bool asked_password;  /* a directory was asked about one in this exchange */
 	const GError *error;  /* (nullable) */
 } PhConformStep;
 

@@ -160,6 +160,7 @@ static void
 note_end(PhKitTalk *talk, const PhConformStep *step)
 {
 	talk->last = step->step;
+	talk->asked_password = step->asked_password;
 	talk->identity = g_strdup(step->identity);
 	talk->is_user = g_strcmp0(step->identity, ph_kit_mechanism.user) == 0;
 }

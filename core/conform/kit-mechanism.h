@@ -37,8 +37,9 @@ typedef struct {
 	GPtrArray *responses;  /* of GByteArray */
 	GPtrArray *challenges; /* of GByteArray */
 	PhStep last;
-	bool is_user;   /* it ended with who it should be */
-	char *identity; /* (nullable) */
+	bool is_user;        /* it ended with who it should be */
+	bool asked_password; /* a directory was asked about one */
+	char *identity;      /* (nullable) */
 } PhKitTalk;
 
 /* ph_kit_talk: (owned) what comes of a client that does everything right. @change: (nullable) is
