@@ -268,6 +268,18 @@ static const PhDirectory directory = {
 
 static const PhOffer offers[] = { PH_OFFER_DIRECTORY("ldap", &directory), PH_OFFERS_END };
 
+/* libldap reads its own configuration once, before there are threads and a sandbox. */
+static bool
+load(GError **error)
+{
+	int version = 0;
+
+	if (ldap_get_option(NULL, LDAP_OPT_PROTOCOL_VERSION, &version) == LDAP_OPT_SUCCESS)
+		return true;
+	ph_error_set(error, PH_ERROR_TEMPORARY, "libldap cannot be used");
+	return false;
+}
+
 PH_EXPORT const PhPlugin ph_plugin = {
 	.abi = PH_ABI,
 	.name = "ldap",
@@ -276,4 +288,5 @@ PH_EXPORT const PhPlugin ph_plugin = {
 	.summary = "users of an LDAP server",
 	.options = options,
 	.offers = offers,
+	.load = load,
 };
