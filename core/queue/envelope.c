@@ -192,7 +192,7 @@ take_times(PhEnvelope *envelope, PhSlice text)
 	envelope->by = (PhTime) get64(text.data + 16);
 	memcpy(&priority, text.data + 24, sizeof priority);
 	envelope->priority = CLAMP(GINT32_FROM_LE(priority), -9, 9);
-	return envelope->arrived >= 0 && envelope->not_before >= 0 && envelope->by >= 0;
+	return envelope->arrived >= 0 && envelope->not_before >= 0 && envelope->by != G_MININT64;
 }
 
 static bool

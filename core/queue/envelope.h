@@ -38,7 +38,7 @@ typedef struct {
 	const char *id;
 	PhTime arrived;
 	PhTime not_before; /* 0: at once */
-	PhTime by;         /* deadline of DELIVERBY; 0: none */
+	PhTime by;         /* deadline of DELIVERBY; negative: only to be told then; 0: none */
 	int32_t priority;  /* -9 to 9 */
 	const char *sender;
 	const char *user; /* (nullable) who submitted it */

@@ -255,10 +255,10 @@ ph_queue_insert(PhQueue *queue, const PhQueueInsert *mail)
 	row->bucket = mail->bucket % PH_QUEUE_BUCKETS;
 	row->priority = (uint64_t) (mail->priority + PH_QUEUE_PRIORITY_NORMAL) & 31;
 	row->n_open = mail->n_recipients;
-	if (mail->by > 0) {
-		uint64_t by_ms = ph_queue_ms(mail->by);
+	if (mail->by != 0 && mail->by != G_MININT64) {
+		uint64_t by_ms = ph_queue_ms(ABS(mail->by));
 
-		row->flags |= PH_QUEUE_HAS_BY;
+		row->flags |= mail->by > 0 ? PH_QUEUE_HAS_BY : PH_QUEUE_HAS_BY | PH_QUEUE_BY_TELLS;
 		(void) g_hash_table_insert(queue->deadlines, GUINT_TO_POINTER(number),
 		                           g_memdup2(&by_ms, sizeof by_ms));
 	}

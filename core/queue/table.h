@@ -28,9 +28,8 @@ typedef enum {
 } PhQueueState;
 
 enum {
-	PH_QUEUE_IS_BUSY = 1U << 0,    /* a report about the whole mail is being made */
-	PH_QUEUE_HAS_BY = 1U << 1,     /* the sender gave a deadline */
-	PH_QUEUE_IS_DAMAGED = 1U << 2, /* its octets are not what was written */
+	PH_QUEUE_HAS_BY = 1U << 1,   /* the sender gave a deadline */
+	PH_QUEUE_BY_TELLS = 1U << 2, /* at which it is told that it is late, and tried on */
 };
 
 /* PhQueueMessage: one mail. */

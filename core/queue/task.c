@@ -48,17 +48,28 @@ now_ms(void)
 	return ph_queue_ms(ph_clock_wall_us());
 }
 
+/* What DELIVERBY says, G_MAXUINT64 when it says nothing. @tells: (only) what is to be told then. */
+static uint64_t
+by_ms(const PhQueue *queue, uint32_t number, bool tells)
+{
+	const PhQueueMessage *message = ph_table_message(&queue->table, number);
+	const uint64_t *by = NULL;
+
+	if ((message->flags & PH_QUEUE_HAS_BY) == 0
+	    || tells != ((message->flags & PH_QUEUE_BY_TELLS) != 0))
+		return G_MAXUINT64;
+	by = g_hash_table_lookup(queue->deadlines, GUINT_TO_POINTER(number));
+	return by != NULL ? *by : G_MAXUINT64;
+}
+
 /* When the mail is given up. */
 static uint64_t
 expiry_ms(const PhQueue *queue, uint32_t number)
 {
 	const PhQueueMessage *message = ph_table_message(&queue->table, number);
-	uint64_t at = message->arrived_ms + queue->settings.lifetime.us / MS_SECOND;
-	const uint64_t *by = NULL;
 
-	if ((message->flags & PH_QUEUE_HAS_BY) != 0)
-		by = g_hash_table_lookup(queue->deadlines, GUINT_TO_POINTER(number));
-	return by != NULL ? MIN(at, *by) : at;
+	return MIN(message->arrived_ms + queue->settings.lifetime.us / MS_SECOND,
+	           by_ms(queue, number, false));
 }
 
 static PhQueueTask *
@@ -107,25 +118,36 @@ free_task(PhQueueTask *task)
 
 /* --- the sweep: what is late and what is too late -------------------------------------------------- */
 
-/* Is something to be told of this recipient? A mail is tried at least once, unless its sender wants it
- * back by a time. */
+/* When its sender is told that it is late. */
+static uint64_t
+late_ms(const PhQueue *queue, uint32_t number)
+{
+	uint64_t warn_ms = queue->settings.warn_after.us / MS_SECOND;
+	uint64_t at = warn_ms > 0 ? ph_table_message(&queue->table, number)->arrived_ms + warn_ms
+	                          : G_MAXUINT64;
+
+	return MIN(at, by_ms(queue, number, true));
+}
+
+/* Is something to be told of this recipient? A mail is tried at least once, unless its sender gave a
+ * time. */
 static uint32_t
 news_of(const PhQueue *queue, const PhQueueSlot *row, uint64_t now)
 {
-	const PhQueueMessage *message = ph_table_message(&queue->table, row->message);
-	uint64_t warn_ms = queue->settings.warn_after.us / MS_SECOND;
-	bool was_tried = false;
+	bool is_late = false;
+	bool has_expired = false;
 
 	if (row->state != PH_QUEUE_READY && row->state != PH_QUEUE_WAITING)
 		return 0;
-	if (now < message->arrived_ms + warn_ms && now < expiry_ms(queue, row->message))
+	is_late = !row->is_warned && now >= late_ms(queue, row->message);
+	has_expired = now >= expiry_ms(queue, row->message);
+	if (!is_late && !has_expired)
 		return 0;
-	was_tried = row->attempts > 0
-	            || ph_schedule_look(queue->schedule, row->destination)->n_failures > 0;
-	if (now >= expiry_ms(queue, row->message)
-	    && (was_tried || (message->flags & PH_QUEUE_HAS_BY) != 0))
-		return PH_QUEUE_TASK_EXPIRED;
-	return warn_ms > 0 && !row->is_warned && was_tried ? PH_QUEUE_TASK_LATE : 0;
+	if (row->attempts == 0
+	    && (ph_table_message(&queue->table, row->message)->flags & PH_QUEUE_HAS_BY) == 0
+	    && ph_schedule_look(queue->schedule, row->destination)->n_failures == 0)
+		return 0;
+	return has_expired ? PH_QUEUE_TASK_EXPIRED : PH_QUEUE_TASK_LATE;
 }
 
 /* All recipients of the mail of which the same is to be told. */
@@ -161,7 +183,8 @@ sweep_every_ms(const PhQueue *queue)
 
 	if (queue->settings.warn_after.us > 0)
 		least = MIN(least, queue->settings.warn_after.us);
-	return CLAMP(least / MS_SECOND / SWEEPS, SWEEP_LEAST_MS, SWEEP_MOST_MS);
+	return CLAMP(least / MS_SECOND / SWEEPS, SWEEP_LEAST_MS,
+	             g_hash_table_size(queue->deadlines) > 0 ? MS_SECOND : SWEEP_MOST_MS);
 }
 
 static GPtrArray *

@@ -182,6 +182,8 @@ note_all(PhQueue *queue, uint32_t number, uint64_t size)
 		               .priority = (int32_t) message->priority - PH_QUEUE_PRIORITY_NORMAL,
 		               .bucket = (uint32_t) message->bucket };
 
+	if ((message->flags & PH_QUEUE_BY_TELLS) != 0)
+		mail.by = -mail.by;
 	for (uint32_t slot = message->first; slot != 0;
 	     slot = ph_table_slot(&queue->table, slot)->sibling) {
 		uint32_t one = ph_table_slot(&queue->table, slot)->destination;

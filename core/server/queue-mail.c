@@ -32,16 +32,17 @@ seconds_from(PhTime start, PhSlice digits)
 	return start + (PhTime) seconds * G_USEC_PER_SEC;
 }
 
-/* "120;R", "-5;N", "120;RT": only with R the mail comes back (RFC 2852 section 4). */
+/* "120;R": the mail comes back then; "120;N": its sender is told then, and it is tried on (RFC 2852
+ * section 4). */
 static PhTime
 deadline_of(const PhMail *mail)
 {
 	PhSlice rest = ph_slice(ph_mail_parameter(mail, "BY"));
-	PhSlice seconds = ph_slice_split(&rest, ';');
+	PhTime by = seconds_from(mail->arrived, ph_slice_split(&rest, ';'));
 
-	if (rest.length == 0 || g_ascii_toupper(rest.data[0]) != 'R')
+	if (rest.length == 0)
 		return 0;
-	return seconds_from(mail->arrived, seconds);
+	return g_ascii_toupper(rest.data[0]) == 'R' ? by : -by;
 }
 
 static PhTime

@@ -163,6 +163,24 @@ def test_late_mail_is_reported_and_then_given_up():
         assert not names(server)
 
 
+def test_a_deadline_of_the_sender_is_kept():
+    with Server(CONFIG.replace("warn-after = 20s", "warn-after = 400ms").replace(
+            "lifetime = 30s", "lifetime = 20s")) as server:
+        client = server.smtp()
+        if not client.has_extn("deliverby"):
+            raise lib.Skip("this server does not offer DELIVERBY")
+        for by, to in (("2;R", "silent1@r.example"), ("2;N", "silent2@n.example")):
+            assert client.mail("anna@example.org", ["BY=" + by])[0] == 250
+            client.rcpt(to, ["NOTIFY=FAILURE,DELAY"])
+            assert client.data(message("by-" + by[-1]))[0] == 250
+        client.quit()
+        wait_for(lambda: reports(server, "failed"), 10, "the one that comes back")
+        assert len(reports(server, "failed")) == 1
+        assert [row["recipients"][0]["address"] for row in listed(server)] == ["silent2@n.example"]
+        wait_for(lambda: "silent2@n.example" in str([status[1]["Final-Recipient"] for _, status
+                                                     in reports(server, "delayed")]), 10, "the note")
+
+
 def test_the_queue_survives_a_stop():
     server = Server(CONFIG)
     with server:
