@@ -55,7 +55,8 @@ class Faulty(Server):
 
     def __init__(self, n=1, more=""):
         extra = FAULTY.replace("{n}", str(n)).replace("{more}", more)
-        super().__init__(ports=("smtp", "imap", "pop3", "faulty", "exchange", "filtered"), extra=extra,
+        config = WHOLE.replace("[server]\n", "[server]\nlogin-delay = 1ms\n")
+        super().__init__(config=config, ports=("smtp", "imap", "pop3", "faulty", "exchange", "filtered"), extra=extra,
                          users=["%s@example.org" % name for name in ("anna", "ben", "crash")])
 
     def login(self, user, password=PASSWORD):

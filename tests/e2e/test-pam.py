@@ -14,7 +14,8 @@ import smtplib
 
 from lib import PASSWORD, PLUGINS, SERVER, Server, Skip, main
 
-CONFIG = SERVER + """
+CONFIG = SERVER + """login-delay = 1ms
+
 [directory people]
 plugin = pam
 service = mail
