@@ -106,6 +106,21 @@ def test_a_user_sends_from_addresses_of_their_own():
         client.quit()
 
 
+def test_a_directory_names_further_senders():
+    made = server()
+    with open(made.dir + "/users", "a", encoding="ascii") as stream:
+        stream.write("list@example.org:{PLAIN}%s::::::senders=info@example.net,@lists.example aliases=l@example.org\n"
+                     % PASSWORD)
+    with made as running:
+        client = connect(running, "list@example.org")
+        for sender, code in (("list@example.org", 250), ("info@example.net", 250), ("any@lists.example", 250),
+                             ("l@example.org", 250), ("other@example.net", 553), ("a@sub.lists.example", 553),
+                             ("anna@example.org", 553)):
+            assert client.mail(sender)[0] == code, sender
+            client.rset()
+        client.quit()
+
+
 def test_mail_for_nowhere_is_refused_and_the_session_goes_on():
     with server() as running:
         client = connect(running)
