@@ -15,7 +15,8 @@
 #include <string.h>
 
 enum {
-	STEP = 64, /* mails that are taken down at a time */
+	STEP = 64,    /* mails that are taken down at a time */
+	LOOKS = 4096, /* that are looked at for that, with the lock */
 };
 
 static const char *const state_names[] = {
@@ -114,7 +115,8 @@ note_slot(const PhQueue *queue, const PhQueueFilter *filter, uint32_t number, GA
 	Slot slot = { .slot = number, .number = (uint32_t) row->number };
 
 	if (row->state == PH_QUEUE_DONE || row->state == PH_QUEUE_FREE
-	    || (filter->states != 0 && (filter->states & 1U << row->state) == 0))
+	    || (filter->states != 0 && (filter->states & 1U << row->state) == 0)
+	    || (filter->tried && row->state == PH_QUEUE_WAITING && row->attempts == 0))
 		return;
 	destination = ph_schedule_look(queue->schedule, row->destination);
 	if (filter->destination != NULL && !fits_pattern(filter->destination, destination->key))
@@ -133,9 +135,10 @@ static uint32_t
 take_down(PhQueue *queue, const PhQueueFilter *filter, uint32_t at, GArray *noted)
 {
 	uint64_t now_ms = ph_queue_ms(ph_clock_wall_us());
+	uint32_t rest = at > UINT32_MAX - LOOKS ? UINT32_MAX : at + LOOKS;
 
 	PH_LOCKED(&queue->lock);
-	for (; at < queue->table.messages.end && noted->len < STEP; at++) {
+	for (; at < MIN(queue->table.messages.end, rest) && noted->len < STEP; at++) {
 		const PhQueueMessage *row = ph_table_message(&queue->table, at);
 		Noted one = { .message = at, .place = row->place, .key = row->key };
 

@@ -20,6 +20,7 @@ typedef struct {
 	uint32_t states;         /* bits 1 << PhQueueState; 0: any */
 	uint64_t older_us;       /* 0: any age */
 	uint64_t younger_us;
+	bool tried; /* not what waits for its first attempt (HOLDFOR, RFC 4865) */
 } PhQueueFilter;
 
 /* PhQueueListed: one recipient. */

@@ -39,8 +39,8 @@ retry_by(PhQueue *queue, const PhQueueFilter *filter)
 static uint64_t
 retry(PhQueue *queue, const char *domain)
 {
-	const PhQueueFilter by_destination = { .destination = domain };
-	const PhQueueFilter by_domain = { .domain = domain };
+	const PhQueueFilter by_destination = { .destination = domain, .tried = true };
+	const PhQueueFilter by_domain = { .domain = domain, .tried = true };
 	uint64_t n = retry_by(queue, &by_destination);
 
 	return n > 0 ? n : retry_by(queue, &by_domain);

@@ -286,6 +286,10 @@ retry = 1h
             assert client.has_extn("etrn")
             assert client.docmd("ETRN later.example") == (251, b"2.0.0 OK, no messages waiting for later.example")
             client.sendmail("anna@example.org", ["vic@later.example"], BARE)
+            held = connect(running)
+            assert held.docmd("MAIL FROM:<anna@example.org> HOLDFOR=3600")[0] == 250
+            assert held.docmd("RCPT TO:<vic@later.example>")[0] == 250
+            assert held.data(BARE)[0] == 250
             later.start()
             for name in ("", "two words", "@", "-x", "*"):
                 assert client.docmd("ETRN " + name)[0] == 501, name
@@ -293,6 +297,8 @@ retry = 1h
             assert client.docmd("ETRN other.example")[0] == 251
             wait_for(lambda: client.docmd("ETRN @later.example")[0] == 253, 20, "a message that waits")
             wait_for(lambda: count(later, "vic@later.example"), 20, "the message")
+            assert client.docmd("ETRN later.example")[0] == 251  # what is held back stays
+            assert count(later, "vic@later.example") == 1
             client.quit()
     finally:
         later.__exit__(None, None, None)
