@@ -19,6 +19,7 @@ typedef enum {
 typedef struct {
 	pid_t pid;
 	int channel;
+	bool is_deaf; /* its end of the channel is closed */
 	uint32_t state; /* PhChildState */
 	uint64_t started_us;
 	PhAttemptTable *attempts; /* (owned, nullable) */

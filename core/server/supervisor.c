@@ -40,11 +40,11 @@ enum {
 	CHECK_OUTPUT_MAX = 32768
 };
 
-#define SECOND_US          UINT64_C(1000000)
-#define STOP_GRACE_US      (4 * SECOND_US + SECOND_US / 2)
-#define CHECK_TIME_US      (30 * SECOND_US)
-#define LONG_LIFE_US       (10 * SECOND_US)
-#define RESTART_DELAY_MAX  (60 * SECOND_US)
+#define SECOND_US         UINT64_C(1000000)
+#define STOP_GRACE_US     (4 * SECOND_US + SECOND_US / 2)
+#define CHECK_TIME_US     (30 * SECOND_US)
+#define LONG_LIFE_US      (10 * SECOND_US)
+#define RESTART_DELAY_MAX (60 * SECOND_US)
 
 typedef struct {
 	pid_t pid; /* 0: none */
@@ -427,6 +427,11 @@ listen_to(Supervisor *s, PhChild *child)
 		if (result == PH_CHANNEL_MESSAGE)
 			hear(s, child, &message);
 	}
+	if (result != PH_CHANNEL_CLOSED)
+		return;
+	/* dead already, or of no use: its death is waited for */
+	child->is_deaf = true;
+	(void) kill(child->pid, SIGKILL);
 }
 
 /* --- deaths --------------------------------------------------------------------------------- */
@@ -609,7 +614,8 @@ wait_and_serve(Supervisor *s)
 		                     .events = POLLIN };
 	for (guint i = 0; i < n_children; i++) {
 		children[i] = s->children->pdata[i];
-		polled[i + 2] = (struct pollfd){ .fd = children[i]->channel, .events = POLLIN };
+		polled[i + 2].fd = children[i]->is_deaf ? -1 : children[i]->channel;
+		polled[i + 2].events = POLLIN;
 	}
 	if (poll(polled, n_children + 2, milliseconds_to_wait(s)) < 0 && errno != EINTR)
 		return;

@@ -1,7 +1,8 @@
 /* plugin-trouble.c: a directory that hangs and a transport that crashes, for the end-to-end tests
  *
  * In the directory everybody exists; the password is "correct horse"; every answer takes `hang`. The
- * transport takes all mail to nowhere, but a message that ends in "crash" ends the process.
+ * transport takes all mail to nowhere, but a message that ends in "crash" ends the process, and one that
+ * ends in "quiet" closes the process's line to the supervisor and stops it.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -10,8 +11,10 @@
 #include <posthorn/transport.h>
 
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 typedef struct {
 	PhDuration hang;
@@ -60,6 +63,20 @@ verify(void *instance,
 /* --- the transport --- */
 
 static void
+hang_up(void)
+{
+	for (int fd = 3; fd < 100; fd++) {
+		int type = 0;
+		socklen_t size = sizeof type;
+
+		if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0
+		    && type == SOCK_SEQPACKET)
+			(void) shutdown(fd, SHUT_RDWR);
+	}
+	(void) raise(SIGSTOP);
+}
+
+static void
 deliver(void *instance, PhDelivery *delivery)
 {
 	static const char last[] = "crash\r\n";
@@ -72,6 +89,8 @@ deliver(void *instance, PhDelivery *delivery)
 		                       NULL);
 	if (strcmp(end, last) == 0)
 		abort();
+	if (strcmp(end, "quiet\r\n") == 0)
+		hang_up();
 	for (size_t i = 0, n = ph_delivery_n_recipients(delivery); i < n; i++)
 		ph_delivery_complete(delivery, i, NULL);
 }

@@ -15,6 +15,7 @@ transport = %s:trouble
 """ % os.path.join(BUILD, "tests", "e2e", "plugin-trouble.so")
 DEADLY = b"Subject: Deadly\r\n\r\nThis one ends in a crash\r\n"
 HARMLESS = b"Subject: Harmless\r\n\r\nThis one ends in no crash at all\r\n"
+QUIET = b"Subject: Quiet\r\n\r\nAfter this one it is quiet\r\n"
 TO = "somebody@trouble.example"
 
 
@@ -76,6 +77,14 @@ def test_a_process_that_was_killed_crashed_over_nothing():
             os.kill(server.worker(), signal.SIGKILL)
             wait_for(lambda ready=ready: len(server.events("ready")) > ready, 20, "a new worker")
         assert not server.events("attempt-crashed") and not held(server)
+
+
+def test_a_process_that_says_nothing_any_more_is_replaced():
+    with Server(extra=ROUTE) as server:
+        ready = len(wait_for(lambda: server.events("ready"), 20, "the worker"))
+        assert send(server, QUIET) == 0
+        wait_for(lambda: len(server.events("ready")) > ready, 20, "a new worker")
+        assert send(server, HARMLESS) == 250
 
 
 main(globals())
