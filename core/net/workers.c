@@ -23,8 +23,18 @@
 #include <signal.h>
 #include <string.h>
 
+/* ThreadSanitizer puts what it knows of a thread onto that thread's stack. */
+#if defined(__SANITIZE_THREAD__)
 enum {
-	stack_octets = 256 * 1024,
+	stack_octets = 2 * 1024 * 1024
+};
+#else
+enum {
+	stack_octets = 256 * 1024
+};
+#endif
+
+enum {
 	blocking_us = 1000,
 	oldest_us = 5000,
 	outside_most = 4, /* a processor, when work is late */
