@@ -10,6 +10,7 @@ returns them; other commands are answered with continue. A reply that begins wit
 is, without a length; None closes the connection; a number waits so many seconds.
 """
 import os
+import shutil
 import socket
 import struct
 import tempfile
@@ -59,7 +60,9 @@ class Milter:
         return self
 
     def __exit__(self, kind, value, trace):
+        self.socket.shutdown(socket.SHUT_RDWR)  # else the thread that accepts takes one more
         self.socket.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def accept(self):
         while True:
