@@ -49,6 +49,11 @@ static const PhOption options[] = {
 	                   "1h",
 	                   "how long a message can still be read after it was expunged"),
 	PH_OPTION_SIZE(Settings, largest, "0", "the largest message that is taken; 0: no limit"),
+	PH_OPTION_BOOLEAN(Settings,
+	                  deferred,
+	                  "no",
+	                  "with a journal, commit without a sync: quicker, but after a loss of power "
+	                  "an expunged message may be back"),
 	PH_OPTIONS_END,
 };
 
@@ -388,6 +393,16 @@ verify(void *data, bool repair, PhListLineFunc report, void *user_data, GError *
 	return good;
 }
 
+/* Until it keeps all its promises, a commit without a sync must be asked for. */
+static void
+narrow(void *instance, PhStore *table)
+{
+	const Settings *settings = instance;
+
+	if (!settings->deferred)
+		table->defer = NULL;
+}
+
 static const PhStore store = {
 	.size = sizeof store,
 	.abilities = PH_STORE_CHEAP_COPY | PH_STORE_EXACT_QUOTA | PH_STORE_FOREIGN_WRITERS,
@@ -406,6 +421,7 @@ static const PhStore store = {
 	.refresh = scan_refresh,
 	.sync = defer_sync,
 	.defer = defer_account,
+	.narrow = narrow,
 	.watch = watch,
 	.verify = verify,
 };

@@ -60,6 +60,7 @@ typedef struct {
 	uint32_t line_ends;
 	PhDuration grace;
 	PhSize largest;
+	bool deferred;
 } Settings;
 
 /* --- accounts ------------------------------------------------------------------------------------ */
