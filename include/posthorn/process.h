@@ -56,7 +56,8 @@ typedef struct {
 	size_t max_answer; /* octets of a line; 0: 64 KiB */
 } PhHelperOptions;
 
-/* ph_helper_new: starts nothing yet. Returns: (owned). Errors: INVALID for a command that is neither. */
+/* ph_helper_new: starts nothing yet. Returns: (owned). Errors: INVALID for a command that is neither.
+ * ph_helper_free: questions that were begun fail first. */
 PH_PUBLIC PhHelper *ph_helper_new(const PhHelperOptions *options, GError **error);
 PH_PUBLIC void ph_helper_free(PhHelper *helper);
 
@@ -68,6 +69,18 @@ PH_PUBLIC bool ph_helper_ask(PhHelper *helper,
                              PhDuration timeout,
                              GString *answer,
                              GError **error);
+
+/* PhHelperFunc: @answer: (borrowed) the line without its end. @error: (owned, nullable) then there is no
+ * answer. Thread: the helper's own, for all questions: do not block. */
+typedef void (*PhHelperFunc)(void *user_data, PhSlice answer, GError *error);
+
+/* ph_helper_begin: the same, and returns at once; @func is called exactly once, maybe before. @question:
+ * (borrowed) copied, and the copy wiped. Thread: any. Blocks: no. */
+PH_PUBLIC void ph_helper_begin(PhHelper *helper,
+                               PhSlice question,
+                               PhDuration timeout,
+                               PhHelperFunc func,
+                               void *user_data);
 
 G_END_DECLS
 

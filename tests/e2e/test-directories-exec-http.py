@@ -4,11 +4,13 @@
 import http.server
 import json
 import os
+import socket
 import sqlite3
 import sys
 import threading
 import time
 
+import lib
 from lib import PASSWORD, Server, main
 from site_login import ALL, login
 
@@ -64,6 +66,9 @@ class Site(Server):
     def write_config(self, text):
         self.values.update(self.more)
         super().write_config(text)
+
+    def worker_pid(self):
+        return json.loads(self.run("status", "--json").stdout)["pid"]
 
 
 def test_users_of_a_database_are_added_changed_and_removed_while_it_runs():
@@ -132,6 +137,63 @@ def test_one_who_hangs_locks_nobody_else_out():
         assert time.monotonic() - began < 3
         for thread in threads:
             thread.join()
+
+
+SOCKET = """
+[directory slow]
+plugin = exec
+command = unix:{dir}/slow.sock
+copies = 64
+concurrency = 64
+answer-timeout = 3s
+"""
+SLOW_WEB = """
+[directory slow]
+plugin = http
+url = http://127.0.0.1:{web}/users
+concurrency = 64
+connections = 64
+answer-timeout = 3s
+"""
+
+
+def check_holds_no_thread(server, n=40):
+    """Many wait for the slow directory: threads stay few, and mail goes on."""
+    def threads():
+        return len(os.listdir("/proc/%d/task" % server.worker_pid()))
+
+    def slow_login(number):
+        results.append(login(server, "user%d" % number))
+
+    results = []
+    assert login(server, "anna@example.org") == ""
+    before = threads()
+    waiting = [threading.Thread(target=slow_login, args=(number,)) for number in range(n)]
+    for thread in waiting:
+        thread.start()
+    time.sleep(1)
+    during = threads()
+    began = time.monotonic()
+    assert login(server, "anna@example.org") == ""
+    assert time.monotonic() - began < 1
+    for thread in waiting:
+        thread.join()
+    assert results == ["UNAVAILABLE"] * n, results
+    assert during <= before + 4, "%d threads, %d while %d wait" % (before, during, n)
+
+
+def test_a_slow_program_holds_no_thread():
+    with Site(lib.PEOPLE + "on-wrong = next\n" + SOCKET, "people, slow") as server:
+        with socket.socket(socket.AF_UNIX) as slow:
+            slow.bind(server.dir + "/slow.sock")
+            slow.listen(64)
+            check_holds_no_thread(server)
+
+
+def test_a_slow_web_service_holds_no_thread():
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as slow:
+        with Site(lib.PEOPLE + "on-wrong = next\n" + SLOW_WEB, "people, slow", slow.getsockname()[1]) as server:
+            check_holds_no_thread(server)
 
 
 class Service(http.server.BaseHTTPRequestHandler):

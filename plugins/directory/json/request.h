@@ -2,12 +2,12 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#ifndef HTTP_REQUEST_H
-#define HTTP_REQUEST_H
+#ifndef JSON_REQUEST_H
+#define JSON_REQUEST_H
 
-#include <posthorn/secret.h>
+#include "speaker.h"
 
-/* Client: connections to one URL that nobody uses at this moment. Thread: any. */
+/* Client: one thread and its connections to one URL. Thread: any. */
 typedef struct Client Client;
 
 /* ClientRules: borrowed for the client's life. */
@@ -15,16 +15,18 @@ typedef struct {
 	const char *url;
 	const char *ca_file;   /* (nullable) the system's */
 	const PhSecret *token; /* (nullable) for Authorization */
-	PhDuration time_out;   /* of one request, the connection included */
+	unsigned connections;  /* most questions at once; others wait */
 } ClientRules;
 
 /* client_check_url: https, or http to this machine. */
 bool client_check_url(const char *url, GError **error);
 
+/* client_new: starts nothing yet. */
 Client *client_new(const ClientRules *rules);
-void client_free(Client *client);
 
-/* client_post: @answer: at most 64 KiB. Errors: TEMPORARY, also for every status but 200. */
-bool client_post(Client *client, const GString *question, GString *answer, GError **error);
+/* client_send, client_free: those of a SpeakerWay. An answer has at most 64 KiB; every status but 200 is
+ * a TEMPORARY error. */
+void client_send(void *client, Talk *talk);
+void client_free(void *client);
 
 #endif
