@@ -19,13 +19,20 @@
 #include <string.h>
 
 enum {
-	MAX_ENTRIES = 20000, /* of each table */
+	MAX_ENTRIES = 20000,   /* of each table */
+	MEMBERS_OCTETS = 1024, /* of a list that is kept */
 	DIGEST = 32,
 };
 
+typedef enum {
+	KEY_LOOKUP,
+	KEY_VERIFY,
+	KEY_LIST,
+} KeyKind;
+
 typedef struct {
 	const void *instance; /* of the directory */
-	bool has_secret;
+	KeyKind kind;
 	const char *name;
 } Key;
 
@@ -34,8 +41,7 @@ typedef struct {
 	GList link;
 	uint64_t version;
 	uint64_t ends_us;
-	PhVerify result;
-	PhIdentity *identity; /* (nullable) */
+	PhCacheAnswer answer;
 	uint8_t digest[DIGEST];
 } Entry;
 
@@ -57,7 +63,7 @@ hash_key(gconstpointer data)
 {
 	const Key *key = data;
 
-	return ph_str_hash(key->name) ^ GPOINTER_TO_UINT(key->instance) ^ (key->has_secret ? 1 : 0);
+	return ph_str_hash(key->name) ^ GPOINTER_TO_UINT(key->instance) ^ (guint) key->kind;
 }
 
 static gboolean
@@ -66,7 +72,7 @@ equal_keys(gconstpointer a, gconstpointer b)
 	const Key *left = a;
 	const Key *right = b;
 
-	return left->instance == right->instance && left->has_secret == right->has_secret
+	return left->instance == right->instance && left->kind == right->kind
 	       && strcmp(left->name, right->name) == 0;
 }
 
@@ -75,7 +81,9 @@ free_entry(gpointer data)
 {
 	Entry *entry = data;
 
-	ph_identity_unref(entry->identity);
+	ph_identity_unref(entry->answer.identity);
+	if (entry->answer.members != NULL)
+		g_ptr_array_unref(entry->answer.members);
 	ph_secret_wipe(entry->digest, sizeof entry->digest);
 	g_free((char *) (uintptr_t) entry->key.name);
 	g_free(entry);
@@ -103,8 +111,10 @@ make_ready(void)
 static Key
 key_of(const PhCacheQuestion *question)
 {
+	KeyKind kind = question->secret != NULL ? KEY_VERIFY : KEY_LOOKUP;
+
 	return (Key){ .instance = ph_section_instance(question->section),
-		      .has_secret = question->secret != NULL,
+		      .kind = question->is_list ? KEY_LIST : kind,
 		      .name = question->name };
 }
 
@@ -168,11 +178,20 @@ ph_cache_version(const PhCacheQuestion *question)
 	return table->version != NULL ? table->version(ph_section_instance(question->section)) : 1;
 }
 
+static PhCacheAnswer
+copy_answer(const PhCacheAnswer *answer)
+{
+	PhCacheAnswer copy = *answer;
+
+	if (copy.identity != NULL)
+		ph_identity_ref(copy.identity);
+	if (copy.members != NULL)
+		g_ptr_array_ref(copy.members);
+	return copy;
+}
+
 bool
-ph_cache_find(const PhCacheQuestion *question,
-              uint64_t version,
-              PhVerify *result_out,
-              PhIdentity **identity_out)
+ph_cache_find(const PhCacheQuestion *question, uint64_t version, PhCacheAnswer *answer_out)
 {
 	const Key key = key_of(question);
 	const Entry *entry = NULL;
@@ -192,9 +211,7 @@ ph_cache_find(const PhCacheQuestion *question,
 	ph_secret_wipe(digest, sizeof digest);
 	if (entry == NULL)
 		return false;
-	*result_out = entry->result;
-	if (entry->identity != NULL)
-		*identity_out = ph_identity_ref(entry->identity);
+	*answer_out = copy_answer(&entry->answer);
 	return true;
 }
 
@@ -212,36 +229,53 @@ put(Table *table, Entry *entry)
 	g_hash_table_insert(table->entries, &entry->key, entry);
 }
 
-void
-ph_cache_keep(const PhCacheQuestion *question,
-              uint64_t version,
-              PhVerify result,
-              PhIdentity *identity)
+static bool
+is_short(const GPtrArray *members)
 {
-	bool is_right = result == PH_VERIFY_OK && identity != NULL;
-	bool is_wrong = result == PH_VERIFY_WRONG || result == PH_VERIFY_UNKNOWN_USER;
-	PhDuration time = { 0 };
+	size_t octets = 0;
+
+	for (guint i = 0; members != NULL && i < members->len && octets <= MEMBERS_OCTETS; i++)
+		octets += strlen(members->pdata[i]) + 1;
+	return octets <= MEMBERS_OCTETS;
+}
+
+/* How long such an answer is kept; 0: not at all. */
+static uint64_t
+keep_us(const PhCacheQuestion *question, const PhCacheAnswer *answer)
+{
+	bool is_complete = question->is_list ? answer->members != NULL && is_short(answer->members)
+	                                     : answer->identity != NULL;
+
+	if (answer->result == PH_VERIFY_OK)
+		return is_complete ? settings_of(question)->cache.us : 0;
+	if (answer->result == PH_VERIFY_WRONG || answer->result == PH_VERIFY_UNKNOWN_USER)
+		return settings_of(question)->cache_negative.us;
+	return 0;
+}
+
+void
+ph_cache_keep(const PhCacheQuestion *question, uint64_t version, const PhCacheAnswer *answer)
+{
+	uint64_t time_us = version != 0 ? keep_us(question, answer) : 0;
 	Entry *entry = NULL;
 
-	if (version == 0 || (!is_right && !is_wrong))
-		return;
-	time = is_right ? settings_of(question)->cache : settings_of(question)->cache_negative;
-	if (time.us == 0)
+	if (time_us == 0)
 		return;
 	entry = g_new0(Entry, 1);
 	entry->key = key_of(question);
 	entry->key.name = g_strdup(question->name);
 	entry->version = version;
-	entry->ends_us = ph_clock_us() + time.us;
-	entry->result = result;
-	entry->identity = is_right ? ph_identity_ref(identity) : NULL;
+	entry->ends_us = ph_clock_us() + time_us;
+	entry->answer = answer->result == PH_VERIFY_OK
+	                        ? copy_answer(answer)
+	                        : (PhCacheAnswer){ .result = answer->result };
 	if (!digest_of(question, entry->digest)) {
 		free_entry(entry);
 		return;
 	}
 	PH_LOCKED(&cache.lock);
 	make_ready();
-	put(is_right ? &cache.right : &cache.wrong, entry);
+	put(answer->result == PH_VERIFY_OK ? &cache.right : &cache.wrong, entry);
 }
 
 static void

@@ -9,6 +9,7 @@
 #include "login/chain.h"
 
 #include <posthorn/error.h>
+#include <posthorn/transport.h>
 
 #include "config/config.h"
 #include "login/cache.h"
@@ -26,10 +27,8 @@ struct Question {
 	const char *name;
 	const PhSecret *secret;
 	const char *scheme;
-	PhIdentity **identity_out;
+	PhCacheAnswer *answer; /* identity or members are put here */
 	PhSecret **secret_out;
-	PhListFunc func;
-	void *user_data;
 };
 
 static PhVerify
@@ -37,14 +36,14 @@ ask_verify(const PhDirectory *table, void *instance, const Question *question, G
 {
 	if (table->verify == NULL)
 		return PH_VERIFY_UNKNOWN_USER;
-	return table->verify(instance, question->name, question->secret, question->identity_out,
-	                     error);
+	return table->verify(instance, question->name, question->secret,
+	                     &question->answer->identity, error);
 }
 
 static PhVerify
 ask_lookup(const PhDirectory *table, void *instance, const Question *question, GError **error)
 {
-	return table->lookup(instance, question->name, question->identity_out, error);
+	return table->lookup(instance, question->name, &question->answer->identity, error);
 }
 
 static PhVerify
@@ -56,12 +55,42 @@ ask_secret(const PhDirectory *table, void *instance, const Question *question, G
 	                     error);
 }
 
+static bool
+add_member(const char *address, void *user_data)
+{
+	GPtrArray *members = user_data;
+
+	g_ptr_array_add(members, g_strdup(address));
+	return members->len <= PH_ROUTE_MEMBERS_MAX;
+}
+
 static PhVerify
 ask_expand(const PhDirectory *table, void *instance, const Question *question, GError **error)
 {
+	g_autoptr(GPtrArray) members = NULL;
+	PhVerify result;
+
 	if (table->expand == NULL)
 		return PH_VERIFY_UNKNOWN_USER;
-	return table->expand(instance, question->name, question->func, question->user_data, error);
+	members = g_ptr_array_new_with_free_func(g_free);
+	result = table->expand(instance, question->name, add_member, members, error);
+	if (result == PH_VERIFY_OK)
+		question->answer->members = g_steal_pointer(&members);
+	return result;
+}
+
+/* What a directory says must fit together, whatever it does. */
+static PhVerify
+settle(const Question *question, PhVerify result, GError **error)
+{
+	bool needs_user = question->ask == ask_verify || question->ask == ask_lookup;
+
+	if (result != PH_VERIFY_OK)
+		g_clear_pointer(&question->answer->identity, ph_identity_unref);
+	if (result != PH_VERIFY_OK || !needs_user || question->answer->identity != NULL)
+		return result;
+	ph_error_set(error, PH_ERROR_TEMPORARY, "it said yes without saying who");
+	return PH_VERIFY_ERROR;
 }
 
 static PhVerify
@@ -73,8 +102,9 @@ ask_entered(PhCall *call, const Question *question, GError **error)
 	ph_rehash_note(NULL, NULL);
 	result = question->ask(ph_section_table(section), ph_section_instance(section), question,
 	                       error);
+	result = settle(question, result, error);
 	if (result == PH_VERIFY_OK && question->ask == ask_verify)
-		ph_rehash(section, *question->identity_out, question->secret);
+		ph_rehash(section, question->answer->identity, question->secret);
 	ph_call_end(call, result != PH_VERIFY_ERROR);
 	return result;
 }
@@ -134,21 +164,39 @@ conclude(PhChainWalk *walk, PhVerify last, GError **error)
 	return walk->is_wrong ? PH_VERIFY_WRONG : PH_VERIFY_UNKNOWN_USER;
 }
 
+static PhCacheQuestion
+kept_question(PhSection *section, const Question *question)
+{
+	return (PhCacheQuestion){ .section = section,
+		                  .name = question->name,
+		                  .secret = question->secret,
+		                  .is_list = question->ask == ask_expand };
+}
+
+/* Stored forms are not kept. A directory that has no lists is not worth an entry for each name. */
+static uint64_t
+kept_version(const PhCacheQuestion *kept, const Question *question)
+{
+	const PhDirectory *table = ph_section_table(kept->section);
+
+	if (question->ask == ask_secret || (kept->is_list && table->expand == NULL))
+		return 0;
+	return ph_cache_version(kept);
+}
+
 /* Asks the section at hand, or remembers what it said. */
 static PhVerify
 ask_or_remember(PhSection *section, const Question *question, GError **error)
 {
-	const PhCacheQuestion kept = { section, question->name, question->secret };
-	uint64_t version = question->ask == ask_lookup ? ph_cache_version(&kept) : 0;
-	PhVerify result = PH_VERIFY_ERROR;
+	const PhCacheQuestion kept = kept_question(section, question);
+	uint64_t version = kept_version(&kept, question);
+	PhCacheAnswer *answer = question->answer;
 
-	if (ph_cache_find(&kept, version, &result, question->identity_out))
-		return result;
-	result = ask_one(section, question, error);
-	if (version != 0)
-		ph_cache_keep(&kept, version, result,
-		              result == PH_VERIFY_OK ? *question->identity_out : NULL);
-	return result;
+	if (ph_cache_find(&kept, version, answer))
+		return answer->result;
+	answer->result = ask_one(section, question, error);
+	ph_cache_keep(&kept, version, answer);
+	return answer->result;
 }
 
 static PhVerify
@@ -171,16 +219,18 @@ ask_chain(PhChain chain, const Question *question, GError **error)
 
 /* True: the section at hand has answered. */
 static bool
-take_answer(PhChainWalk *walk, const Question *question, PhVerify *result_out, GError **error)
+take_answer(PhChainWalk *walk, const Question *question, GError **error)
 {
-	if (!ph_question_take(walk->question, result_out, question->identity_out, error))
+	PhCacheAnswer *answer = question->answer;
+
+	if (!ph_question_take(walk->question, &answer->result, &answer->identity, error))
 		return false;
 	g_clear_pointer(&walk->question, ph_question_drop);
 	return true;
 }
 
 static bool
-enter_and_ask(PhChainWalk *walk, const Question *question, PhVerify *result_out, GError **error)
+enter_and_ask(PhChainWalk *walk, const Question *question, GError **error)
 {
 	const PhDirectory *table = ph_section_table(*walk->at);
 	PhCall call;
@@ -189,36 +239,53 @@ enter_and_ask(PhChainWalk *walk, const Question *question, PhVerify *result_out,
 	case PH_ENTRY_QUEUED:
 		return false;
 	case PH_ENTRY_REFUSED:
-		*result_out = PH_VERIFY_ERROR;
+		question->answer->result = PH_VERIFY_ERROR;
 		return true;
 	case PH_ENTRY_GO:
 		break;
 	}
-	if (table->begin != NULL) {
+	if (table->begin != NULL && question->ask != ask_expand) {
 		walk->question = ph_question_ask(&call, question->name, question->secret);
-		return take_answer(walk, question, result_out, error);
+		return take_answer(walk, question, error);
 	}
-	*result_out = ask_entered(&call, question, error);
+	question->answer->result = ask_entered(&call, question, error);
 	return true;
 }
 
 /* True: the section at hand has answered, now or before. */
 static bool
-ask_at_hand(PhChainWalk *walk, const Question *question, PhVerify *result_out, GError **error)
+ask_at_hand(PhChainWalk *walk, const Question *question, GError **error)
 {
-	const PhCacheQuestion kept = { *walk->at, question->name, question->secret };
+	const PhCacheQuestion kept = kept_question(*walk->at, question);
 	bool is_new = walk->question == NULL && walk->ticket.section == NULL;
 
 	if (is_new) {
-		walk->version = ph_cache_version(&kept);
-		if (ph_cache_find(&kept, walk->version, result_out, question->identity_out))
+		walk->version = kept_version(&kept, question);
+		if (ph_cache_find(&kept, walk->version, question->answer))
 			return true;
 	}
-	if (walk->question != NULL ? !take_answer(walk, question, result_out, error)
-	                           : !enter_and_ask(walk, question, result_out, error))
+	if (walk->question != NULL ? !take_answer(walk, question, error)
+	                           : !enter_and_ask(walk, question, error))
 		return false;
-	ph_cache_keep(&kept, walk->version, *result_out,
-	              *result_out == PH_VERIFY_OK ? *question->identity_out : NULL);
+	ph_cache_keep(&kept, walk->version, question->answer);
+	return true;
+}
+
+static bool
+walk_on(PhChainWalk *walk, const Question *question, PhVerify *result_out, GError **error)
+{
+	PhVerify result = PH_VERIFY_UNKNOWN_USER;
+
+	for (; walk->at != NULL && *walk->at != NULL; walk->at++) {
+		GError *failure = NULL;
+
+		if (!ask_at_hand(walk, question, &failure))
+			return false;
+		result = question->answer->result;
+		if (note_answer(walk, *walk->at, result, failure))
+			break;
+	}
+	*result_out = conclude(walk, result, error);
 	return true;
 }
 
@@ -230,23 +297,35 @@ ph_chain_walk(PhChainWalk *walk,
               PhVerify *result_out,
               GError **error)
 {
+	PhCacheAnswer answer = { .identity = NULL };
 	const Question question = {
 		.ask = secret != NULL ? ask_verify : ask_lookup,
 		.name = user,
 		.secret = secret,
-		.identity_out = identity_out,
+		.answer = &answer,
 	};
-	PhVerify result = PH_VERIFY_UNKNOWN_USER;
 
-	for (; walk->at != NULL && *walk->at != NULL; walk->at++) {
-		GError *failure = NULL;
+	if (!walk_on(walk, &question, result_out, error))
+		return false;
+	if (answer.identity != NULL)
+		*identity_out = answer.identity;
+	return true;
+}
 
-		if (!ask_at_hand(walk, &question, &result, &failure))
-			return false;
-		if (note_answer(walk, *walk->at, result, failure))
-			break;
-	}
-	*result_out = conclude(walk, result, error);
+bool
+ph_chain_walk_members(PhChainWalk *walk,
+                      const char *address,
+                      GPtrArray **members_out,
+                      PhVerify *result_out,
+                      GError **error)
+{
+	PhCacheAnswer answer = { .members = NULL };
+	const Question question = { .ask = ask_expand, .name = address, .answer = &answer };
+
+	if (!walk_on(walk, &question, result_out, error))
+		return false;
+	if (answer.members != NULL)
+		*members_out = answer.members;
 	return true;
 }
 
@@ -280,11 +359,13 @@ ph_chain_walk_wake(PhChainWalk *walk, PhWake *wake)
 PhVerify
 ph_chain_lookup(PhChain chain, const char *address, PhIdentity **identity_out, GError **error)
 {
-	const Question question = { .ask = ask_lookup,
-		                    .name = address,
-		                    .identity_out = identity_out };
+	PhCacheAnswer answer = { .identity = NULL };
+	const Question question = { .ask = ask_lookup, .name = address, .answer = &answer };
+	PhVerify result = ask_chain(chain, &question, error);
 
-	return ask_chain(chain, &question, error);
+	if (answer.identity != NULL)
+		*identity_out = answer.identity;
+	return result;
 }
 
 PhVerify
@@ -294,10 +375,12 @@ ph_chain_secret(PhChain chain,
                 PhSecret **secret_out,
                 GError **error)
 {
+	PhCacheAnswer answer = { .identity = NULL };
 	const Question question = {
 		.ask = ask_secret,
 		.name = user,
 		.scheme = scheme,
+		.answer = &answer,
 		.secret_out = secret_out,
 	};
 
@@ -305,20 +388,15 @@ ph_chain_secret(PhChain chain,
 }
 
 PhVerify
-ph_chain_expand(PhChain chain,
-                const char *address,
-                PhListFunc func,
-                void *user_data,
-                GError **error)
+ph_chain_expand(PhChain chain, const char *address, GPtrArray **members_out, GError **error)
 {
-	const Question question = {
-		.ask = ask_expand,
-		.name = address,
-		.func = func,
-		.user_data = user_data,
-	};
+	PhCacheAnswer answer = { .members = NULL };
+	const Question question = { .ask = ask_expand, .name = address, .answer = &answer };
+	PhVerify result = ask_chain(chain, &question, error);
 
-	return ask_chain(chain, &question, error);
+	if (answer.members != NULL)
+		*members_out = answer.members;
+	return result;
 }
 
 static bool

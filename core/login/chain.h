@@ -33,6 +33,13 @@ bool ph_chain_walk(PhChainWalk *walk,
                    PhIdentity **identity_out,
                    PhVerify *result_out,
                    GError **error);
+
+/* ph_chain_walk_members: the same for what an alias or list stands for. */
+bool ph_chain_walk_members(PhChainWalk *walk,
+                           const char *address,
+                           GPtrArray **members_out,
+                           PhVerify *result_out,
+                           GError **error);
 void ph_chain_walk_clear(PhChainWalk *walk);
 
 /* ph_chain_walk_wake: @wake: (owned) completed when it is worth to ask on. ph_chain_walk_patience: when
@@ -56,11 +63,11 @@ PhVerify ph_chain_secret(PhChain chain,
                          PhSecret **secret_out,
                          GError **error);
 
-/* ph_chain_expand: what an alias or list stands for. */
+/* ph_chain_expand: what an alias or list stands for. @members_out: (out, owned) addresses, one more
+ * than PH_ROUTE_MEMBERS_MAX at most; must not be changed. */
 PhVerify ph_chain_expand(PhChain chain,
                          const char *address,
-                         PhListFunc func,
-                         void *user_data,
+                         GPtrArray **members_out,
                          GError **error);
 
 /* ph_chain_gives: may any directory have stored forms in @scheme? */

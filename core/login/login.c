@@ -443,6 +443,11 @@ ph_login_expand(PhSession *session, PhSlice address, PhListFunc func, void *user
 		return PH_LOOKUP_UNKNOWN;
 
 	g_autoptr(GError) error = NULL;
-	PhVerify result = ph_chain_expand(chain_of(session), name, func, user_data, &error);
+	g_autoptr(GPtrArray) members = NULL;
+	PhVerify result = ph_chain_expand(chain_of(session), name, &members, &error);
+
+	for (guint i = 0; members != NULL && i < members->len; i++)
+		if (!func(members->pdata[i], user_data))
+			break;
 	return judge_lookup(session, result, error);
 }

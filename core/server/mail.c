@@ -176,6 +176,7 @@ ph_mail_unref(PhMail *mail)
 	g_clear_pointer(&mail->content, ph_content_unref);
 	if (mail->prepended != NULL)
 		g_string_free(mail->prepended, TRUE);
+	ph_asks_free(mail->asks);
 	ph_router_unref(mail->router);
 	g_free(mail->sender);
 	if (mail->keeper != NULL)
@@ -389,28 +390,61 @@ is_full(const GArray *found)
 	       && ph_quota_is_full(&quota);
 }
 
+static bool
+may_add(const PhMail *mail, PhSlice address)
+{
+	return mail->router != NULL
+	       && (!mail->is_guest || mail->is_asked || ph_router_is_open(mail->router, address));
+}
+
+/* Adds whom the address has led to. */
+static PhRcpt
+add_found(PhMail *mail, PhSlice address, GArray *found)
+{
+	if (mail->targets->len + found->len > 10 * (guint) PH_ROUTE_MEMBERS_MAX)
+		return PH_RCPT_TOO_MANY;
+	if (is_full(found))
+		return PH_RCPT_OVER_QUOTA;
+	add_recipient(mail, address, found);
+	return PH_RCPT_OK;
+}
+
 PhRcpt
 ph_mail_add_recipient(PhMail *mail, PhSlice address)
 {
-	GArray *found = NULL;
+	g_autoptr(GArray) found = NULL;
 	PhRcpt result = PH_RCPT_NO_ROUTE;
 
 	if (mail->add_elsewhere != NULL)
 		return mail->add_elsewhere(mail, address);
-	if (mail->router == NULL
-	    || (mail->is_guest && !mail->is_asked && !ph_router_is_open(mail->router, address)))
+	if (!may_add(mail, address))
 		return PH_RCPT_NO_ROUTE;
 	found = ph_resolved_array_new();
 	result = ph_router_resolve(mail->router, address, found);
-	if (result == PH_RCPT_OK
-	    && mail->targets->len + found->len > 10 * (guint) PH_ROUTE_MEMBERS_MAX)
-		result = PH_RCPT_TOO_MANY;
-	if (result == PH_RCPT_OK && is_full(found))
-		result = PH_RCPT_OVER_QUOTA;
-	if (result == PH_RCPT_OK)
-		add_recipient(mail, address, found);
-	g_array_unref(found);
-	return result;
+	return result == PH_RCPT_OK ? add_found(mail, address, found) : result;
+}
+
+PhRcpt
+ph_mail_try_recipient(PhMail *mail, PhSession *session, PhSlice address)
+{
+	g_autoptr(GArray) found = NULL;
+	PhRcpt result = PH_RCPT_NO_ROUTE;
+
+	if (mail->add_elsewhere != NULL)
+		return mail->add_elsewhere(mail, address);
+	if (!may_add(mail, address))
+		return PH_RCPT_NO_ROUTE;
+	if (mail->asks == NULL)
+		mail->asks = ph_asks_new();
+	found = ph_resolved_array_new();
+	result = ph_router_resolve_later(mail->router, address, found, mail->asks);
+	if (result == PH_RCPT_LATER) {
+		ph_asks_wake(mail->asks,
+		             ph_session_park_for(session, ph_asks_patience(mail->asks)));
+		return result;
+	}
+	ph_asks_clear(mail->asks);
+	return result == PH_RCPT_OK ? add_found(mail, address, found) : result;
 }
 
 void

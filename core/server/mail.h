@@ -57,6 +57,7 @@ struct PhMail {
 	GArray *parameters; /* (nullable) PhMailParameter */
 	GArray *recipients; /* PhRecipient */
 	GArray *targets;    /* PhTarget */
+	PhAsks *asks;       /* (nullable) of the recipient that is being tried */
 	GHashTable *known;  /* (nullable) target keys, when there are many */
 	PhContent *content;
 	GString *prepended;

@@ -44,9 +44,4 @@ bool ph_route_complete(PhRouteText *text, const char *name, const char *domain);
 /* ph_route_sends_on: is its mail for other servers, and not for users known here? */
 bool ph_route_sends_on(const PhRoute *route);
 
-/* ph_route_call_expand: what a directory says, its failure logged. */
-PhVerify ph_route_call_expand(const PhRouteDirectory *directory,
-                              const char *address,
-                              GPtrArray *members);
-
 #endif

@@ -5,10 +5,13 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include <posthorn/error.h>
+#include <posthorn/log.h>
 #include <posthorn/slice.h>
 
 #include "base/clock.h"
 #include "config/route-rules.h"
+#include "login/cache.h"
+#include "login/chain.h"
 #include "server/aliases.h"
 #include "server/filter-chain.h"
 #include "server/router-private.h"
@@ -38,6 +41,8 @@ ph_router_new(PhPartial *partial)
 {
 	PhRouter *router = g_new0(PhRouter, 1);
 
+	/* Of instances that are gone: this one's may lie where they were. */
+	ph_cache_forget();
 	router->refs = 1;
 	router->partial = partial;
 	router->routes = g_ptr_array_new_with_free_func(free_route);
@@ -229,7 +234,7 @@ ph_router_add(PhRouter *router, const PhRouteParams *params, GError **error)
 		g_strdup(params->postmaster != NULL ? params->postmaster : "postmaster");
 	route->catch_all = g_strdup(params->catch_all);
 	route->separators = g_strdup(params->separators != NULL ? params->separators : "");
-	route->directories = g_new0(PhRouteDirectory, params->n_directories + 1);
+	route->directories = g_new0(PhSection *, params->n_directories + 1);
 	if (params->n_directories > 0)
 		memcpy(route->directories, params->directories,
 		       params->n_directories * sizeof *route->directories);
@@ -381,19 +386,45 @@ gather_member(const char *address, void *user_data)
 	return members->len <= PH_ROUTE_MEMBERS_MAX;
 }
 
-/* The members of one level, from the alias file or the first directory that has them. */
+/* The alias file's members of one level. */
 static PhRcpt
-gather_members(const PhRoute *route, const char *address, GPtrArray *members)
+gather_from_file(const PhRoute *route, const char *address, GPtrArray **members_out)
 {
-	PhVerify result = PH_VERIFY_UNKNOWN_USER;
+	g_autoptr(GPtrArray) members = g_ptr_array_new_with_free_func(g_free);
+	PhVerify result = ph_aliases_expand(route->aliases, address, gather_member, members, NULL);
+
+	if (result == PH_VERIFY_OK)
+		*members_out = g_steal_pointer(&members);
+	if (result == PH_VERIFY_ERROR)
+		return PH_RCPT_TEMPORARY;
+	return result == PH_VERIFY_OK ? PH_RCPT_OK : PH_RCPT_UNKNOWN;
+}
+
+/* The members of one level, from the alias file or the directories. */
+static PhRcpt
+gather_members(const PhRoute *route, const char *address, GPtrArray **members_out)
+{
+	g_autoptr(GError) error = NULL;
+	PhRcpt result = PH_RCPT_UNKNOWN;
 
 	if (route->aliases != NULL)
-		result = ph_aliases_expand(route->aliases, address, gather_member, members, NULL);
-	for (size_t i = 0; i < route->params.n_directories && result == PH_VERIFY_UNKNOWN_USER; i++)
-		result = ph_route_call_expand(&route->directories[i], address, members);
-	if (result == PH_VERIFY_OK)
+		result = gather_from_file(route, address, members_out);
+	if (result != PH_RCPT_UNKNOWN)
+		return result;
+	switch (ph_chain_expand(route->directories, address, members_out, &error)) {
+	case PH_VERIFY_OK:
 		return PH_RCPT_OK;
-	return result == PH_VERIFY_ERROR ? PH_RCPT_TEMPORARY : PH_RCPT_UNKNOWN;
+	case PH_VERIFY_ERROR:
+		ph_log_section(route->params.section, PH_LOG_WARNING, "lookup-failed",
+		               "a directory could not answer", PH_LOG_TEXT("address", address),
+		               PH_LOG_FAILURE(error), PH_LOG_END);
+		return PH_RCPT_TEMPORARY;
+	case PH_VERIFY_WRONG:
+	case PH_VERIFY_UNKNOWN_USER:
+	case PH_VERIFY_DISABLED:
+		break;
+	}
+	return PH_RCPT_UNKNOWN;
 }
 
 PhRcpt
@@ -402,7 +433,7 @@ ph_router_members(PhRouter *router, PhSlice address, PhRouteMemberFunc func, voi
 	g_autofree char *name = ph_slice_dup(address);
 	const PhRoute *route = strchr(name, '@') != NULL ? ph_router_find(router, name)
 	                                                 : ph_router_first_local(router);
-	g_autoptr(GPtrArray) members = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) members = NULL;
 	PhRcpt result = PH_RCPT_NO_ROUTE;
 	PhRouteText text;
 
@@ -410,8 +441,8 @@ ph_router_members(PhRouter *router, PhSlice address, PhRouteMemberFunc func, voi
 		return PH_RCPT_NO_ROUTE;
 	if (!ph_route_complete(&text, name, ph_route_first_domain(route)))
 		return PH_RCPT_UNKNOWN;
-	result = gather_members(route, text.octets, members);
-	for (guint i = 0; i < members->len && result == PH_RCPT_OK; i++)
+	result = gather_members(route, text.octets, &members);
+	for (guint i = 0; result == PH_RCPT_OK && i < members->len; i++)
 		if (!func(members->pdata[i], user_data))
 			break;
 	return result;

@@ -6,7 +6,8 @@
  * Resolving goes in this order: the route by the domain ("*" takes what no other has); the route's
  * alias file; the user in its directories; aliases and lists there, each member routed again; the
  * user before the separator; postmaster, which every domain has (RFC 5321 section 4.5.1); the alias
- * file's entry for the whole domain; the catch-all.
+ * file's entry for the whole domain; the catch-all. Directories are asked as for a login: in order, by
+ * the rules of their sections, and what they said a short while ago is not asked again.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -17,14 +18,8 @@
 #include <posthorn/transport.h>
 
 #include "net/services.h"
+#include "server/asks.h"
 #include "server/partial.h"
-
-/* PhRouteDirectory: one of the directories that a route asks. */
-typedef struct {
-	PhSection *section;
-	const PhDirectory *table; /* completed */
-	void *instance;
-} PhRouteDirectory;
 
 /* PhRouteParams: one [route]; strings are copied, the rest is borrowed for the router's life. */
 typedef struct {
@@ -34,7 +29,7 @@ typedef struct {
 	const char *catch_all;      /* (nullable) address that gets what nobody else takes */
 	const char *separators;     /* (nullable) characters between user and detail: "+" */
 	PhSection *store;           /* (nullable) */
-	const PhRouteDirectory *directories;
+	PhSection *const *directories;
 	size_t n_directories;
 	const PhTransport *transport; /* completed */
 	void *instance;
@@ -63,7 +58,7 @@ struct PhRoute {
 	char *postmaster;
 	char *catch_all;
 	char *separators;
-	PhRouteDirectory *directories;
+	PhSection **directories;
 	PhIdentity *catch_all_identity; /* when the route has no directory */
 	struct PhAliases *aliases;      /* (nullable) */
 	struct PhSrs *srs;              /* (nullable) */
@@ -127,6 +122,10 @@ typedef struct {
  * unchanged unless the answer is PH_RCPT_OK. Thread: worker. Blocks: yes. */
 PhRcpt ph_router_resolve(PhRouter *router, PhSlice address, GArray *found);
 GArray *ph_resolved_array_new(void);
+
+/* ph_router_resolve_later: the same, but PH_RCPT_LATER when a directory needs time: ask again with the same
+ * @asks when ph_asks_wake() is completed. Blocks: in directories that do. */
+PhRcpt ph_router_resolve_later(PhRouter *router, PhSlice address, GArray *found, PhAsks *asks);
 
 /* ph_router_is_open: does the address's own route take mail from anybody? True when there is none:
  * resolving says so. Thread: any. */

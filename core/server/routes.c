@@ -18,7 +18,6 @@ static bool
 add_route(PhRouter *router, PhSection *section, GError **error)
 {
 	const PhRouteSettings *settings = ph_section_route(section);
-	g_autoptr(GArray) directories = g_array_new(FALSE, TRUE, sizeof(PhRouteDirectory));
 	PhRouteParams params = { .section = section,
 		                 .domains = settings->domains,
 		                 .postmaster = settings->postmaster,
@@ -36,15 +35,9 @@ add_route(PhRouter *router, PhSection *section, GError **error)
 		params.srs_secret = ph_secret_slice(settings->srs_secret);
 		params.srs_lifetime = (uint32_t) CLAMP(settings->srs_lifetime.us / DAY_US, 1, DAYS);
 	}
-	for (size_t i = 0; settings->directory != NULL && settings->directory[i] != NULL; i++) {
-		PhRouteDirectory row = { .section = settings->directory[i],
-			                 .table = ph_section_table(settings->directory[i]),
-			                 .instance = ph_section_instance(settings->directory[i]) };
-
-		g_array_append_val(directories, row);
-	}
-	params.directories = (const PhRouteDirectory *) (const void *) directories->data;
-	params.n_directories = directories->len;
+	params.directories = settings->directory;
+	while (params.directories != NULL && params.directories[params.n_directories] != NULL)
+		params.n_directories++;
 	if (settings->filters != NULL)
 		params.filters = ph_filter_chain_new(settings->filters);
 	if (ph_router_add(router, &params, error))

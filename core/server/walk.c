@@ -14,7 +14,7 @@
 #include <posthorn/slice.h>
 
 #include "base/clock.h"
-#include "plugin/call.h"
+#include "login/chain.h"
 #include "server/aliases.h"
 #include "server/router-private.h"
 #include "server/srs.h"
@@ -36,6 +36,7 @@ typedef struct {
 	const char *via;          /* (nullable) the innermost alias */
 	const PhRoute *forwarder; /* of @via */
 	const char *detail;       /* (nullable) cut from the address under way */
+	PhAsks *asks;             /* (nullable) of one that does not wait for directories */
 	PhRouteNoteFunc note;     /* (nullable) told of each step */
 	void *note_data;
 } Walk;
@@ -90,26 +91,9 @@ add_found(Walk *walk, const PhRoute *route, PhIdentity *identity, const char *ad
 static void
 log_failure(PhSection *section, const char *address, const GError *error)
 {
-	ph_log_section(section, PH_LOG_WARNING, "lookup-failed", "the directory could not answer",
-	               PH_LOG_TEXT("address", address), PH_LOG_FAILURE(error), PH_LOG_END);
-}
-
-static PhVerify
-call_lookup(const PhRouteDirectory *directory, const char *address, PhIdentity **identity_out)
-{
-	g_autoptr(GError) error = NULL;
-	PhVerify result = PH_VERIFY_ERROR;
-	PhCall call;
-
-	if (!ph_call_begin(&call, directory->section, &error)) {
-		log_failure(directory->section, address, error);
-		return PH_VERIFY_ERROR;
-	}
-	result = directory->table->lookup(directory->instance, address, identity_out, &error);
-	ph_call_end(&call, result != PH_VERIFY_ERROR);
-	if (result == PH_VERIFY_ERROR)
-		log_failure(directory->section, address, error);
-	return result;
+	ph_log_section(section, PH_LOG_WARNING, "lookup-failed",
+	               "who gets this mail cannot be said now", PH_LOG_TEXT("address", address),
+	               PH_LOG_FAILURE(error), PH_LOG_END);
 }
 
 static bool
@@ -119,27 +103,6 @@ add_member(const char *address, void *user_data)
 
 	g_ptr_array_add(members, g_strdup(address));
 	return members->len <= PH_ROUTE_MEMBERS_MAX;
-}
-
-PhVerify
-ph_route_call_expand(const PhRouteDirectory *directory, const char *address, GPtrArray *members)
-{
-	g_autoptr(GError) error = NULL;
-	PhVerify result = PH_VERIFY_ERROR;
-	PhCall call;
-
-	if (directory->table->expand == NULL)
-		return PH_VERIFY_UNKNOWN_USER;
-	if (!ph_call_begin(&call, directory->section, &error)) {
-		log_failure(directory->section, address, error);
-		return PH_VERIFY_ERROR;
-	}
-	result =
-		directory->table->expand(directory->instance, address, add_member, members, &error);
-	ph_call_end(&call, result != PH_VERIFY_ERROR);
-	if (result == PH_VERIFY_ERROR)
-		log_failure(directory->section, address, error);
-	return result;
 }
 
 static PhVerify
@@ -168,36 +131,50 @@ was_seen(const Walk *walk, const char *address)
 }
 
 /* Is there anybody of this name? */
-static bool
-exists(const PhRoute *route, const char *address)
+static PhRcpt
+exists(const Walk *walk, const PhRoute *route, const char *address)
 {
-	g_autoptr(GPtrArray) members = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) in_file = g_ptr_array_new_with_free_func(g_free);
+	PhVerify known = call_aliases(route, ph_aliases_expand, address, in_file);
+	PhRcpt otherwise = PH_RCPT_UNKNOWN;
 
-	if (call_aliases(route, ph_aliases_expand, address, members) == PH_VERIFY_OK)
-		return true;
+	if (known != PH_VERIFY_UNKNOWN_USER)
+		return known == PH_VERIFY_OK ? PH_RCPT_OK : PH_RCPT_TEMPORARY;
 	for (size_t i = 0; i < route->params.n_directories; i++) {
 		g_autoptr(PhIdentity) identity = NULL;
+		g_autoptr(GPtrArray) members = NULL;
+		PhSection *directory = route->directories[i];
+		uint32_t result = ph_asks_user(walk->asks, directory, address, &identity);
 
-		if (call_lookup(&route->directories[i], address, &identity) == PH_VERIFY_OK
-		    || ph_route_call_expand(&route->directories[i], address, members)
-		               == PH_VERIFY_OK)
-			return true;
+		if (result == PH_VERIFY_UNKNOWN_USER)
+			result = ph_asks_members(walk->asks, directory, address, &members);
+		if (result == PH_ASKS_LATER)
+			return PH_RCPT_LATER;
+		if (result == PH_VERIFY_OK)
+			return PH_RCPT_OK;
+		if (result == PH_VERIFY_ERROR)
+			otherwise = PH_RCPT_TEMPORARY;
+		if (ph_chain_stops(directory, result))
+			break;
 	}
-	return false;
+	return otherwise;
 }
 
-/* "owner-list@domain" when that exists, else NULL. The owner's own address is no list. */
-static char *
-find_owner(const PhRoute *route, const char *alias)
+/* "owner-list@domain" when that exists. The owner's own address is no list. */
+static PhRcpt
+find_owner(const Walk *walk, const PhRoute *route, const char *alias, char **owner_out)
 {
 	g_autofree char *owner = NULL;
+	PhRcpt result = PH_RCPT_UNKNOWN;
 
 	if (ph_slice_starts_nocase(ph_slice(alias), "owner-"))
-		return NULL;
+		return PH_RCPT_UNKNOWN;
 	owner = g_strconcat("owner-", alias, NULL);
-	if (strlen(owner) >= PH_ROUTE_ADDRESS || !exists(route, owner))
-		return NULL;
-	return g_steal_pointer(&owner);
+	if (strlen(owner) < PH_ROUTE_ADDRESS)
+		result = exists(walk, route, owner);
+	if (result == PH_RCPT_OK)
+		*owner_out = g_steal_pointer(&owner);
+	return result;
 }
 
 static void
@@ -248,7 +225,9 @@ walk_members(Walk *walk, const PhRoute *route, const char *alias, const GPtrArra
 	if (walk->seen == NULL)
 		walk->seen = g_ptr_array_new_with_free_func(g_free);
 	g_ptr_array_add(walk->seen, g_strdup(alias));
-	owner = find_owner(route, alias);
+	result = find_owner(walk, route, alias, &owner);
+	if (result == PH_RCPT_LATER || result == PH_RCPT_TEMPORARY)
+		return result;
 	if (owner != NULL) {
 		note(walk, "list", "%s exists, so it is a list: that is the sender from here",
 		     owner);
@@ -272,42 +251,62 @@ walk_members(Walk *walk, const PhRoute *route, const char *alias, const GPtrArra
 static PhRcpt
 found_user(Walk *walk,
            const PhRoute *route,
-           const PhRouteDirectory *directory,
+           PhSection *directory,
            PhIdentity *identity,
            const char *address)
 {
-	note(walk, "user", "[directory %s] knows %s", ph_section_name(directory->section),
+	note(walk, "user", "[directory %s] knows %s", ph_section_name(directory),
 	     ph_identity_address(identity));
 	return add_found(walk, route, identity, address);
 }
 
-/* Asks the route's directories for exactly this address: a user, or an alias unless it was expanded
- * already. */
+/* What one directory says: a user, or an alias unless it was expanded already. @ends_out: it has the last
+ * word. */
+static PhRcpt
+ask_directory(Walk *walk,
+              const PhRoute *route,
+              PhSection *directory,
+              const char *key,
+              const char *address,
+              bool *ends_out)
+{
+	g_autoptr(PhIdentity) identity = NULL;
+	g_autoptr(GPtrArray) members = NULL;
+	uint32_t result = ph_asks_user(walk->asks, directory, key, &identity);
+
+	*ends_out = true;
+	if (result == PH_VERIFY_OK)
+		return found_user(walk, route, directory, identity, address);
+	if (result == PH_VERIFY_DISABLED)
+		return PH_RCPT_DISABLED;
+	if (result == PH_VERIFY_UNKNOWN_USER && !was_seen(walk, key))
+		result = ph_asks_members(walk->asks, directory, key, &members);
+	if (result == PH_ASKS_LATER)
+		return PH_RCPT_LATER;
+	if (result == PH_VERIFY_OK)
+		return walk_members(walk, route, key, members);
+	*ends_out = ph_chain_stops(directory, result);
+	return result == PH_VERIFY_ERROR ? PH_RCPT_TEMPORARY : PH_RCPT_UNKNOWN;
+}
+
+/* Asks the route's directories for exactly this address. When one that others may speak after could not
+ * answer, and none of them knows the address, nobody can say that it does not exist. */
 static PhRcpt
 ask_directories(Walk *walk, const PhRoute *route, const char *key, const char *address)
 {
-	for (size_t i = 0; i < route->params.n_directories; i++) {
-		const PhRouteDirectory *directory = &route->directories[i];
-		g_autoptr(PhIdentity) identity = NULL;
-		g_autoptr(GPtrArray) members = NULL;
-		PhVerify result = call_lookup(directory, key, &identity);
+	PhRcpt otherwise = PH_RCPT_UNKNOWN;
+	bool ends = false;
 
-		if (result == PH_VERIFY_OK)
-			return found_user(walk, route, directory, identity, address);
-		if (result == PH_VERIFY_DISABLED)
-			return PH_RCPT_DISABLED;
-		if (result == PH_VERIFY_ERROR)
-			return PH_RCPT_TEMPORARY;
-		if (was_seen(walk, key))
-			continue;
-		members = g_ptr_array_new_with_free_func(g_free);
-		result = ph_route_call_expand(directory, key, members);
-		if (result == PH_VERIFY_ERROR)
-			return PH_RCPT_TEMPORARY;
-		if (result == PH_VERIFY_OK)
-			return walk_members(walk, route, key, members);
+	for (size_t i = 0; i < route->params.n_directories && !ends; i++) {
+		PhRcpt result =
+			ask_directory(walk, route, route->directories[i], key, address, &ends);
+
+		if (ends)
+			return result;
+		if (result == PH_RCPT_TEMPORARY)
+			otherwise = result;
 	}
-	return PH_RCPT_UNKNOWN;
+	return otherwise;
 }
 
 /* The alias file goes before the directories. */
@@ -553,6 +552,14 @@ ph_router_resolve(PhRouter *router, PhSlice address, GArray *found)
 }
 
 PhRcpt
+ph_router_resolve_later(PhRouter *router, PhSlice address, GArray *found, PhAsks *asks)
+{
+	Walk walk = { .router = router, .found = found, .asks = asks };
+
+	return run_walk(&walk, address);
+}
+
+PhRcpt
 ph_router_explain(PhRouter *router,
                   PhSlice address,
                   GArray *found,
@@ -569,20 +576,24 @@ ph_router_explain(PhRouter *router,
 PhRcpt
 ph_router_find_user(const PhRoute *route, const char *address, PhIdentity **identity_out)
 {
+	g_autoptr(GError) error = NULL;
+
 	if (route->catch_all_identity != NULL
 	    && strcmp(ph_identity_address(route->catch_all_identity), address) == 0) {
 		*identity_out = ph_identity_ref(route->catch_all_identity);
 		return PH_RCPT_OK;
 	}
-	for (size_t i = 0; i < route->params.n_directories; i++) {
-		PhVerify found = call_lookup(&route->directories[i], address, identity_out);
-
-		if (found == PH_VERIFY_OK)
-			return PH_RCPT_OK;
-		if (found == PH_VERIFY_DISABLED)
-			return PH_RCPT_DISABLED;
-		if (found == PH_VERIFY_ERROR)
-			return PH_RCPT_TEMPORARY;
+	switch (ph_chain_lookup(route->directories, address, identity_out, &error)) {
+	case PH_VERIFY_OK:
+		return PH_RCPT_OK;
+	case PH_VERIFY_DISABLED:
+		return PH_RCPT_DISABLED;
+	case PH_VERIFY_ERROR:
+		log_failure(route->params.section, address, error);
+		return PH_RCPT_TEMPORARY;
+	case PH_VERIFY_WRONG:
+	case PH_VERIFY_UNKNOWN_USER:
+		break;
 	}
 	return PH_RCPT_UNKNOWN;
 }

@@ -57,13 +57,19 @@ typedef enum {
 	PH_RCPT_TOO_MANY = 5,  /* 452 4.5.3 */
 	PH_RCPT_DISABLED = 6,  /* 550 5.2.1 */
 	PH_RCPT_OVER_QUOTA =
-		7, /* 452 4.2.2, 552 5.2.2 when the quota is smaller than the message */
+		7,         /* 452 4.2.2, 552 5.2.2 when the quota is smaller than the message */
+	PH_RCPT_LATER = 8, /* not known yet: of ph_mail_try_recipient() alone */
 } PhRcpt;
 
 /* ph_mail_add_recipient: routes the address and adds it when the answer is PH_RCPT_OK. The same
  * address twice is delivered once. @address: canonical local@domain, or "postmaster".
  * Thread: session. Blocks: yes (directory). */
 PH_PUBLIC PhRcpt ph_mail_add_recipient(PhMail *mail, PhSlice address);
+
+/* ph_mail_try_recipient: the same without holding the thread while a directory thinks. PH_RCPT_LATER: the
+ * session was parked: return PH_WAIT, and call this again with the same address when it is resumed.
+ * @session: (borrowed) whose callback this is. Thread: session. Blocks: in directories that do. */
+PH_PUBLIC PhRcpt ph_mail_try_recipient(PhMail *mail, PhSession *session, PhSlice address);
 PH_PUBLIC size_t ph_mail_n_recipients(const PhMail *mail);
 PH_PUBLIC const char *ph_mail_recipient(const PhMail *mail, size_t index);
 

@@ -119,4 +119,56 @@ def test_who_hangs_up_holds_up_nobody():
         assert third.recv(1000).startswith(b"a OK")
 
 
+RECIPIENTS = """
+[route slow]
+domains = slow.example
+transport = store
+store = mail
+directory = slow
+"""
+
+
+def rcpt(server, address):
+    """Sends a recipient and does not wait for the answer."""
+    client = socket.create_connection(("127.0.0.1", server.ports["smtp"]), timeout=30)
+    server.clients.append(client)
+    client.recv(1000)
+    for line in ("HELO client.example", "MAIL FROM:<a@example.net>"):
+        client.sendall(line.encode() + b"\r\n")
+        assert client.recv(1000).startswith(b"250")
+    client.sendall(b"RCPT TO:<%s>\r\n" % address.encode())
+    return client
+
+
+def rcpt_seconds(server, address="anna@example.org"):
+    started = time.monotonic()
+    answer = rcpt(server, address).recv(1000)
+    assert answer.startswith(b"250"), answer
+    return time.monotonic() - started
+
+
+def test_recipients_of_a_directory_that_hangs_wait_without_threads():
+    with Slow("4s", "timeout = 2s" + RECIPIENTS) as server:
+        rcpt_seconds(server)
+        threads = server.threads()
+        waiting = [rcpt(server, "user%d@slow.example" % i) for i in range(40)]
+        wait_for(lambda: server.section("slow")["waiting"] == 24, 10, "those who wait")
+        assert server.threads() - threads <= 24
+        assert rcpt_seconds(server) < 1
+        # Those who came too late for a place are told to try later.
+        for client in waiting[16:]:
+            assert client.recv(1000).startswith(b"451 4.3.0")
+
+
+def test_recipients_are_looked_up_in_turn_and_remembered():
+    with Slow("300ms", "concurrency = 2" + RECIPIENTS) as server:
+        for client in [rcpt(server, "user%d@slow.example" % i) for i in range(6)]:
+            answer = client.recv(1000)
+            assert answer.startswith(b"250"), (answer, server.log)
+        assert rcpt_seconds(server, "user0@slow.example") < 0.25
+        calls = server.section("slow")["calls"]
+        assert rcpt_seconds(server, "user1@slow.example") < 0.25
+        assert server.section("slow")["calls"] == calls == 6
+
+
 main(globals())

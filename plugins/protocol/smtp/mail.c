@@ -25,6 +25,8 @@ smtp_drop_envelope(PhSession *session)
 	ph_mail_unref(envelope->mail);
 	ph_spool_free(envelope->spool);
 	fields_clear(&envelope->fields);
+	g_free(envelope->asked);
+	g_free(envelope->orcpt);
 	g_free(envelope);
 }
 

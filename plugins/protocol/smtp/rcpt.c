@@ -25,6 +25,7 @@ routing_reply(PhRcpt result)
 		return "550 5.1.1 no such user here";
 	case PH_RCPT_NO_ROUTE:
 		return "550 5.7.1 mail for that domain is not taken here";
+	case PH_RCPT_LATER:
 	case PH_RCPT_TEMPORARY:
 		return "451 4.3.0 the user directory is away, try later";
 	case PH_RCPT_TOO_MANY:
@@ -112,29 +113,65 @@ set_parameters(PhMail *mail, const RcptParameters *parameters)
 		ph_mail_set_recipient_parameter(mail, index, "ORCPT", parameters->orcpt);
 }
 
-/* Adds the recipient; NULL when that was done, else the reply. */
+/* NULL when another recipient may be asked for, else the reply. */
 static const char *
-add_recipient(PhSession *session, PhSlice address, const RcptParameters *parameters)
+may_add(PhSession *session, PhSlice address, const RcptParameters *parameters)
 {
 	const Client *client = ph_session_data(session);
 	Envelope *envelope = client->envelope;
 	size_t charge = address.length + parameters->orcpt.length + RECIPIENT_CHARGE;
-	const char *problem = NULL;
-	PhRcpt result;
 
 	if (ph_mail_n_recipients(envelope->mail)
 	            >= (uint64_t) client->server->settings->max_recipients
 	    || !ph_session_charge(session, charge))
 		return routing_reply(PH_RCPT_TOO_MANY);
 	envelope->charged += charge;
-	problem = smtp_may_add(session);
-	if (problem != NULL)
-		return problem;
-	result = ph_mail_add_recipient(envelope->mail, address);
+	return smtp_may_add(session);
+}
+
+static PhNext
+routed(PhSession *session, PhSlice address, const RcptParameters *parameters, PhRcpt result)
+{
+	const Client *client = ph_session_data(session);
+	const Envelope *envelope = client->envelope;
+
 	if (result != PH_RCPT_OK)
-		return routing_reply(result);
+		return refuse_recipient(session, envelope, address, routing_reply(result));
 	set_parameters(envelope->mail, parameters);
-	return NULL;
+	return smtp_ask(session, PH_STAGE_RECIPIENT, answer_rcpt);
+}
+
+/* A directory takes its time: the command's text is gone when it answers. */
+static PhNext
+wait_for_directory(PhSession *session, PhSlice address, const RcptParameters *parameters)
+{
+	Client *client = ph_session_data(session);
+	Envelope *envelope = client->envelope;
+
+	envelope->asked = ph_slice_dup(address);
+	envelope->orcpt = ph_slice_dup(parameters->orcpt);
+	envelope->notify = parameters->notify;
+	client->mode = MODE_ROUTE;
+	ph_session_set_deadline(session, (PhDuration){ 0 });
+	return PH_WAIT;
+}
+
+PhNext
+smtp_routed(PhSession *session)
+{
+	Client *client = ph_session_data(session);
+	Envelope *envelope = client->envelope;
+	PhRcpt result = ph_mail_try_recipient(envelope->mail, session, ph_slice(envelope->asked));
+
+	if (result == PH_RCPT_LATER)
+		return PH_WAIT;
+	client->mode = MODE_COMMAND;
+	ph_session_set_deadline(session, client->server->settings->command_timeout);
+
+	g_autofree char *address = g_steal_pointer(&envelope->asked);
+	g_autofree char *orcpt = g_steal_pointer(&envelope->orcpt);
+	const RcptParameters parameters = { .notify = envelope->notify, .orcpt = ph_slice(orcpt) };
+	return routed(session, ph_slice(address), &parameters, result);
 }
 
 PhNext
@@ -147,6 +184,7 @@ smtp_rcpt(PhSession *session, PhSlice argument)
 	PhAddress address;
 	const char *problem;
 	PhSlice slice;
+	PhRcpt result;
 
 	if (envelope == NULL)
 		return smtp_refuse(session, "503 5.5.1 MAIL first");
@@ -156,10 +194,13 @@ smtp_rcpt(PhSession *session, PhSlice argument)
 	if (problem != NULL)
 		return smtp_refuse(session, problem);
 	slice = PH_SLICE(text, write_address(&address, text, sizeof text));
-	problem = add_recipient(session, slice, &parameters);
+	problem = may_add(session, slice, &parameters);
 	if (problem != NULL)
 		return refuse_recipient(session, envelope, slice, problem);
-	return smtp_ask(session, PH_STAGE_RECIPIENT, answer_rcpt);
+	result = ph_mail_try_recipient(envelope->mail, session, slice);
+	if (result == PH_RCPT_LATER)
+		return wait_for_directory(session, slice, &parameters);
+	return routed(session, slice, &parameters, result);
 }
 
 /* --- VRFY and EXPN ---------------------------------------------------------------------------- */

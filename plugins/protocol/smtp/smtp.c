@@ -219,6 +219,8 @@ resumed(PhSession *session)
 		return smtp_auth_resumed(session);
 	if (client->mode == MODE_ASK)
 		return smtp_answered(session);
+	if (client->mode == MODE_ROUTE)
+		return smtp_routed(session);
 	client->mode = MODE_COMMAND;
 	ph_session_set_deadline(session, client->server->settings->command_timeout);
 	return PH_DONE;

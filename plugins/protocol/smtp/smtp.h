@@ -92,6 +92,7 @@ typedef enum {
 	MODE_LOGIN = 5,  /* parked by the login service */
 	MODE_DELAY = 6,  /* parked because of too many errors */
 	MODE_ASK = 7,    /* parked until the filters have answered */
+	MODE_ROUTE = 8,  /* parked until a directory has said who the recipient is */
 } Mode;
 
 /* Verdict: why content is being thrown away. */
@@ -110,7 +111,10 @@ typedef struct {
 	size_t charged;  /* taken from the session's budget */
 	uint32_t flaws;  /* state of ph_session_scan_flaws() over all chunks */
 	Hops hops;
-	Fields fields;   /* of a submitted message */
+	Fields fields; /* of a submitted message */
+	char *asked;   /* (nullable) the recipient that a directory is asked about */
+	char *orcpt;   /* (nullable) its parameters */
+	uint32_t notify;
 	bool is_utf8;    /* MAIL with SMTPUTF8 */
 	bool is_binary;  /* MAIL with BODY=BINARYMIME */
 	bool is_chunked; /* BDAT has begun */
@@ -178,6 +182,7 @@ void smtp_drop_envelope(PhSession *session);
 
 /* rcpt.c */
 PhNext smtp_rcpt(PhSession *session, PhSlice argument);
+PhNext smtp_routed(PhSession *session);
 PhNext smtp_vrfy(PhSession *session, PhSlice argument);
 PhNext smtp_expn(PhSession *session, PhSlice argument);
 

@@ -157,7 +157,8 @@ fake_section(void)
 {
 	static PhSection section = { .word = "directory",
 		                     .name = "fake",
-		                     .kind = PH_KIND_DIRECTORY };
+		                     .kind = PH_KIND_DIRECTORY,
+		                     .narrowed = (void *) (uintptr_t) &fake_directory };
 
 	if (section.calls == NULL)
 		section.calls = ph_calls_new(0, (PhDuration){ 0 });
@@ -171,7 +172,7 @@ fake_router(PhPartial *partial, FakeTransport *fake, const char *others)
 	static const char *const org[] = { "Example.ORG", NULL };
 	static const char *const net[] = { "example.net", NULL };
 	static const char *const any[] = { "*", NULL };
-	PhRouteDirectory directory = { .section = fake_section(), .table = &fake_directory };
+	PhSection *directory = fake_section();
 	PhRouteParams params = { .section = fake_section(),
 		                 .domains = org,
 		                 .postmaster = "root",

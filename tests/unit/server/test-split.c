@@ -69,7 +69,7 @@ set_up(Fixture *fixture, gconstpointer data)
 	static const char *const org[] = { "example.org", NULL };
 	static const char *const any[] = { "*", NULL };
 	static const char *const renamed[] = { "Example.NET -> example.org", NULL };
-	PhRouteDirectory directory = { .section = fake_section(), .table = &fake_directory };
+	PhSection *directory = fake_section();
 	g_autofree char *path = NULL;
 	g_autoptr(GError) error = NULL;
 	PhRouteParams local = { .section = fake_section(),
