@@ -293,12 +293,15 @@ delivered(PhMail *mail, void *user_data)
 		PhQueueFate *fate = &job->fates[job->targets[i]];
 		bool commits = (target->route->params.transport->flags & PH_TRANSPORT_COMMITS) != 0;
 
+		bool was_heard = target->remote_mta != NULL
+		                 && (target->result_flags & PH_DELIVERY_AWAY) == 0;
+
 		fate->error = g_steal_pointer(&target->error);
 		fate->reply = g_steal_pointer(&target->reply);
 		fate->remote_mta = g_steal_pointer(&target->remote_mta);
 		fate->flags = target->result_flags | (commits ? PH_DELIVERED_FINAL : 0);
 		fate->not_before = target->not_before;
-		if (fate->error == NULL || fate->remote_mta != NULL || commits
+		if (fate->error == NULL || was_heard || commits
 		    || !ph_error_is_temporary(fate->error))
 			job->answered = true;
 		judge(fate);

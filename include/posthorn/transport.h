@@ -191,6 +191,8 @@ enum {
 	PH_DELIVERED_RELAYED_NO_DSN = 1U
 	                              << 0, /* by a host that will not report: we do, "relayed" */
 	PH_DELIVERED_FINAL = 1U << 1,       /* where the mail ends: we report "delivered" */
+	PH_DELIVERY_AWAY = 1U << 2, /* failed: who answered takes nothing from anybody now, so that
+	                             * it counts as a destination that is not there */
 };
 
 /* PhDeliveryResult: one recipient's result with what the next hop said. All borrowed for the call. */

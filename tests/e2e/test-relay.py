@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """test-relay.py: mail to other hosts: which host, over which connection, and what it said"""
+import json
+import socket
+
 from lib import Server, main, wait_for
 from names import Names
-from nexthop import Host
-from relaying import ALL, OCTETS, config, one_hop, outcome
+from nexthop import Drop, Host
+from relaying import ALL, OCTETS, config, one_hop, outcome, outcomes
 
 
 # Which host ------------------------------------------------------------------------------------
@@ -66,6 +69,121 @@ def test_a_host_that_turns_us_away_is_left_for_the_next():
                 assert outcome(server)[0] == 250, greeting
             assert (len(first.mails), len(backup.mails)) == (0, 1)
             names.stop()
+
+
+def hosts_of_one_domain(count, **options):
+    """Hosts with one port at 127.0.0.2 and on, and the names that lead to them in this order."""
+    found = [Host("127.0.0.2", **options)]
+    found += [Host("127.0.0.%d" % (3 + at), port=found[0].port, **options) for at in range(count - 1)]
+    zone = {"example.net": {"MX": [(10 + at, "mx%d.example" % at) for at in range(count)]}}
+    zone.update({"mx%d.example" % at: {"A": ["127.0.0.%d" % (2 + at)]} for at in range(count)})
+    return found, Names(zone)
+
+
+def break_off(talk, rest):
+    """Takes a part of the message and closes the connection."""
+    talk.send(b"354 go on\r\n")
+    talk.stream.read(5000)
+    raise Drop
+
+
+def test_trouble_before_the_end_of_the_message_leads_to_the_next_host():
+    large = b"Subject: large\r\n\r\n" + (b"x" * 70 + b"\r\n") * 90000
+    cases = [({step: reply}, OCTETS) for step in ("MAIL", "RCPT", "DATA")
+             for reply in ("451 4.3.0 later", "421 4.3.2 going", "DROP", "STALL", b"garbage\r\n")]
+    (first, second), names = hosts_of_one_domain(2)
+    first.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)  # less than the message
+    text = config(names, "idle-time = 0s\n", port=first.port)
+    with first, second, Server(config=text, ports=("smtp",)) as server:
+        for extensions in (["PIPELINING"], []):
+            first.extensions = extensions
+            for replies, octets in cases + [({"DATA": break_off}, large)]:
+                first.replies, second.mails[:] = replies, []
+                got, why = outcome(server, octets)
+                assert got == 250, (extensions, replies, why)
+                assert (len(first.mails), len(second.mails)) == (0, 1), (extensions, replies)
+                assert second.mails[0]["data"].endswith(octets), (extensions, replies)
+        first.extensions, first.replies = ["CHUNKING"], {"BDAT": "DROP"}
+        second.mails.clear()
+        assert outcome(server, large)[0] == 250 and len(second.mails) == 1
+    names.stop()
+
+
+def test_what_may_have_been_taken_is_offered_to_nobody_else():
+    (first, second), names = hosts_of_one_domain(2)
+    text = config(names, "idle-time = 0s\n", port=first.port)
+    with first, second, Server(config=text, ports=("smtp",)) as server:
+        for extensions in (["PIPELINING"], ["PIPELINING", "CHUNKING"]):
+            first.extensions = extensions
+            for reply in ("DROP", "STALL", "451 4.3.0 later"):
+                first.replies = {"END": reply}
+                assert outcome(server)[0] == 451, (extensions, reply)
+            first.replies = {"END": "554 5.6.0 no"}
+            assert outcome(server)[0] == 554
+        first.extensions = []
+        for step in ("MAIL", "RCPT", "DATA"):
+            first.replies = {step: "550 5.7.1 no"}
+            assert outcome(server)[0] == 554, step
+        assert not second.mails and second.connections == 0, second.said
+    names.stop()
+
+
+def test_only_those_who_were_put_off_go_to_the_next_host():
+    (first, second, third), names = hosts_of_one_domain(3)
+    text = config(names, "idle-time = 0s\n", port=first.port)
+    with first, second, third, Server(config=text, ports=("smtp",)) as server:
+        late = lambda talk, rest: "450 4.2.0 %s" % talk.host.name if "late" in rest else "250 ok"  # noqa: E731
+        first.replies, first.name, second.name = {"RCPT": late}, "first", "second"
+        people = ["bob@example.net", "late@example.net", "carl@example.net"]
+        assert [code for code, _ in outcomes(server, recipients=people)] == [250, 250, 250]
+        assert [len(mail["rcpt"]) for mail in first.mails + second.mails] == [2, 1]
+        assert "late@" in second.mails[0]["rcpt"][0]
+        first.mails.clear(), second.mails.clear()
+        second.replies = first.replies
+        got = outcomes(server, recipients=people)
+        assert [code for code, _ in got] == [250, 451, 250] and got[1][1] == "450 4.2.0 second", got
+        assert third.connections == 0, "more hosts than max-tries"
+        second.replies = third.replies = {"GREETING": "421 4.3.2 busy"}
+        got = outcomes(server, recipients=people)
+        assert [code for code, _ in got] == [250, 451, 250] and got[1][1] == "450 4.2.0 first", got
+        second.replies = {}
+        assert outcomes(server, recipients=people[1:2])[0][0] == 250
+        assert outcomes(server, recipients=people[:1])[0][0] == 250 and first.mails
+    names.stop()
+
+
+def test_a_host_that_turns_everybody_away_is_left_alone():
+    hosts = [Host(replies=replies) for replies in (
+        {"GREETING": "421 4.3.2 busy"}, {"GREETING": "451 4.3.0 busy"}, {"GREETING": "DROP"},
+        {"EHLO": "421 4.3.2 busy", "HELO": "421 4.3.2 busy"}, {"MAIL": "421 4.3.2 busy"})]
+    rules = ["d%d.example next-hop=127.0.0.1:%d" % (at, host.port) for at, host in enumerate(hosts)]
+    text = config(None, "idle-time = 0s\ndestinations = %s\n" % ", ".join(rules))
+    text = text.replace("failures-until-pause = 1000",
+                        "failures-until-pause = 2\nconcurrency-per-destination = 1")
+    with Server(config=text, ports=("smtp",)) as server:
+        for name in "ab":
+            client = server.smtp()
+            for at in range(10):
+                client.sendmail("", ["%s%d@d%d.example" % (name, at, host) for host in range(5)], OCTETS)
+            client.quit()
+            wait_for(lambda: json.loads(server.run("queue", "stats", "--json").stdout)[
+                "destinations-paused"] == 5, 5, "the destinations to be left alone")
+        assert all(2 <= host.connections <= 4 for host in hosts), [host.connections for host in hosts]
+    for host in hosts:
+        host.stop()
+
+
+def test_trouble_for_now_outweighs_a_refusal():
+    (first, second), names = hosts_of_one_domain(2, replies={"GREETING": "554 5.3.2 no mail here"})
+    names.zone["half.example"] = {"MX": [(10, "broken.example"), (20, "mx1.example")]}
+    names.zone["broken.example"] = {"A": "fail"}
+    with first, second, Server(config=config(names, port=first.port), ports=("smtp",)) as server:
+        assert outcome(server)[0] == 554
+        assert outcome(server, recipients=["bob@half.example"])[0] == 451
+        first.replies = {"GREETING": "451 4.3.2 busy"}
+        got, why = outcome(server)
+        assert (got, why) == (451, "451 4.3.2 busy"), (got, why)
+    names.stop()
 
 
 # What is said ----------------------------------------------------------------------------------

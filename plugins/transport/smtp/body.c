@@ -290,6 +290,7 @@ send_binary(Hop *hop)
 	ph_session_printf(hop->session, "BDAT %" G_GUINT64_FORMAT " LAST\r\n", sending->length);
 	ph_session_write_content(hop->session, sending->content, 0, sending->length);
 	sending->at = sending->length;
+	sending->is_whole = true;
 }
 
 static bool
@@ -312,6 +313,7 @@ send_some(Hop *hop, GError **error)
 	sending->at += length;
 	if (!is_last || !good)
 		return good;
+	sending->is_whole = true;
 	body_finish(&sending->state, write_out, hop->session);
 	if (!sending->by_bdat)
 		ph_session_write_text(hop->session, ".\r\n");

@@ -55,6 +55,7 @@ static PhNext
 fail(Hop *hop)
 {
 	hop_note_reply(hop);
+	hop->failure.is_away = true;
 	return hop_fail_host(hop);
 }
 

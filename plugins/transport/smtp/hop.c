@@ -1,8 +1,9 @@
 /* hop.c: one connection to a next hop: its life, and which part hears what the peer says
  *
- * Before the first job all trouble means the next address; afterwards it means the end. A session
- * that has ended has always said why, or we ended it ourselves; what comes next is decided when it
- * is gone, so that there is never more than one.
+ * Before the first job all trouble means the next address; afterwards it means the end, unless the
+ * job moves to the next address with those whom this host has put off. A session that has ended has
+ * always said why, or we ended it ourselves; what comes next is decided when it is gone, so that
+ * there is never more than one.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -42,6 +43,7 @@ hop_free(Hop *hop)
 {
 	sending_clear(&hop->sending);
 	path_clear(&hop->path);
+	g_free(hop->kept);
 	g_free(hop);
 }
 
@@ -57,6 +59,7 @@ void
 hop_note_reply(Hop *hop)
 {
 	hop->failure.code = hop->reply.code >= 500 ? PH_ERROR_PERMANENT : PH_ERROR_TEMPORARY;
+	hop->failure.is_away = hop->reply.code == SERVICE_ENDS;
 	g_strlcpy(hop->failure.reply, hop->reply.text, sizeof hop->failure.reply);
 	g_strlcpy(hop->failure.mta, path_host(&hop->path), sizeof hop->failure.mta);
 }
@@ -75,12 +78,30 @@ end(Hop *hop, const Failure *failure)
 }
 
 void
+hop_keep_failure(Hop *hop)
+{
+	if (hop->failure.code != PH_ERROR_TEMPORARY)
+		return;
+	if (hop->kept == NULL)
+		hop->kept = g_new(Failure, 1);
+	*hop->kept = hop->failure;
+}
+
+void
 hop_unreachable(Hop *hop)
 {
+	if (hop->kept != NULL && hop->failure.code != PH_ERROR_TEMPORARY)
+		hop->failure = *hop->kept;
 	ph_log_section(hop->relay->section, PH_LOG_INFO, "unreachable", "no host takes mail there",
 	               PH_LOG_TEXT("destination", hop->destination->key),
 	               PH_LOG_TEXT("error", hop->failure.reply), PH_LOG_END);
-	end(hop, &hop->failure);
+	if (!hop->is_moving) {
+		end(hop, &hop->failure);
+		return;
+	}
+	job_fail_rest(hop->job, &hop->failure);
+	job_free(g_steal_pointer(&hop->job));
+	end(hop, NULL);
 }
 
 PhNext
@@ -296,6 +317,7 @@ reset(Hop *hop)
 	hop->is_tls = false;
 	hop->is_broken = false;
 	hop->auth_step = 0;
+	hop->n_messages = 0;
 	hop->caps = (Caps){ 0 };
 	reply_reset(&hop->reply);
 }
@@ -307,19 +329,22 @@ closed(PhSession *session, const GError *error)
 	bool again_plain = hop->tls == TLS_MAY && !hop->goes_plain && is_tls_trouble(hop, error);
 
 	explain(hop, error);
-	if (hop->is_established) {
+	if (hop->is_established && !hop->is_moving) {
 		bool ends = false;
 
 		if (hop->phase == PHASE_IDLE && !pool_leave(hop))
 			hop->job = pool_take(hop, &ends);
 		hop->session = NULL;
 		transact_lost(hop);
+	}
+	if (hop->is_established && !hop->is_moving) {
 		end(hop, NULL);
 		return;
 	}
 	ph_log_section(hop->relay->section, PH_LOG_DEBUG, "next-host", "this host will not do",
 	               PH_LOG_TEXT("host", path_host(&hop->path)),
 	               PH_LOG_TEXT("error", hop->failure.reply), PH_LOG_END);
+	hop_keep_failure(hop);
 	reset(hop);
 	hop->goes_plain = again_plain;
 	if (again_plain)
@@ -415,5 +440,6 @@ hop_found(Hop *hop)
 	ph_log_section(hop->relay->section, PH_LOG_DEBUG, "next-host", "cannot connect",
 	               PH_LOG_TEXT("host", path_host(&hop->path)), PH_LOG_FAILURE(error),
 	               PH_LOG_END);
+	hop_keep_failure(hop);
 	path_next(hop);
 }

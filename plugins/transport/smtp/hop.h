@@ -46,6 +46,7 @@ void path_begin(Hop *hop);
 /* path_next: the next address is at path_address(), now or when hop_found() is called; or
  * hop_unreachable(). */
 void path_next(Hop *hop);
+bool path_has_more(const Hop *hop);
 const char *path_address(const Path *path);
 const char *path_host(const Path *path);
 
@@ -114,6 +115,7 @@ typedef struct {
 	bool by_bdat;
 	bool is_small;     /* may go out with the envelope */
 	uint32_t n_chunks; /* whose replies are awaited */
+	bool is_whole;     /* its end went out: the peer may take it */
 } Sending;
 
 struct Hop {
@@ -132,12 +134,15 @@ struct Hop {
 	Caps caps;
 	Reply reply;
 	Failure failure;
+	Failure *kept; /* (owned, nullable) of an earlier host, temporary: outweighs a final one */
 	TlsPolicy tls;
 	bool is_tls;
 	bool goes_plain; /* TLS did not work, and need not */
 	bool is_reused;  /* this job is not the first one */
 	bool had_reply;  /* to this job */
 	bool is_broken;  /* only the end is left */
+	bool is_moving;  /* with its job from one host to the next */
+	bool is_detour;  /* this host gets that job alone */
 	uint8_t auth_step;
 	uint32_t n_messages;
 	int64_t born_us;
@@ -168,6 +173,9 @@ PhNext hop_fail_host(Hop *hop);
 PhNext hop_give_up(Hop *hop);
 PhNext hop_quit(Hop *hop);
 
+/* hop_keep_failure: hop->failure is remembered when it is temporary, whatever comes next. */
+void hop_keep_failure(Hop *hop);
+
 /* hop_note_reply: hop->failure says what the peer has said. */
 void hop_note_reply(Hop *hop);
 
@@ -183,7 +191,8 @@ PhNext transact_begin(Hop *hop);
 PhNext transact_reply(Hop *hop);
 PhNext transact_step(Hop *hop);
 
-/* transact_lost: the connection ended: what becomes of the job. */
+/* transact_lost: the connection ended: what becomes of the job. hop->is_moving: it is offered to the
+ * next host. */
 void transact_lost(Hop *hop);
 void sending_clear(Sending *sending);
 

@@ -254,6 +254,7 @@ addresses_answered(const PhResolverAnswer *answer, void *user_data)
 	if (is_unclear) {
 		path->was_unclear = true;
 		fail_lookup(hop, answer, path_host(path));
+		hop_keep_failure(hop);
 	}
 	for (size_t i = 0; i < answer->n_records; i++)
 		add_address(path, answer->records[i].text.data);
@@ -285,19 +286,34 @@ end_of_path(Hop *hop)
 	hop_unreachable(hop);
 }
 
+static uint32_t
+most_hosts(const Hop *hop)
+{
+	uint32_t most = (uint32_t) hop->relay->settings->max_hosts;
+
+	return most > 0 ? most : PATH_ADDRESSES_MAX;
+}
+
+bool
+path_has_more(const Hop *hop)
+{
+	const Path *path = &hop->path;
+
+	return path->n_tried < most_hosts(hop)
+	       && (path->address_at < path->addresses->len || path->host_at + 1 < path->hosts->len);
+}
+
 void
 path_next(Hop *hop)
 {
 	Path *path = &hop->path;
-	uint32_t most = (uint32_t) hop->relay->settings->max_hosts;
 
 	if (path->address_at > 0 && path->address_at == path->addresses->len) {
 		g_ptr_array_set_size(path->addresses, 0);
 		path->address_at = 0;
 		path->host_at++;
 	}
-	if (path->host_at >= path->hosts->len
-	    || path->n_tried >= (most > 0 ? most : PATH_ADDRESSES_MAX)) {
+	if (path->host_at >= path->hosts->len || path->n_tried >= most_hosts(hop)) {
 		end_of_path(hop);
 	} else if (path->address_at < path->addresses->len) {
 		path->address_at++;

@@ -57,6 +57,7 @@ typedef struct {
 	int64_t max_recipients;
 	int64_t max_messages;
 	int64_t max_hosts;
+	int64_t max_tries;
 	PhDuration idle_time;
 	PhDuration max_age;
 	PhDuration connect_timeout;
@@ -104,6 +105,7 @@ typedef struct {
 	uint32_t code;                   /* PhError; 0: none */
 	char reply[REPLY_TEXT_MAX + 64]; /* "550 5.1.1 ..." */
 	char mta[256];                   /* who said so; empty: we did */
+	bool is_away;                    /* it was said to everybody, not of this mail */
 } Failure;
 
 /* failure_set: @smtp_code and @status as in a reply; a 4 is temporary. */
@@ -117,6 +119,8 @@ typedef struct {
 	bool is_done;     /* has a result */
 	bool is_left_out; /* cannot be offered to this peer */
 	bool is_accepted; /* by RCPT */
+	bool is_put_off;  /* by this peer: for another host */
+	Failure *put_off; /* (owned, nullable) what the last host said: another one may take it */
 } Recipient;
 
 typedef struct {
@@ -124,6 +128,7 @@ typedef struct {
 	Destination *destination;
 	GList link;
 	unsigned n_tries;
+	unsigned n_hosts;  /* that it was offered to */
 	bool requires_tls; /* RFC 8689 */
 	size_t n_recipients;
 	size_t n_left; /* without a result */
@@ -136,6 +141,14 @@ void job_complete(Job *job, size_t at, const PhDeliveryResult *result);
 /* job_fail_one: the same with what was said. job_fail: all that have no result yet. */
 void job_fail_one(Job *job, size_t at, const Failure *failure);
 void job_fail(Job *job, const Failure *failure);
+
+/* job_put_off: one that has no result yet waits for another host. job_fail_rest: all that have no
+ * result yet get what they were put off with, or else @failure. */
+void job_put_off(Job *job, size_t at, const Failure *failure);
+void job_fail_rest(Job *job, const Failure *failure);
+
+/* job_shrink: forgets those who have a result; the others are nobody's now. */
+void job_shrink(Job *job);
 
 /* job_split: takes away all recipients but the first @most; none has a result yet. Returns: (owned)
  * the job with the others, or NULL when there are none. */

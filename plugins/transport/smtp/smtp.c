@@ -69,6 +69,14 @@ static const PhOption options[] = {
 	                  1,
 	                  PATH_HOSTS_MAX,
 	                  "most addresses that are tried for one attempt"),
+	PH_OPTION_INTEGER(
+		Settings,
+		max_tries,
+		"2",
+		1,
+		PATH_HOSTS_MAX,
+		"most hosts that one attempt offers a message to while they answer 4xx or "
+		"break off"),
 	OFFER_TIMES,
 	PH_OPTION_BOOLEAN(Settings, chunking, "yes", "use BDAT where it is offered"),
 	PH_OPTIONS_END,

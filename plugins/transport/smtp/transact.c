@@ -199,9 +199,51 @@ patience(const Hop *hop)
 	return hop->sending.by_bdat ? settings->end_timeout : settings->data_timeout;
 }
 
+/* May those whom this host does not take now be offered to the next one (RFC 5321 section 5.1)? */
+static bool
+may_move(const Hop *hop)
+{
+	return hop->failure.code == PH_ERROR_TEMPORARY
+	       && hop->job->n_hosts + 1 < (unsigned) hop->relay->settings->max_tries
+	       && path_has_more(hop);
+}
+
+static void
+turn_down(Hop *hop, size_t at)
+{
+	if (hop->job->recipients[at].is_put_off)
+		return;
+	if (may_move(hop))
+		job_put_off(hop->job, at, &hop->failure);
+	else
+		job_fail_one(hop->job, at, &hop->failure);
+}
+
+static void
+turn_down_all(Hop *hop)
+{
+	for (size_t i = 0; i < hop->job->n_recipients; i++)
+		turn_down(hop, i);
+}
+
+/* Takes those without a result to the next host. @is_detour: other mail may still go to this one. */
+static void
+move(Hop *hop, bool is_detour)
+{
+	job_shrink(hop->job);
+	hop->job->n_hosts++;
+	hop->is_moving = true;
+	hop->is_detour = is_detour;
+	sending_clear(&hop->sending);
+}
+
 static PhNext
 finish_transaction(Hop *hop)
 {
+	if (hop->job->n_left > 0) {
+		move(hop, true);
+		return hop_quit(hop);
+	}
 	job_free(g_steal_pointer(&hop->job));
 	sending_clear(&hop->sending);
 	if (hop->is_clean)
@@ -281,7 +323,7 @@ prepare(Hop *hop)
 	hop->n_accepted = 0;
 	hop->result_at = 0;
 	if (!body_prepare(hop)) {
-		job_fail(hop->job, &hop->failure);
+		job_fail_rest(hop->job, &hop->failure);
 		return false;
 	}
 	for (size_t i = 0; i < hop->job->n_recipients; i++) {
@@ -290,6 +332,7 @@ prepare(Hop *hop)
 
 		recipient->is_left_out = false;
 		recipient->is_accepted = false;
+		recipient->is_put_off = false;
 		if (body_is_ascii(address))
 			continue;
 		if (has_flag(hop, CAP_SMTPUTF8)) {
@@ -321,7 +364,7 @@ is_used_up(const Hop *hop)
 {
 	const Settings *settings = hop->relay->settings;
 
-	return hop->n_messages >= (uint32_t) settings->max_messages
+	return hop->is_detour || hop->n_messages >= (uint32_t) settings->max_messages
 	       || (hop->caps.max_messages > 0 && hop->n_messages >= hop->caps.max_messages)
 	       || ph_session_is_draining(hop->session)
 	       || g_get_monotonic_time() - hop->born_us >= (int64_t) settings->max_age.us;
@@ -332,9 +375,13 @@ transact_next(Hop *hop)
 {
 	bool ends = false;
 
-	if (!hop->is_established) {
+	if (!hop->is_established || hop->is_moving)
 		hop->born_us = g_get_monotonic_time();
+	if (!hop->is_established)
 		pool_established(hop);
+	if (hop->is_moving) {
+		hop->is_moving = false;
+		return transact_begin(hop);
 	}
 	while (!(ends = is_used_up(hop))) {
 		Job *job = pool_next(hop, &ends);
@@ -380,7 +427,7 @@ fail_accepted(Hop *hop)
 	hop_note_reply(hop);
 	for (size_t i = 0; i < hop->job->n_recipients; i++)
 		if (hop->job->recipients[i].is_accepted)
-			job_fail_one(hop->job, i, &hop->failure);
+			turn_down(hop, i);
 }
 
 static PhNext
@@ -466,15 +513,16 @@ envelope_reply(Hop *hop)
 	hop->n_answered++;
 	if (at == 0 && !is_good(hop)) {
 		hop_note_reply(hop);
-		job_fail(hop->job, &hop->failure);
+		turn_down_all(hop);
 		if (hop->n_sent == 1)
 			return finish_transaction(hop);
-	} else if (at > 0 && is_good(hop) && !hop->job->recipients[at - 1].is_done) {
+	} else if (at > 0 && is_good(hop) && !hop->job->recipients[at - 1].is_done
+	           && !hop->job->recipients[at - 1].is_put_off) {
 		hop->job->recipients[at - 1].is_accepted = true;
 		hop->n_accepted++;
 	} else if (at > 0) {
 		hop_note_reply(hop);
-		job_fail_one(hop->job, at - 1, &hop->failure);
+		turn_down(hop, at - 1);
 	}
 	return go_on(hop);
 }
@@ -485,7 +533,10 @@ service_ends(Hop *hop)
 {
 	if (hop->job != NULL && (hop->had_reply || !hop->is_reused)) {
 		hop_note_reply(hop);
-		job_fail(hop->job, &hop->failure);
+		if (!hop->sending.is_whole)
+			turn_down_all(hop);
+		else
+			job_fail_rest(hop->job, &hop->failure);
 	}
 	return hop_give_up(hop);
 }
@@ -525,21 +576,41 @@ transact_reply(Hop *hop)
 	g_return_val_if_reached(PH_ABORT);
 }
 
+/* Those who may have the message by now are offered to nobody else. */
+static bool
+can_move_lost(Hop *hop)
+{
+	Job *job = hop->job;
+
+	for (size_t i = 0; i < job->n_recipients; i++)
+		if (hop->sending.is_whole && !job->recipients[i].is_put_off)
+			job_fail_one(job, i, &hop->failure);
+	if (may_move(hop))
+		turn_down_all(hop);
+	return job->n_left > 0 && may_move(hop);
+}
+
 void
 transact_lost(Hop *hop)
 {
-	Job *job = g_steal_pointer(&hop->job);
+	Job *job = hop->job;
 
 	if (job == NULL)
 		return;
-	if (job->n_left > 0 && !hop->had_reply && (hop->is_reused || hop->phase == PHASE_IDLE)
+	if (job->n_left > 0 && (hop->phase == PHASE_IDLE || (hop->is_reused && !hop->had_reply))
 	    && ++job->n_tries < TRIES_MAX) {
+		hop->job = NULL;
 		pool_submit_again(hop->relay, job);
 		return;
 	}
 	if (hop->failure.code == 0)
 		failure_set(&hop->failure, 451, "4.4.2", "lost the connection to '%s'",
 		            path_host(&hop->path));
-	job_fail(job, &hop->failure);
+	if (can_move_lost(hop)) {
+		move(hop, false);
+		return;
+	}
+	hop->job = NULL;
+	job_fail_rest(job, &hop->failure);
 	job_free(job);
 }
