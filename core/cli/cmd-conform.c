@@ -24,6 +24,8 @@ enum {
 	OPEN_FILES = 32, /* while a folder is removed */
 };
 
+#define POWER_LIBRARY "libpowerloss.so"
+
 /* --- the data directory of the run --------------------------------------------------------------- */
 
 static char *
@@ -55,9 +57,31 @@ remove_scratch(const char *scratch)
 
 /* --- the run ---------------------------------------------------------------------------------------- */
 
+/* The library that watches a process for the rules about power: beside the folder of plugins, where it
+ * is installed, or in the build. Returns: (owned) "" when there is none. */
+static char *
+find_power_library(void)
+{
+	static const char *const places[] = { "../" POWER_LIBRARY,
+		                              "../tests/powerloss/" POWER_LIBRARY };
+	g_autoptr(PhRegistry) registry = ph_registry_new();
+	const char *const *folders = ph_registry_folders(registry);
+
+	for (size_t i = 0; folders[i] != NULL; i++) {
+		for (size_t k = 0; k < G_N_ELEMENTS(places); k++) {
+			g_autofree char *path = g_build_filename(folders[i], places[k], NULL);
+
+			if (access(path, R_OK) == 0)
+				return g_canonicalize_filename(path, NULL);
+		}
+	}
+	return g_strdup("");
+}
+
 static char **
 command_for(const PhArguments *arguments, const char *scratch)
 {
+	g_autofree char *library = find_power_library();
 	g_autoptr(GStrvBuilder) words = g_strv_builder_new();
 	g_autofree char *program = g_file_read_link("/proc/self/exe", NULL);
 	g_autofree char *run = g_strdup_printf("%08x", g_random_int());
@@ -67,8 +91,10 @@ command_for(const PhArguments *arguments, const char *scratch)
 	                        "--scale", ph_conform_argument(arguments, "scale", "1"),
 	                        "--memory-limit",
 	                        ph_conform_argument(arguments, "memory-limit", "0"), "--foreign",
-	                        ph_conform_argument(arguments, "foreign", ""), "--run", run, "--",
-	                        ph_arguments_rest(arguments)[0], NULL);
+	                        ph_conform_argument(arguments, "foreign", ""), "--power-library",
+	                        ph_conform_argument(arguments, "power-library", library),
+	                        "--ignore-sync", ph_conform_argument(arguments, "ignore-sync", ""),
+	                        "--run", run, "--", ph_arguments_rest(arguments)[0], NULL);
 	return g_strv_builder_end(words);
 }
 
@@ -155,18 +181,28 @@ command_again(void)
 	return g_strv_builder_end(words);
 }
 
+/* NULL when it was not given or is empty. */
+static const char *
+given(const PhArguments *arguments, const char *name)
+{
+	const char *value = ph_arguments_get(arguments, name);
+
+	return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
 static int
 run_part(const PhArguments *arguments)
 {
 	const char *const *rest = ph_arguments_rest(arguments);
-	const char *foreign = ph_conform_argument(arguments, "foreign", "");
 	g_auto(PhConformTool) tool = { .word = "store" };
 	g_auto(GStrv) command = command_again();
 	g_autoptr(GError) error = NULL;
 	PhConformStore store = {
 		.scale = parse_scale(ph_conform_argument(arguments, "scale", "1")),
 		.memory_limit = parse_size(ph_conform_argument(arguments, "memory-limit", "0")),
-		.foreign = foreign[0] != '\0' ? foreign : NULL,
+		.foreign = given(arguments, "foreign"),
+		.power_library = given(arguments, "power-library"),
+		.ignore_sync = given(arguments, "ignore-sync"),
 		.run = ph_conform_argument(arguments, "run", "0"),
 		.command = command,
 	};
@@ -184,13 +220,15 @@ run_part(const PhArguments *arguments)
 	return ph_conform_part(&store, STDOUT_FILENO, rest + 1);
 }
 
-#define COMMON_OPTIONS                                                                       \
-	PH_COMMAND_CONFIG,                                                                   \
-		{ "scale", 's', "F", "times the whole counts and sizes: 0.01 for a try" },   \
-		{ "memory-limit", 'm', "SIZE", "how much a process may grow: 64M" },         \
-	{                                                                                    \
-		"foreign", 'f', "COMMAND",                                                   \
-			"delivers to USER DOMAIN below folder DATA as another program would" \
+#define COMMON_OPTIONS                                                                            \
+	PH_COMMAND_CONFIG,                                                                        \
+		{ "scale", 's', "F", "times the whole counts and sizes: 0.01 for a try" },        \
+		{ "memory-limit", 'm', "SIZE", "how much a process may grow: 64M" },              \
+		{ "power-library", 0, "FILE", "instead of the one that is installed" },           \
+		{ "ignore-sync", 0, "KIND:TEXT", "syncs that the rules about power do not see" }, \
+	{                                                                                         \
+		"foreign", 'f', "COMMAND",                                                        \
+			"delivers to USER DOMAIN below folder DATA as another program would"      \
 	}
 
 static const PhCommandOption store_options[] = {

@@ -71,12 +71,14 @@ bool ph_conform_run(const PhConformPlan *plan, PhConformTotals *totals_out, GErr
 typedef struct {
 	const PhStore *table;
 	void *instance;
-	double scale;          /* of large counts: 1 is the whole run */
-	uint64_t memory_limit; /* octets that one process may grow by */
-	const char *foreign;   /* (nullable) a program that delivers as another program would */
-	const char *data;      /* the data directory of the run */
-	const char *run;       /* a word that no other run uses: part of user names */
-	char **command;        /* as in the plan */
+	double scale;              /* of large counts: 1 is the whole run */
+	uint64_t memory_limit;     /* octets that one process may grow by */
+	const char *foreign;       /* (nullable) a program that delivers as another program would */
+	const char *power_library; /* (nullable) tests/powerloss, for the rules about power */
+	const char *ignore_sync;   /* (nullable) KIND:TEXT: syncs that do not count in them */
+	const char *data;          /* the data directory of the run */
+	const char *run;           /* a word that no other run uses: part of user names */
+	char **command;            /* as in the plan */
 } PhConformStore;
 
 /* ph_conform_part: what a process started by the kit does. @role: "rule", with the rule's name, or

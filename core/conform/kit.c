@@ -156,6 +156,12 @@ ph_kit_peak(void)
 GPid
 ph_kit_start(const char *const *role, int *output_out)
 {
+	return ph_kit_start_in(role, NULL, output_out);
+}
+
+GPid
+ph_kit_start_in(const char *const *role, char **environment, int *output_out)
+{
 	g_autoptr(GPtrArray) words = g_ptr_array_new();
 	g_autoptr(GError) error = NULL;
 	GPid pid = 0;
@@ -168,7 +174,7 @@ ph_kit_start(const char *const *role, int *output_out)
 		g_ptr_array_add(words, (char *) (uintptr_t) role[i]);
 	g_ptr_array_add(words, NULL);
 	if (!g_spawn_async_with_pipes(
-		    NULL, (char **) words->pdata, NULL,
+		    NULL, (char **) words->pdata, environment,
 		    G_SPAWN_DO_NOT_REAP_CHILD
 			    | (output_out == NULL ? G_SPAWN_STDOUT_TO_DEV_NULL : G_SPAWN_DEFAULT),
 		    NULL, NULL, &pid, NULL, output_out, NULL, &error))

@@ -202,15 +202,20 @@ uint64_t ph_kit_peak(void);
 /* --- processes ------------------------------------------------------------------------------------- */
 
 /* ph_kit_start: starts this program once more in @role. @output_out: a pipe from its standard
- * output. ph_kit_end: waits; was the status 0? */
+ * output. @environment: (nullable) instead of this process's. ph_kit_end: waits; was the status 0? */
 GPid ph_kit_start(const char *const *role, int *output_out);
+GPid ph_kit_start_in(const char *const *role, char **environment, int *output_out);
 bool ph_kit_end(GPid pid);
 
-/* The roles: crash.c, processes.c. */
+/* The roles: crash.c, full.c, power.c, together.c, life.c. */
 int ph_kit_role_write(const char *const *words);
 int ph_kit_role_fill(const char *const *words);
 int ph_kit_role_append(const char *const *words);
 int ph_kit_role_list(const char *const *words);
+int ph_kit_role_prepare(const char *const *words);
+int ph_kit_role_look(const char *const *words);
+int ph_kit_role_unsynced(const char *const *words);
+int ph_kit_role_unsynced_look(const char *const *words);
 
 /* ph_kit_is: does the store say so? PH_STORE_*. */
 bool ph_kit_is(uint32_t ability);
@@ -231,6 +236,7 @@ extern const PhConformRule ph_conform_large[];
 extern const PhConformRule ph_conform_together[];
 extern const PhConformRule ph_conform_crash[];
 extern const PhConformRule ph_conform_full[];
+extern const PhConformRule ph_conform_power[];
 extern const PhConformRule ph_conform_speed[];
 
 #endif

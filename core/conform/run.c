@@ -17,12 +17,25 @@ enum {
 };
 
 const PhConformRule *const ph_conform_themes[] = {
-	ph_conform_messages,     ph_conform_flags,     ph_conform_mailboxes,
-	ph_conform_transactions, ph_conform_given,     ph_conform_uids,
-	ph_conform_changes,      ph_conform_values,    ph_conform_content,
-	ph_conform_limits,       ph_conform_isolation, ph_conform_life,
-	ph_conform_large,        ph_conform_together,  ph_conform_crash,
-	ph_conform_full,         ph_conform_speed,     NULL,
+	ph_conform_messages,
+	ph_conform_flags,
+	ph_conform_mailboxes,
+	ph_conform_transactions,
+	ph_conform_given,
+	ph_conform_uids,
+	ph_conform_changes,
+	ph_conform_values,
+	ph_conform_content,
+	ph_conform_limits,
+	ph_conform_isolation,
+	ph_conform_life,
+	ph_conform_large,
+	ph_conform_together,
+	ph_conform_crash,
+	ph_conform_power,
+	ph_conform_full,
+	ph_conform_speed,
+	NULL,
 };
 
 const PhConformRule *
@@ -214,10 +227,10 @@ run_rule(const PhConformRule *const *themes, const char *const *words)
 
 /* What a rule starts other processes for. */
 static const Role roles[] = {
-	{ "write", ph_kit_role_write },
-	{ "fill", ph_kit_role_fill },
-	{ "append", ph_kit_role_append },
-	{ "list", ph_kit_role_list },
+	{ "write", ph_kit_role_write },       { "fill", ph_kit_role_fill },
+	{ "append", ph_kit_role_append },     { "list", ph_kit_role_list },
+	{ "prepare", ph_kit_role_prepare },   { "look", ph_kit_role_look },
+	{ "unsynced", ph_kit_role_unsynced }, { "unsynced-look", ph_kit_role_unsynced_look },
 };
 
 /* @words: the rule's name, the role, its arguments. */

@@ -19,6 +19,7 @@ plugin = mbox
 inbox = {{data}}/mbox/{{domain}}/{{user}}/inbox
 folders = {{data}}/mbox/{{domain}}/{{user}}/folders
 index = {{data}}/mbox/{{domain}}/{{user}}/index.sqlite
+stale-lock = 2s
 """
 COMPRESS = """
 [store compress]

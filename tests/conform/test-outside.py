@@ -69,6 +69,22 @@ def test_example_directory(folder, environment, _root):
     try_example(folder, environment, "directory-web")
 
 
+def test_power_loss(folder, environment, root):
+    """The rule about power finds its library in the installed tree, and a sync that is left out."""
+    config = os.path.join(folder, "power.conf")
+    with open(config, "w", encoding="utf-8") as stream:
+        stream.write("[server]\nhostname = mail.example.org\ndata = %s/power\n"
+                     "[store mail]\nplugin = sqlite\n" % folder)
+    words = [os.path.join(root, "bin", "posthorn"), "conform", "store", "-c", config, "--scale",
+             "0.01", "--rule", "power-loss", "mail"]
+    output = run(words, env=environment)
+    if "before a sanitizer" not in output:
+        assert output.startswith("ok"), output
+        done = subprocess.run(words[:-1] + ["--ignore-sync", "file:-wal", "mail"], check=False,
+                              env=environment, capture_output=True, text=True)
+        assert done.returncode == 1 and done.stdout.startswith("FAIL"), done.stdout
+
+
 def serve(folder, environment, program):
     """Mail goes in by SMTP and comes out by IMAP, with the example config as it was written."""
     process = subprocess.Popen([program, "serve", "-c", "build/example.conf"], cwd=folder,
