@@ -152,11 +152,37 @@ gather_name(const char *address, void *user_data)
 	return true;
 }
 
+/* NAME/LABEL where NAME is listed too: an app password, say. */
+static bool
+is_of_another(const char *name, GHashTable *listed)
+{
+	const char *slash = strrchr(name, '/');
+	g_autofree char *owner = slash != NULL ? g_strndup(name, (gsize) (slash - name)) : NULL;
+
+	return owner != NULL && g_hash_table_contains(listed, owner);
+}
+
+/* What the directory lists, but for what is no user. Returns: (owned) */
+static GPtrArray *
+users_of(const GPtrArray *names)
+{
+	g_autoptr(GHashTable) listed = g_hash_table_new(g_str_hash, g_str_equal);
+	GPtrArray *users = g_ptr_array_new();
+
+	for (guint i = 0; i < names->len; i++)
+		(void) g_hash_table_add(listed, names->pdata[i]);
+	for (guint i = 0; i < names->len; i++)
+		if (!is_of_another(names->pdata[i], listed))
+			g_ptr_array_add(users, names->pdata[i]);
+	return users;
+}
+
 static bool
 run_directory(Run *run, PhSection *section, GError **error)
 {
 	const PhDirectory *table = ph_section_table(section);
 	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) users = NULL;
 	PhCall call;
 	bool good = false;
 
@@ -170,16 +196,17 @@ run_directory(Run *run, PhSection *section, GError **error)
 		return false;
 	good = table->list(section->instance, gather_name, names, error);
 	ph_call_end(&call, good);
-	for (guint i = 0; good && i < names->len; i++) {
+	users = users_of(names);
+	for (guint i = 0; good && i < users->len; i++) {
 		g_autoptr(GError) why = NULL;
-		g_autoptr(PhIdentity) identity = find_user(run->directories, names->pdata[i], &why);
+		g_autoptr(PhIdentity) identity = find_user(run->directories, users->pdata[i], &why);
 
 		if (identity != NULL) {
 			good = run_user(run, identity, error);
 			continue;
 		}
 		run->job->n_failed++;
-		ph_job_print(run->job, PH_JOB_ERROR, "%s: %s", (const char *) names->pdata[i],
+		ph_job_print(run->job, PH_JOB_ERROR, "%s: %s", (const char *) users->pdata[i],
 		             why->message);
 	}
 	return good;

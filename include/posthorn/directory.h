@@ -95,7 +95,8 @@ struct PhDirectory {
 	                   void *user_data,
 	                   GError **error);
 
-	/* list: every user's address, for tools. Optional. Thread: worker. Blocks: yes. */
+	/* list: every user's address, for tools. NAME/LABEL is no user but something of NAME, who is in
+	 * the list as well. Optional. Thread: worker. Blocks: yes. */
 	bool (*list)(void *instance, PhListFunc func, void *user_data, GError **error);
 
 	/* set: adds a user or changes the password. @hash: "{SCHEME}..." or crypt(3) form.

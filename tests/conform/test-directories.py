@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """test-directories.py: the kit of directories: ours keep the contract, every planted fault is found"""
+import http.server
+import json
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 
 import run
 
@@ -23,17 +26,69 @@ OURS = {
     "passwd-file": ("passwd-file\npath = {dir}/users\ndomain = example.org", ["--change"]),
     "sqlite": ("sqlite\npath = {dir}/users.sqlite\ndomain = example.org", ["--change"]),
     "static": ("static\nusers = anna:{{PLAIN}}correct horse\ndomain = example.org", []),
-    "exec": ("exec\ncommand = {python} -SE {dir}/users.py\ndomain = example.org", []),
+    "exec": ("exec\ncommand = {python} -SE {dir}/users.py {dir}/users.json\ndomain = example.org\n"
+             "abilities = verify, lookup, secret, expand, list, set, remove", ["--change"]),
+    "http": ("http\nurl = http://127.0.0.1:{web}/\ndomain = example.org\n"
+             "abilities = verify, lookup, secret, expand, list, set, remove", ["--change"]),
+    "second-factor": ("second-factor\npath = {dir}/factors.sqlite\nbelow = people\n"
+                      "[directory people]\nplugin = static\nusers = anna:{{PLAIN}}correct horse\n"
+                      "domain = example.org", []),
 }
-PROGRAM = """
-import json, sys
-for line in sys.stdin:
-    q = json.loads(line)
-    known = q["user"] == "anna@example.org"
-    right = q.get("password") in (None, "correct horse")
-    result = "unknown" if not known else "ok" if right else "wrong"
-    print(json.dumps({"result": result}), flush=True)
+# What the program and the web service know, and how they answer.
+ANSWER = """
+import fcntl, json, sys
+
+def answer(path, q):
+    with open(path, "r+") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        users = json.load(stream)
+        known = q["user"] in users
+        if q["ask"] == "list":
+            return {"result": "ok", "targets": sorted(users)}
+        if q["ask"] == "set":
+            users[q["user"]] = q["hash"].split("}")[1]
+        elif not known or q["ask"] == "expand":
+            return {"result": "unknown"}
+        elif q["ask"] == "remove":
+            del users[q["user"]]
+        elif q["ask"] == "secret" and q["scheme"] == "PLAIN":
+            return {"result": "ok", "secret": users[q["user"]]}
+        elif q["ask"] == "verify" and q["password"] != users[q["user"]]:
+            return {"result": "wrong"}
+        stream.seek(0)
+        stream.truncate()
+        json.dump(users, stream)
+        return {"result": "ok"}
 """
+PROGRAM = ANSWER + """
+for line in sys.stdin:
+    print(json.dumps(answer(sys.argv[1], json.loads(line))), flush=True)
+"""
+
+
+class Service(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    knows = {}
+
+    def do_POST(self):
+        question = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = json.dumps(self.knows["answer"](self.knows["path"], question)).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+def serve(folder):
+    """The port of a web service that answers like the program."""
+    exec(ANSWER, Service.knows)  # pylint: disable=exec-used
+    Service.knows["path"] = folder + "/users.json"
+    service = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Service)
+    threading.Thread(target=service.serve_forever, daemon=True).start()
+    return service.server_address[1]
 
 
 def conform(folder, plugin, *words):
@@ -62,7 +117,10 @@ def keeps(folder, name):
         stream.write(PROGRAM)
     if os.path.exists(folder + "/users.sqlite"):
         os.remove(folder + "/users.sqlite")
-    text = plugin.format(dir=folder, python=os.path.realpath(sys.executable))
+    with open(folder + "/users.json", "w", encoding="ascii") as stream:
+        json.dump({"anna@example.org": "correct horse"}, stream)
+    text = plugin.format(dir=folder, python=os.path.realpath(sys.executable),
+                         web=serve(folder) if name == "http" else 0)
     if name == "sqlite":
         conform(folder, text, "--rule", "unknown-user")  # makes the tables
         database = sqlite3.connect(folder + "/users.sqlite")

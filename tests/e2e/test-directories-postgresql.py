@@ -117,6 +117,16 @@ def test_our_tables_are_made_and_changed():
         assert login(server, "bert") == "AUTHENTICATIONFAILED", "it is connected again"
 
 
+def test_the_contract_is_kept():
+    with Postgres() as postgres, Site(OURS, postgres.connection) as server:
+        added = server.run("user", "add", "anna@example.org", "--stdin", "--scheme", "PLAIN",
+                           stdin=PASSWORD + "\n")
+        assert added.returncode == 0, added.stderr
+        done = server.run("conform", "directory", "base", "--user", "anna@example.org",
+                          "--password", PASSWORD, "--change")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_other_tables_are_asked_with_bound_names_and_in_bounded_time():
     with Postgres() as postgres:
         postgres.sql("CREATE TABLE box (name text, pw text, mb integer);"

@@ -110,6 +110,13 @@ def test_pam_says_whose_password_is_right():
         assert "AUTHENTICATIONFAILED" in server.login("../anna")
 
 
+def test_the_contract_is_kept():
+    with Machine(keys="minimum-uid = 1", users=("daemon",)) as server:
+        done = server.run("conform", "directory", "people", "--user", "daemon@example.org",
+                          "--password", PASSWORD)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_it_runs_in_processes_of_its_own_and_the_server_stays_unprivileged():
     with Machine() as server:
         assert server.login("anna@example.org") == "OK"

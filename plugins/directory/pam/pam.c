@@ -13,6 +13,8 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <poll.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <security/pam_appl.h>
 #include <stdlib.h>
@@ -38,7 +40,8 @@ enum {
 	BUFFER_FIRST = 1024,
 	BUFFER_MOST = 1 << 20,
 	GROUPS_MOST = 256,
-	MESSAGES_MOST = 32
+	MESSAGES_MOST = 32,
+	TAKEN = 32
 };
 
 static const char *const users_words[] = { "system", "account", NULL };
@@ -95,10 +98,18 @@ has_service(const Settings *settings)
 	return false;
 }
 
+typedef struct {
+	const Settings *settings;
+	pthread_mutex_t lock;   /* guards what follows */
+	int64_t took_us[TAKEN]; /* the last wrong passwords, in a ring */
+	uint32_t n_taken;
+} Instance;
+
 static bool
 create(PhSection *section, const void *given, void **instance_out, GError **error)
 {
 	const Settings *settings = given;
+	Instance *instance = NULL;
 
 	if (strchr(settings->service, '/') != NULL) {
 		ph_error_set(error, PH_ERROR_INVALID, "'service' is a file's name, not a path");
@@ -114,13 +125,57 @@ create(PhSection *section, const void *given, void **instance_out, GError **erro
 		             settings->service);
 		return false;
 	}
-	*instance_out = (void *) (uintptr_t) settings;
+	instance = g_new0(Instance, 1);
+	instance->settings = settings;
+	(void) pthread_mutex_init(&instance->lock, NULL);
+	*instance_out = instance;
 	return true;
 }
 
 static void
-destroy(void *instance)
+destroy(void *data)
 {
+	Instance *instance = data;
+
+	(void) pthread_mutex_destroy(&instance->lock);
+	g_free(instance);
+}
+
+/* --- equal time -------------------------------------------------------------------------------- */
+
+/* How long a wrong password took. */
+static void
+note_time(Instance *instance, int64_t began_us)
+{
+	int64_t took_us = g_get_monotonic_time() - began_us;
+
+	(void) pthread_mutex_lock(&instance->lock);
+	instance->took_us[instance->n_taken++ % TAKEN] = took_us;
+	(void) pthread_mutex_unlock(&instance->lock);
+}
+
+/* Somebody unknown is never shown to PAM, whose modules may count failures, and whose work for such names
+ * differs: the answer comes after a time that a wrong password took before. */
+static void
+pretend(Instance *instance, int64_t began_us, const PhSecret *secret)
+{
+	uint32_t which = 0;
+	int64_t left_us = 0;
+
+	ph_secret_random(&which, sizeof which);
+	(void) pthread_mutex_lock(&instance->lock);
+	if (instance->n_taken > 0)
+		left_us = began_us + instance->took_us[which % MIN(instance->n_taken, TAKEN)];
+	(void) pthread_mutex_unlock(&instance->lock);
+	if (left_us == 0) {
+		(void) ph_password_verify(NULL, secret, NULL);
+		return;
+	}
+	left_us -= g_get_monotonic_time();
+	const struct timespec rest = { .tv_sec = (time_t) (left_us / G_USEC_PER_SEC),
+		                       .tv_nsec = (long) (left_us % G_USEC_PER_SEC) * 1000 };
+	if (left_us > 0)
+		(void) ppoll(NULL, 0, &rest, NULL);
 }
 
 /* --- PAM -------------------------------------------------------------------------------------- */
@@ -354,7 +409,7 @@ identify(const Settings *settings, const char *name, PhIdentity **identity_out, 
 static PhVerify
 lookup(void *instance, const char *address, PhIdentity **identity_out, GError **error)
 {
-	const Settings *settings = instance;
+	const Settings *settings = ((const Instance *) instance)->settings;
 	g_autofree char *name = local_name(settings, address);
 	PhVerify result = PH_VERIFY_OK;
 
@@ -366,23 +421,27 @@ lookup(void *instance, const char *address, PhIdentity **identity_out, GError **
 }
 
 static PhVerify
-verify(void *instance,
+verify(void *data,
        const char *user,
        const PhSecret *secret,
        PhIdentity **identity_out,
        GError **error)
 {
-	const Settings *settings = instance;
+	Instance *instance = data;
+	const Settings *settings = instance->settings;
+	int64_t began_us = g_get_monotonic_time();
 	g_autofree char *name = local_name(settings, user);
 	g_autoptr(PhIdentity) identity = NULL;
 	PhVerify result = PH_VERIFY_UNKNOWN_USER;
 
 	if (name != NULL)
 		result = identify(settings, name, &identity, error);
-	if (result == PH_VERIFY_UNKNOWN_USER)
-		(void) ph_password_verify(NULL, secret, NULL);
 	if (result == PH_VERIFY_OK)
 		result = ask_pam(settings, name, ph_secret_slice(secret).data, error);
+	if (result == PH_VERIFY_WRONG)
+		note_time(instance, began_us);
+	if (result == PH_VERIFY_UNKNOWN_USER)
+		pretend(instance, began_us, secret);
 	if (result == PH_VERIFY_OK)
 		*identity_out = g_steal_pointer(&identity);
 	return result;
@@ -391,7 +450,7 @@ verify(void *instance,
 static bool
 list(void *instance, PhListFunc func, void *user_data, GError **error)
 {
-	const Settings *settings = instance;
+	const Settings *settings = ((const Instance *) instance)->settings;
 	const struct passwd *row = NULL;
 	bool more = settings->users == USERS_SYSTEM;
 

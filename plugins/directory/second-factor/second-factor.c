@@ -37,7 +37,7 @@ static const PhOption options[] = {
 	                  "let nobody in with the password alone, whether there is a key or not"),
 	PH_OPTION_STRING(Settings,
 	                 scope,
-	                 "",
+	                 PH_ABSENT,
 	                 "which app passwords hold here, besides those for all: imap, smtp, ..."),
 	PH_OPTION_INTEGER(Settings,
 	                  window,
@@ -168,8 +168,9 @@ verify_code(const Instance *instance,
 static PhVerify
 verify_app(const Instance *instance, const char *address, const PhSecret *secret, GError **error)
 {
+	const char *scope = instance->settings->scope;
 	g_autoptr(GPtrArray) forms =
-		factors_forms(instance->factors, address, instance->settings->scope, error);
+		factors_forms(instance->factors, address, scope != NULL ? scope : "", error);
 
 	if (forms == NULL)
 		return PH_VERIFY_ERROR;
@@ -253,10 +254,32 @@ expand(void *data, const char *name, PhListFunc func, void *user_data, GError **
 	return instance->table->expand(below(instance), name, func, user_data, error);
 }
 
+typedef struct {
+	PhListFunc func;
+	void *user_data;
+	bool enough;
+} Names;
+
+static bool
+pass_name(const char *name, void *user_data)
+{
+	Names *names = user_data;
+
+	names->enough = !names->func(name, names->user_data);
+	return !names->enough;
+}
+
+/* The users below, and then what they have here: NAME/LABEL. */
 static bool
 list(void *data, PhListFunc func, void *user_data, GError **error)
 {
-	return factors_list(((const Instance *) data)->factors, func, user_data, error);
+	const Instance *instance = data;
+	Names names = { func, user_data, false };
+
+	if (instance->table->list != NULL
+	    && !instance->table->list(below(instance), pass_name, &names, error))
+		return false;
+	return names.enough || factors_list(instance->factors, func, user_data, error);
 }
 
 /* "anna@example.org/phone". Returns: (owned) the canonical address; @label_out: (borrowed) what is
