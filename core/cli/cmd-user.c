@@ -63,6 +63,8 @@ set_password(const PhArguments *arguments, bool create, const char *what)
 	secret = ph_read_password(name, ph_arguments_has(arguments, "stdin"), &error);
 	if (secret == NULL)
 		return fail(error);
+	if (scheme == NULL && (tool.table->flags & PH_DIRECTORY_HASHES) != 0)
+		scheme = "PLAIN";
 	hash = ph_password_hash(scheme, secret, &error);
 	if (hash == NULL || !tool.table->set(tool.instance, name, hash, create, &error))
 		return fail(error);

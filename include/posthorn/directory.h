@@ -31,12 +31,16 @@ typedef bool (*PhListFunc)(const char *address, void *user_data);
 
 /* PhDirectoryFlags. */
 enum {
-	PH_DIRECTORY_WRITES = 1U << 0, /* writes below the folders of its path options, not only in tools */
+	PH_DIRECTORY_WRITES =
+		1U << 0, /* writes below the folders of its path options, not only in tools */
 	PH_DIRECTORY_UNKEPT = 1U << 1, /* an answer holds once: none is kept (one-time passwords) */
 	/* Reads what only root may. Never runs in the server's process: it is isolated whether its
 	 * section says so or not, and its processes stay root (without capabilities, in a sandbox)
 	 * when the supervisor is. The plugin's file must be root's. */
 	PH_DIRECTORY_PRIVILEGED = 1U << 2,
+	/* `set` hashes by itself (an LDAP server does): tools that were told no scheme give it the
+	 * password as "{PLAIN}...". */
+	PH_DIRECTORY_HASHES = 1U << 3,
 };
 
 /* PhQuestion: one that a directory answers later; see `begin`. */

@@ -12,6 +12,10 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+enum {
+	MESSAGE_MAX = 1 << 20
+};
+
 bool
 fail_ldap(const char *what, int code, GError **error)
 {
@@ -54,6 +58,17 @@ begin_tls(LDAP *ld, const Settings *settings)
 	return code;
 }
 
+/* What one message may be long. */
+static void
+limit_messages(LDAP *ld)
+{
+	ber_len_t most = MESSAGE_MAX;
+	Sockbuf *buffer = NULL;
+
+	if (ldap_get_option(ld, LDAP_OPT_SOCKBUF, &buffer) == LDAP_OPT_SUCCESS && buffer != NULL)
+		(void) ber_sockbuf_ctrl(buffer, LBER_SB_OPT_SET_MAX_INCOMING, &most);
+}
+
 bool
 connection_open(const Settings *settings, Connection *out, GError **error)
 {
@@ -71,6 +86,7 @@ connection_open(const Settings *settings, Connection *out, GError **error)
 		connection_close(&connection);
 		return fail_ldap("cannot connect to the LDAP server", code, error);
 	}
+	limit_messages(connection.ld);
 	connection.is_service = settings->bind_dn == NULL;
 	*out = connection;
 	return true;

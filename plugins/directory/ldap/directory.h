@@ -19,6 +19,12 @@ typedef enum {
 	AUTH_COMPARE = 1,
 } Auth;
 
+typedef enum {
+	CHANGE_AUTO = 0,
+	CHANGE_EXTENDED = 1, /* RFC 3062 */
+	CHANGE_HASH = 2,
+} Change;
+
 typedef struct {
 	const char *uri;
 	bool starttls;
@@ -34,6 +40,7 @@ typedef struct {
 	const char *group_filter;
 	const char *group_attribute;
 	const char *list_filter;
+	uint32_t password_change; /* Change */
 	const char *domain;
 	int64_t connections;
 	PhDuration answer_timeout;
@@ -101,6 +108,7 @@ struct Job {
 	bool is_unknown; /* nobody was found: the rest is done to take as long ([DIR-1]) */
 	Step step;
 	int message;           /* that is waited for */
+	unsigned n_entries;    /* of the search at hand */
 	Connection connection; /* ld NULL: none yet */
 	PhVerify result;
 	PhIdentity *identity;

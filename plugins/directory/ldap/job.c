@@ -93,6 +93,7 @@ send_search(Job *job, const char *base, int scope, const char *filter, char **at
 	LDAP *ld = job->connection.ld;
 	int message = -1;
 
+	job->n_entries = 0;
 	if (ldap_search_ext(ld, base, scope, filter, attributes, 0, NULL, NULL, NULL, ENTRIES_MAX,
 	                    &message)
 	    != LDAP_SUCCESS)
@@ -248,25 +249,10 @@ pass_for_unknown(Job *job)
 }
 
 static void
-take_user(Job *job, LDAPMessage *result)
+take_user(Job *job, LDAPMessage *entry)
 {
-	LDAP *ld = job->connection.ld;
-	LDAPMessage *entry = ldap_first_entry(ld, result);
-	int n = ldap_count_entries(ld, result);
-	char *dn = NULL;
+	char *dn = ldap_get_dn(job->connection.ld, entry);
 
-	if (n > 1) {
-		GError *error = NULL;
-
-		ph_error_set(&error, PH_ERROR_TEMPORARY, "the search finds %d users, not one", n);
-		job_fail(job, error);
-		return;
-	}
-	if (entry == NULL) {
-		pass_for_unknown(job);
-		return;
-	}
-	dn = ldap_get_dn(ld, entry);
 	g_free(job->dn);
 	job->dn = g_strdup(dn != NULL ? dn : "");
 	ldap_memfree(dn);
@@ -281,18 +267,26 @@ take_user(Job *job, LDAPMessage *result)
 }
 
 static void
-take_groups(Job *job, LDAPMessage *result)
+fail_entries(Job *job, const char *what, unsigned most)
 {
-	LDAP *ld = job->connection.ld;
-	const char *attribute = job->instance->settings->group_attribute;
+	GError *error = NULL;
 
-	for (LDAPMessage *entry = ldap_first_entry(ld, result); entry != NULL;
-	     entry = ldap_next_entry(ld, entry)) {
-		if (add_values(job, entry, attribute, "groups"))
-			continue;
+	ph_error_set(&error, PH_ERROR_TEMPORARY, "the search finds more %s than %u", what, most);
+	job_fail(job, error);
+}
+
+static void
+take_entry(Job *job, LDAPMessage *entry)
+{
+	job->n_entries++;
+	if (job->step == STEP_SEARCH && job->n_entries > 1)
+		fail_entries(job, "users", 1);
+	else if (job->step == STEP_SEARCH)
+		take_user(job, entry);
+	else if (job->n_entries > ENTRIES_MAX)
+		fail_entries(job, "groups", ENTRIES_MAX);
+	else if (!add_values(job, entry, job->instance->settings->group_attribute, "groups"))
 		finish(job, PH_VERIFY_ERROR);
-		return;
-	}
 }
 
 /* A password that is not right; what the server says of users that are not there differs. */
@@ -323,28 +317,37 @@ take_result(Job *job, LDAPMessage *result)
 			fail_code(job, "the LDAP server refuses 'bind-dn'", code);
 	} else if (code != (compared ? LDAP_COMPARE_TRUE : LDAP_SUCCESS)) {
 		refuse(job, code);
-	} else if (job->step == STEP_SEARCH) {
-		take_user(job, result);
-	} else if (job->step == STEP_GROUPS) {
-		take_groups(job, result);
+	} else if (job->step == STEP_SEARCH && job->n_entries == 0) {
+		pass_for_unknown(job);
 	}
 }
 
+/* Messages are taken one by one, so that an endless answer is cut where it becomes too long. */
 bool
 job_take(Job *job)
 {
-	struct timeval at_once = { 0 };
-	LDAPMessage *result = NULL;
-	int status = ldap_result(job->connection.ld, job->message, LDAP_MSG_ALL, &at_once, &result);
+	for (;;) {
+		struct timeval at_once = { 0 };
+		LDAPMessage *message = NULL;
+		int type = ldap_result(job->connection.ld, job->message, LDAP_MSG_ONE, &at_once,
+		                       &message);
 
-	if (status == 0)
-		return false;
-	if (status < 0) {
-		connection_close(&job->connection);
-		fail_code(job, "the connection to the LDAP server is lost", LDAP_SERVER_DOWN);
-		return true;
+		if (type == 0)
+			return false;
+		if (type < 0) {
+			connection_close(&job->connection);
+			fail_code(job, "the connection to the LDAP server is lost",
+			          LDAP_SERVER_DOWN);
+			return true;
+		}
+		if (type == LDAP_RES_SEARCH_ENTRY)
+			take_entry(job, message);
+		else if (type != LDAP_RES_SEARCH_REFERENCE && type != LDAP_RES_INTERMEDIATE)
+			take_result(job, message);
+		(void) ldap_msgfree(message);
+		if (job->step == STEP_DONE
+		    || (type != LDAP_RES_SEARCH_ENTRY && type != LDAP_RES_SEARCH_REFERENCE
+		        && type != LDAP_RES_INTERMEDIATE))
+			return true;
 	}
-	take_result(job, result);
-	(void) ldap_msgfree(result);
-	return true;
 }

@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 static const char *const auth_words[] = { "bind", "compare", NULL };
+static const char *const change_words[] = { "auto", "extended", "hash", NULL };
 
 static const PhOption options[] = {
 	PH_OPTION_STRING(Settings,
@@ -55,6 +56,13 @@ static const PhOption options[] = {
 	                 list_filter,
 	                 PH_ABSENT,
 	                 "what finds all users, for tools: (objectClass=inetOrgPerson)"),
+	PH_OPTION_CHOICE(
+		Settings,
+		password_change,
+		"auto",
+		change_words,
+		"who hashes a new password: the server (extended, RFC 3062), this program (hash), or "
+		"the server where it says it can"),
 	PH_OPTION_STRING(Settings, domain, PH_ABSENT, "domain of names without one"),
 	PH_OPTION_INTEGER(Settings, connections, "16", 1, 256, "most connections to the server"),
 	PH_OPTION_DURATION(Settings,
@@ -256,6 +264,7 @@ lookup(void *data, const char *name, PhIdentity **identity_out, GError **error)
 
 static const PhDirectory directory = {
 	.size = sizeof directory,
+	.flags = PH_DIRECTORY_HASHES,
 	.create = create,
 	.destroy = destroy,
 	.verify = verify,

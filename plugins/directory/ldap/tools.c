@@ -147,6 +147,21 @@ server_form(const char *hash)
 }
 
 static bool
+judge_change(int code, GError **error)
+{
+	if (code == LDAP_SUCCESS)
+		return true;
+	ph_error_set(error,
+	             code == LDAP_NO_SUCH_OBJECT         ? PH_ERROR_NOT_FOUND
+	             : code == LDAP_INSUFFICIENT_ACCESS  ? PH_ERROR_DENIED
+	             : code == LDAP_CONSTRAINT_VIOLATION ? PH_ERROR_INVALID
+	             : code == LDAP_UNWILLING_TO_PERFORM ? PH_ERROR_DENIED
+	                                                 : PH_ERROR_TEMPORARY,
+	             "the LDAP server does not change the password: %s", ldap_err2string(code));
+	return false;
+}
+
+static bool
 replace_password(LDAP *ld, const char *dn, const char *hash, GError **error)
 {
 	g_autofree char *form = server_form(hash);
@@ -154,16 +169,81 @@ replace_password(LDAP *ld, const char *dn, const char *hash, GError **error)
 	char type[] = "userPassword";
 	LDAPMod change = { .mod_op = LDAP_MOD_REPLACE, .mod_type = type, .mod_values = values };
 	LDAPMod *changes[] = { &change, NULL };
-	int code = ldap_modify_ext_s(ld, dn, changes, NULL, NULL);
+	bool good = judge_change(ldap_modify_ext_s(ld, dn, changes, NULL, NULL), error);
 
-	if (code == LDAP_SUCCESS)
-		return true;
-	ph_error_set(error,
-	             code == LDAP_NO_SUCH_OBJECT        ? PH_ERROR_NOT_FOUND
-	             : code == LDAP_INSUFFICIENT_ACCESS ? PH_ERROR_DENIED
-	                                                : PH_ERROR_TEMPORARY,
-	             "the LDAP server does not change the password: %s", ldap_err2string(code));
-	return false;
+	ph_secret_wipe(form, strlen(form));
+	return good;
+}
+
+/* Does the server know RFC 3062? */
+static bool
+announces_change(LDAP *ld)
+{
+	char name[] = "supportedExtension";
+	char *attributes[] = { name, NULL };
+	LDAPMessage *result = NULL;
+	LDAPMessage *entry = NULL;
+	struct berval **values = NULL;
+	bool found = false;
+
+	if (ldap_search_ext_s(ld, "", LDAP_SCOPE_BASE, "(objectClass=*)", attributes, 0, NULL, NULL,
+	                      NULL, 1, &result)
+	    == LDAP_SUCCESS)
+		entry = ldap_first_entry(ld, result);
+	if (entry != NULL)
+		values = ldap_get_values_len(ld, entry, name);
+	for (size_t i = 0; values != NULL && values[i] != NULL && !found; i++)
+		found = ph_slice_is(PH_SLICE(values[i]->bv_val, values[i]->bv_len),
+		                    LDAP_EXOP_MODIFY_PASSWD);
+	ldap_value_free_len(values);
+	(void) ldap_msgfree(result);
+	return found;
+}
+
+/* The password itself, when that is what was given. */
+static const char *
+plain_password(const char *hash)
+{
+	static const char *const prefixes[] = { "{PLAIN}", "{CLEARTEXT}" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(prefixes); i++)
+		if (g_str_has_prefix(hash, prefixes[i]))
+			return hash + strlen(prefixes[i]);
+	return NULL;
+}
+
+static bool
+extended_change(LDAP *ld, const char *dn, const char *password, GError **error)
+{
+	struct berval user = { strlen(dn), (char *) (uintptr_t) dn };
+	struct berval new_one = { strlen(password), (char *) (uintptr_t) password };
+	struct berval made = { 0, NULL }; /* by the server: nothing, when it was given one */
+	int code = ldap_passwd_s(ld, &user, NULL, &new_one, &made, NULL, NULL);
+
+	ldap_memfree(made.bv_val);
+	return judge_change(code, error);
+}
+
+/* A password that was given in plain is hashed by the server, or here; a hash is written as it is. */
+static bool
+change_password(const Settings *settings,
+                LDAP *ld,
+                const char *dn,
+                const char *hash,
+                GError **error)
+{
+	const char *password = plain_password(hash);
+	g_autoptr(PhSecret) secret = NULL;
+	g_autofree char *own = NULL;
+
+	if (password == NULL)
+		return replace_password(ld, dn, hash, error);
+	if (settings->password_change == CHANGE_EXTENDED
+	    || (settings->password_change == CHANGE_AUTO && announces_change(ld)))
+		return extended_change(ld, dn, password, error);
+	secret = ph_secret_new(ph_slice(password));
+	own = ph_password_hash(NULL, secret, error);
+	return own != NULL && replace_password(ld, dn, own, error);
 }
 
 bool
@@ -184,7 +264,7 @@ tools_set(void *data, const char *address, const char *hash, bool create, GError
 	if (!open_bound(instance, &connection, error))
 		return false;
 	dn = find_dn(instance, connection.ld, user, error);
-	good = dn != NULL && replace_password(connection.ld, dn, hash, error);
+	good = dn != NULL && change_password(instance->settings, connection.ld, dn, hash, error);
 	connection_close(&connection);
 	return good;
 }
