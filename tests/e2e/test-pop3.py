@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """test-pop3.py: POP3 over real sockets: clients, pipelining, locks, removal that lasts"""
+import email
+import email.policy
 import poplib
 import subprocess
 
@@ -223,11 +225,35 @@ def test_a_wide_header_goes_out_as_it_is_or_only_after_utf8():
         assert "Subject: Grüße".encode() in pop3.retr(1)[1]
         assert refused(pop3._shortcmd, "UTF8").startswith(b"-ERR")
         pop3.quit()
-    with Server() as server:
+    with Server(config=with_options("utf8-headers = send\n")) as server:
         send_wide(server)
         pop3, _ = enter(server)
         assert "Subject: Grüße".encode() in pop3.retr(1)[1]
         pop3.quit()
+
+
+def test_who_has_not_said_utf8_gets_headers_in_ascii():
+    with Server() as server:
+        send_wide(server)
+        pop3, _ = enter(server)
+        answer, lines, _ = pop3.retr(1)
+        head = lines[:lines.index(b"")]
+        assert all(line.isascii() for line in head), head
+        parsed = email.message_from_bytes(b"\r\n".join(lines), policy=email.policy.default)
+        assert parsed["Subject"] == "Grüße" and parsed.get_content().strip() == "plain"
+        assert int(answer.split()[1]) == sum(len(line) + 2 for line in lines)
+        assert pop3.top(1, 0)[1][:len(head)] == head
+        pop3.quit()
+        pop3 = poplib.POP3("127.0.0.1", server.ports["pop3"], timeout=30)
+        pop3.utf8()
+        pop3.user("anna@example.org")
+        pop3.pass_(PASSWORD)
+        assert "Subject: Grüße".encode() in pop3.retr(1)[1]
+        pop3.quit()
+        for command in (["curl", "-sS", "pop3://127.0.0.1:%d/1" % server.ports["pop3"], "-u",
+                         "anna@example.org:" + PASSWORD],):
+            done = subprocess.run(command, capture_output=True, timeout=30, check=True)
+            assert b"Subject: =?UTF-8?B?R3LDvMOfZQ==?=\r\n" in done.stdout, done
 
 
 def test_names_outside_ascii_log_in():

@@ -8,6 +8,7 @@
 #include "hops.h"
 #include "parameters.h"
 #include "stuff.h"
+#include "surrogate.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -120,6 +121,21 @@ check_stuff(PhSlice text, size_t step, bool is_limited)
 	g_string_free(cut, TRUE);
 }
 
+/* Whatever a header is, its surrogate is ASCII, and a surrogate of that is the same. */
+static void
+check_surrogate(PhSlice text)
+{
+	GString *once = g_string_new(NULL);
+	GString *twice = g_string_new(NULL);
+
+	surrogate_header(text, once);
+	g_assert_true(ph_slice_is_ascii(PH_SLICE(once->str, once->len)));
+	surrogate_header(PH_SLICE(once->str, once->len), twice);
+	g_assert_cmpmem(once->str, once->len, twice->str, twice->len);
+	g_string_free(once, TRUE);
+	g_string_free(twice, TRUE);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -131,5 +147,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_fields(text, step);
 	check_stuff(text, step, false);
 	check_stuff(text, step, true);
+	check_surrogate(text);
 	return 0;
 }

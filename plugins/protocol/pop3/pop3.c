@@ -8,7 +8,7 @@
 #include "pop3.h"
 
 static const char *const maildrops[] = { "exclusive", "shared", NULL };
-static const char *const headers[] = { "send", "refuse", NULL };
+static const char *const headers[] = { "surrogate", "send", "refuse", NULL };
 
 static const PhOption options[] = {
 	PH_OPTION_SIZE(Settings, command_length, "1K", "longest command line"),
@@ -34,10 +34,10 @@ static const PhOption options[] = {
 	PH_OPTION_CHOICE(
 		Settings,
 		utf8_headers,
-		"send",
+		"surrogate",
 		headers,
-		"what a client that has not said UTF8 gets when a header needs it: send: the "
-		"message as it is; refuse: -ERR [UTF8]"),
+		"what a client that has not said UTF8 gets when a header needs it: surrogate: the "
+		"message with its headers in ASCII; send: as it is; refuse: -ERR [UTF8]"),
 	PH_OPTION_INTEGER(Settings,
 	                  max_errors,
 	                  "20",

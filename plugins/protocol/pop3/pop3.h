@@ -16,12 +16,14 @@
 
 #include "delay.h"
 #include "stuff.h"
+#include "surrogate.h"
 
 /* Utf8Headers: what a client that has not said UTF8 gets of a message whose header has octets above
- * 127: the message, or -ERR [UTF8]. */
+ * 127: one that stands for it (surrogate.h), the message itself, or -ERR [UTF8]. */
 typedef enum {
-	UTF8_SEND = 0,
-	UTF8_REFUSE = 1,
+	UTF8_SURROGATE = 0,
+	UTF8_SEND = 1,
+	UTF8_REFUSE = 2,
 } Utf8Headers;
 
 typedef enum {

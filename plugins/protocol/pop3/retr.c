@@ -103,24 +103,34 @@ find_record(Client *client, uint32_t number, GError **error)
 	return ph_cursor_next(client->reader, error);
 }
 
+/* What the client can read. */
+static PhContent *
+suited(const Client *client, PhContent *content, GError **error)
+{
+	if (client->is_utf8 || client->server->settings->utf8_headers != UTF8_SURROGATE)
+		return ph_content_ref(content);
+	return surrogate_new(content, error);
+}
+
 static PhNext
 start(PhSession *session, uint32_t number, bool is_whole)
 {
 	Client *client = ph_session_data(session);
 	g_autoptr(GError) error = NULL;
 	const PhRecord *record = find_record(client, number, &error);
+	g_autoptr(PhContent) content = NULL;
 	char text[64] = "+OK";
 
 	if (record != NULL && record->uid == ph_view_uid(client->view, number))
-		client->content = ph_view_content(client->view, record, &error);
-	if (client->content == NULL && error == NULL)
+		content = ph_view_content(client->view, record, &error);
+	if (content == NULL && error == NULL)
 		return pop3_refuse(session, "-ERR [SYS/TEMP] that message was removed meanwhile");
+	if (content != NULL && pop3_needs_utf8(client, content))
+		return pop3_refuse(session, "-ERR [UTF8] that message needs UTF8 before login");
+	if (content != NULL)
+		client->content = suited(client, content, &error);
 	if (client->content == NULL)
 		return pop3_refuse_error(session, "a message could not be read", error);
-	if (pop3_needs_utf8(client, client->content)) {
-		g_clear_pointer(&client->content, ph_content_unref);
-		return pop3_refuse(session, "-ERR [UTF8] that message needs UTF8 before login");
-	}
 	client->offset = 0;
 	client->work = WORK_SEND;
 	if (is_whole)
