@@ -7,7 +7,7 @@
 BUILD_PACKAGES="gcc libc6-dev pkg-config meson ninja-build python3 openssl curl ca-certificates
 	libglib2.0-dev libjson-glib-dev libssl-dev libsqlite3-dev libcrypt-dev libargon2-dev
 	libseccomp-dev libxxhash-dev libzstd-dev libcurl4-openssl-dev libldap-dev libpq-dev libunbound-dev
-	libpam0g-dev libkrb5-dev"
+	libpam0g-dev libkrb5-dev libgsasl-dev"
 
 # What the tests use besides.
 TEST_PACKAGES="g++ clang libclang-rt-dev binutils procps swaks libnet-ssleay-perl isync systemd sqlite3

@@ -1,11 +1,12 @@
 /* error.c: the error domain and what the three protocols say for each class
  *
- * The table below is the one in error.h. Texts are for a person at the other end: they never hold
- * anything from the GError's message, which is for the operator.
+ * The table below is the one in <posthorn/error.h>, with the core's own behind it. Texts are for a
+ * person at the other end: they never hold anything from the GError's message, which is for the
+ * operator.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include <posthorn/error.h>
+#include "base/error.h"
 
 #include <errno.h>
 
@@ -33,6 +34,8 @@ static const PhErrorReply replies[] = {
 	  "CORRUPTION", "SYS/TEMP", "Stored data is damaged" },
 	{ PH_ERROR_OUTCOME_UNKNOWN, 451, "4.3.0", "Temporary failure, please try again later", "NO",
 	  "UNAVAILABLE", "SYS/TEMP", "Temporary failure, please try again later" },
+	{ PH_ERROR_LOOP, 554, "5.4.6", "The message goes round in a circle", "NO", "CANNOT",
+	  "SYS/PERM", "It goes round in a circle" },
 };
 
 GQuark

@@ -13,6 +13,7 @@
 #include <posthorn/slice.h>
 #include <posthorn/wake.h>
 
+#include "base/error.h"
 #include "server/mail.h"
 #include "server/success.h"
 
@@ -107,7 +108,7 @@ refuse_loops(PhMail *mail)
 		if (header == NULL)
 			header = read_header(mail);
 		if (was_here(header, target->detour.via))
-			ph_error_set(&target->error, PH_ERROR_PERMANENT,
+			ph_error_set(&target->error, PH_ERROR_LOOP,
 			             "mail loop: '%s' has forwarded this mail before",
 			             target->detour.via);
 	}

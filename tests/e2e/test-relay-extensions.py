@@ -3,6 +3,8 @@
 """test-relay-extensions.py: TLS, login, LMTP, and what peers can and cannot do"""
 import base64
 import email
+import hashlib
+import hmac
 import os
 import re
 import subprocess
@@ -87,8 +89,72 @@ def test_a_password_goes_only_where_it_may():
     assert auth(answers, ["AUTH LOGIN"])[::2] == (250, ["AUTH LOGIN"])
     got, why, _, _ = auth({"AUTH": "535 5.7.8 no"}, ["AUTH PLAIN"])
     assert got == 451 and "4.7.0" in why
-    assert auth({}, ["AUTH CRAM-MD5"])[0] == 451
+    got, why, _, _ = auth({}, ["AUTH CRAM-MD5"])
+    assert got == 451 and "does not show" in why, why
     assert auth({}, [])[0] == 451
+
+
+SALT = b"0123456789abcdef"
+
+
+def base(octets):
+    return base64.b64encode(octets)
+
+
+def scram(digest, iterations=4096, lies=False, hurries=False):
+    """The server's side of SCRAM (RFC 5802), for the password of these tests."""
+    def answer(talk, rest):
+        bare = base64.b64decode(rest.partition(" ")[2]).decode().split(",", 2)[2]
+        first = "%s-more,s=%s,i=%d" % (bare[bare.index("r="):], base(SALT).decode(), iterations)
+        talk.send(b"334 " + base(first.encode()) + b"\r\n")
+        final = base64.b64decode(talk.read_line()).decode()
+        without, _, proof = final.rpartition(",p=")
+        told = ",".join((bare, first, without)).encode()
+        salted = hashlib.pbkdf2_hmac(digest, b"pass word", SALT, iterations)
+        key = hmac.digest(salted, b"Client Key", digest)
+        signature = hmac.digest(hashlib.new(digest, key).digest(), told, digest)
+        if bytes(a ^ b for a, b in zip(key, signature)) != base64.b64decode(proof):
+            return "535 5.7.8 that is not the password"
+        if hurries:
+            return "235 2.7.0 welcome"
+        mine = hmac.digest(hmac.digest(salted, b"Server Key", digest), told, digest)
+        talk.send(b"334 " + base(b"v=" + base(b"x" * len(mine) if lies else mine)) + b"\r\n")
+        return "235 2.7.0 welcome" if talk.read_line() == "" else "501 5.5.2 what is this"
+    return answer
+
+
+def cram_md5(talk, rest):
+    talk.send(b"334 " + base(b"<1@sink.example>") + b"\r\n")
+    good = "me " + hmac.new(b"pass word", b"<1@sink.example>", "md5").hexdigest()
+    return "235 2.7.0 welcome" if base64.b64decode(talk.read_line()).decode() == good else "535 5.7.8 no"
+
+
+def test_the_strongest_login_is_used_and_the_host_must_prove_itself():
+    every = "AUTH LOGIN PLAIN CRAM-MD5 SCRAM-SHA-1 SCRAM-SHA-256"
+    hosts = [(every, scram("sha256"), "SCRAM-SHA-256", 250),
+             (every.replace("SCRAM-SHA-256", ""), scram("sha1"), "SCRAM-SHA-1", 250),
+             ("AUTH PLAIN CRAM-MD5", cram_md5, "CRAM-MD5", 250),
+             (every, scram("sha256", iterations=100000), "SCRAM-SHA-256", 250),
+             (every, scram("sha256", iterations=2000000000), "SCRAM-SHA-256", 451),
+             (every, scram("sha256", lies=True), "SCRAM-SHA-256", 451),
+             (every, scram("sha256", hurries=True), "SCRAM-SHA-256", 451),
+             (every, "334 !!!", "SCRAM-SHA-256", 451), (every, "334 " + "QUJD" * 100, "SCRAM-SHA-256", 451)]
+    hosts = [(Host(extensions=[offer], replies={"AUTH": answer}), name, code)
+             for offer, answer, name, code in hosts]
+    rules = ", ".join("d%d.example next-hop=127.0.0.1:%d" % (at, row[0].port) for at, row in enumerate(hosts))
+    more = "user = me\npassword = pass word\ndestinations = %s\n" % rules
+    text = config(None, more).replace("helo-timeout = 300ms", "helo-timeout = 10s")
+    with Server(config=text, ports=("smtp",)) as server:
+        for at, (host, name, code) in enumerate(hosts):
+            got, why = outcome(server, recipients=["bob@d%d.example" % at])
+            said = [line.split()[1] for line in host.said if line.startswith("AUTH")]
+            assert (got, said) == (code, [name]), (at, got, why, said)
+            assert code == 250 or "does not show that it knows the password" in why, why
+    with Host(extensions=[every]) as host:
+        assert one(host, "user = me\npassword = pass word\nmechanisms = login, plain\n")[0] == 250
+        assert [line for line in host.said if line.startswith("AUTH")] == ["AUTH LOGIN"]
+    for host, _, _ in hosts:
+        host.stop()
 
 
 # LMTP ------------------------------------------------------------------------------------------
@@ -133,6 +199,41 @@ def test_a_message_is_made_fit_for_the_peer():
     with Host(extensions=[]) as host:
         got, why = one(host, octets=signed, options=["BODY=8BITMIME"])
         assert got == 554 and "5.6.3" in why and not host.mails
+
+
+def test_long_lines_are_sent_as_the_option_says():
+    line = b"word " * 400 + b"\r\n"
+    references = b"References: " + b" ".join(b"<%d@example.org>" % at for at in range(200)) + b"\r\n"
+    plain = references + b"MIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\n" + line
+    signed = (b"MIME-Version: 1.0\r\nContent-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\n" + line
+              + b"--b\r\nContent-Type: application/pgp-signature\r\n\r\nx\r\n--b--\r\n")
+    dkim = b"DKIM-Signature: v=1; d=example.org\r\n" + plain
+    for mode, extensions in (("encode", []), ("encode", ["CHUNKING"]), ("keep", []), ("refuse", [])):
+        with Host(extensions=extensions) as host:
+            with Server(config=hop(host, "long-lines = %s\n" % mode), ports=("smtp",)) as server:
+                for octets in (plain, signed, dkim):
+                    got, why = outcome(server, octets)
+                    assert got == (554 if mode == "refuse" else 250), (mode, got, why)
+                    assert got == 250 or "5.6.3 the message has lines of more than 998" in why, why
+                    data = host.mails.pop()["data"] if got == 250 else b""
+                    if mode == "encode" and octets == plain:
+                        assert max(map(len, data.split(b"\r\n"))) <= 998
+                        made = email.message_from_bytes(data)
+                        assert made.get_payload(decode=True) == line
+                        assert len(made["References"].split()) == 200
+                    elif got == 250:
+                        assert data.endswith(octets), (mode, octets)
+
+
+def test_raw_8_bit_fields_go_as_they_came():
+    octets = "Subject: caf\u00e9\r\nMIME-Version: 1.0\r\n\r\ncaf\u00e9\r\n".encode()
+    with Host(extensions=["8BITMIME"]) as host:
+        assert one(host, octets=octets)[0] == 250
+        assert host.mails[0]["data"].endswith(octets) and "BODY=8BITMIME" in host.mails[0]["mail"]
+    with Host(extensions=[]) as host:
+        assert one(host, octets=octets)[0] == 250
+        head, _, body = host.mails[0]["data"].partition(b"\r\n\r\n")
+        assert "Subject: caf\u00e9".encode() in head and max(body) < 128
 
 
 def test_what_a_peer_cannot_take_is_not_sent():

@@ -172,9 +172,37 @@ def test_mail_in_a_circle_is_refused():
             server.send(octets, ["away@example.org"])
             raise AssertionError("it was taken again")
         except smtplib.SMTPDataError as refusal:
-            assert refusal.smtp_code == 554, refusal
+            assert refusal.smtp_code == 554 and refusal.smtp_error.startswith(b"5.4.6 "), refusal
         told = server.run("explain", "away@example.org", "--from", "carla@far.example").stdout
         assert "refused when the mail has that already" in told and "SRS0=" in told, told
+
+
+def test_mail_that_goes_round_comes_back_with_the_status_of_a_loop():
+    text = CONFIG.replace("[listener smtp]", "[listener smtp]\nmax-hops = 4\nrelay-networks = 127.0.0.1")
+    text += "\n[route out]\ndomains = *\ntransport = smtp\nrelay-host = 127.0.0.1:{smtp}\n"
+    server = Server(text, ports=("smtp", "imap"))
+    write(server, "aliases", "anna.old: anna\n")
+    with server:
+        server.send(MESSAGE % b"round", ["joe@far.example"], sender="anna@example.org")
+
+        def report():
+            found = [text for text in messages(server, "anna", "INBOX") if "multipart/report" in text] if int(
+                server.imap("anna@example.org").select("INBOX")[1][0]) else []
+            return found
+        wait_for(report, 10, "the bounce")
+        imap = server.imap("anna@example.org")
+        imap.select("INBOX", readonly=True)
+        mail = email.message_from_bytes(imap.fetch("1", "(BODY[])")[1][0][1])
+        imap.logout()
+        row = mail.get_payload(1).get_payload()[1]
+        assert (row["Action"], row["Status"]) == ("failed", "5.4.6"), row.as_string()
+        assert row["Diagnostic-Code"].startswith("smtp; 554 5.4.6"), row.as_string()
+        assert len(server.events("queued")) == 5, server.events("queued")
+        try:
+            server.send(b"Received: x\r\n" * 5 + MESSAGE % b"far", ["anna@example.org"])
+            raise AssertionError("it was taken")
+        except smtplib.SMTPDataError as refusal:
+            assert (refusal.smtp_code, refusal.smtp_error[:5]) == (554, b"5.4.6"), refusal
 
 
 def reports(server, user, count):

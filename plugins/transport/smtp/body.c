@@ -171,18 +171,27 @@ check_octets(Hop *hop, const Scan *scan, const char *body)
 {
 	Sending *sending = &hop->sending;
 	bool is_binary = body != NULL && g_ascii_strcasecmp(body, "BINARYMIME") == 0;
+	bool is_long = (scan->state & PH_FLAW_LONG_LINE) != 0;
+	uint32_t what = 0;
 
 	sending->is_8bit = (scan->state & PH_FLAW_8BIT) != 0
 	                   || (body != NULL && g_ascii_strcasecmp(body, "8BITMIME") == 0);
 	sending->is_binary =
 		is_binary && has_flag(hop, CAP_BINARYMIME) && has_flag(hop, CAP_CHUNKING);
-	if (is_binary && !sending->is_binary)
-		return downgrade(hop, DOWNGRADE_BINARY
-		                              | (has_flag(hop, CAP_8BITMIME) ? 0 : DOWNGRADE_8BIT));
-	if ((scan->state & PH_FLAW_8BIT) != 0 && !has_flag(hop, CAP_8BITMIME)
-	    && !sending->is_binary)
-		return downgrade(hop, DOWNGRADE_8BIT);
-	return true;
+	if (sending->is_binary)
+		return true;
+	if (is_long && hop->relay->settings->long_lines == LINES_REFUSE) {
+		failure_set(&hop->failure, 554, "5.6.3",
+		            "the message has lines of more than 998 octets, which are not sent");
+		return false;
+	}
+	if (is_binary)
+		what |= DOWNGRADE_BINARY;
+	if ((is_binary || (scan->state & PH_FLAW_8BIT) != 0) && !has_flag(hop, CAP_8BITMIME))
+		what |= DOWNGRADE_8BIT;
+	if (is_long && hop->relay->settings->long_lines == LINES_ENCODE)
+		what |= DOWNGRADE_LINES;
+	return what == 0 || downgrade(hop, what);
 }
 
 bool

@@ -22,16 +22,26 @@ static const struct {
 	{ "MT-PRIORITY", CAP_PRIORITY },
 };
 
+static const struct {
+	const char *word;
+	uint32_t flag;
+} auth_words[] = {
+	{ "PLAIN", CAP_AUTH_PLAIN },
+	{ "LOGIN", CAP_AUTH_LOGIN },
+	{ "CRAM-MD5", CAP_AUTH_CRAM_MD5 },
+	{ "SCRAM-SHA-1", CAP_AUTH_SCRAM_SHA_1 },
+	{ "SCRAM-SHA-256", CAP_AUTH_SCRAM_SHA_256 },
+};
+
 static void
 add_auth(Caps *caps, PhSlice rest)
 {
 	while (rest.length > 0) {
 		PhSlice word = ph_slice_split(&rest, ' ');
 
-		if (ph_slice_is_nocase(word, "PLAIN"))
-			caps->flags |= CAP_AUTH_PLAIN;
-		else if (ph_slice_is_nocase(word, "LOGIN"))
-			caps->flags |= CAP_AUTH_LOGIN;
+		for (size_t i = 0; i < G_N_ELEMENTS(auth_words); i++)
+			if (ph_slice_is_nocase(word, auth_words[i].word))
+				caps->flags |= auth_words[i].flag;
 	}
 }
 

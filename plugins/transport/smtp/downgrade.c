@@ -1,4 +1,4 @@
-/* downgrade.c: a message for a host that takes only 7-bit text, or nothing binary
+/* downgrade.c: a message for a host that takes only 7-bit text, nothing binary or no long lines
  *
  * RFC 6152 section 3 and RFC 2045. The structure says where the parts lie; between them everything is
  * copied. A part whose body must change gets another Content-Transfer-Encoding; those around it must
@@ -13,6 +13,9 @@
 #include <posthorn/slice.h>
 
 #include "encode.h"
+#include "fold.h"
+
+static const char unchanged[] = ""; /* the transfer encoding */
 
 typedef struct {
 	PhContent *content;
@@ -120,13 +123,20 @@ append_new_fields(GString *out, const PhPart *part, PhSlice block, const char *e
 {
 	PhHeaderField field;
 
-	if (encoding == NULL)
+	if (encoding == NULL || encoding == unchanged)
 		return;
 	if (part->depth == 0 && !ph_header_find(block, "MIME-Version", &field))
 		g_string_append(out, "MIME-Version: 1.0\r\n");
 	if (part->depth == 0 && !ph_header_find(block, "Content-Type", &field))
 		g_string_append(out, "Content-Type: text/plain; charset=unknown-8bit\r\n");
 	g_string_append_printf(out, "Content-Transfer-Encoding: %s\r\n", encoding);
+}
+
+static bool
+read_header(PhContent *content, const PhPart *part, GString *block)
+{
+	return ph_content_each(content, part->header_offset, part->header_size, gather, block,
+	                       NULL);
 }
 
 static bool
@@ -138,15 +148,17 @@ write_header(Work *work, const PhPart *part, const char *encoding)
 	PhHeaderField field;
 	size_t offset = 0;
 
-	if (!copy_until(work, part->header_offset)
-	    || !ph_content_each(work->content, part->header_offset, part->header_size, gather,
-	                        block, NULL))
+	if (!copy_until(work, part->header_offset) || !read_header(work->content, part, block))
 		return false;
 	rest = PH_SLICE(block->str, block->len);
 	while (ph_header_next(&rest, &offset, &field)) {
-		if (ph_slice_is_nocase(field.name, "Content-Transfer-Encoding"))
+		if (encoding != unchanged
+		    && ph_slice_is_nocase(field.name, "Content-Transfer-Encoding"))
 			continue;
-		g_string_append_len(out, field.whole.data, (gssize) field.whole.length);
+		if ((work->what & DOWNGRADE_LINES) != 0)
+			fold_field(field.whole, out);
+		else
+			g_string_append_len(out, field.whole.data, (gssize) field.whole.length);
 	}
 	append_new_fields(out, part, PH_SLICE(block->str, block->len), encoding);
 	g_string_append(out, "\r\n");
@@ -183,6 +195,30 @@ must_change(const Work *work, const PhPart *part, uint32_t flaws)
 	       && (part->encoding == PH_ENCODING_BINARY || (flaws & not_text) != 0);
 }
 
+/* A part whose body stays: is its header too long? */
+static Downgraded
+keep_body(Work *work, const PhPart *part)
+{
+	uint32_t flaws = 0;
+
+	if ((work->what & DOWNGRADE_LINES) == 0 || is_sealed(work->structure, part->parent))
+		return DOWNGRADED;
+	if (!ph_content_each(work->content, part->header_offset, part->header_size, add_flaws,
+	                     &flaws, NULL))
+		return DOWNGRADE_FAILED;
+	if ((flaws & PH_FLAW_LONG_LINE) == 0)
+		return DOWNGRADED;
+	return write_header(work, part, unchanged) ? DOWNGRADED : DOWNGRADE_FAILED;
+}
+
+/* Could lines be made shorter? What tells of messages must stay readable without decoding. */
+static bool
+is_too_long(const Work *work, const PhPart *part, uint32_t flaws)
+{
+	return (work->what & DOWNGRADE_LINES) != 0 && (flaws & PH_FLAW_LONG_LINE) != 0
+	       && !ph_slice_is_nocase(part->type, "message");
+}
+
 static Downgraded
 do_leaf(Work *work, uint32_t index)
 {
@@ -190,14 +226,18 @@ do_leaf(Work *work, uint32_t index)
 	uint32_t flaws = 0;
 	bool is_text = ph_slice_is_nocase(part->type, "text");
 	bool is_base64 = false;
+	bool is_fixed = is_sealed(work->structure, index)
+	                || part->encoding >= PH_ENCODING_QUOTED_PRINTABLE
+	                || ph_slice_is_nocase(part->subtype, "partial");
+	bool must = false;
 
 	if (!ph_content_each(work->content, part->body_offset, part->body_size, add_flaws, &flaws,
 	                     NULL))
 		return DOWNGRADE_FAILED;
-	if (!must_change(work, part, flaws))
-		return DOWNGRADED;
-	if (is_sealed(work->structure, index) || part->encoding >= PH_ENCODING_QUOTED_PRINTABLE
-	    || ph_slice_is_nocase(part->subtype, "partial"))
+	must = must_change(work, part, flaws);
+	if (!must && (is_fixed || !is_too_long(work, part, flaws)))
+		return keep_body(work, part);
+	if (is_fixed)
 		return DOWNGRADE_IMPOSSIBLE;
 	is_base64 = !is_text || (flaws & (PH_FLAW_NUL | PH_FLAW_BARE_CR | PH_FLAW_BARE_LF)) != 0;
 	return write_header(work, part, is_base64 ? "base64" : "quoted-printable")
@@ -214,8 +254,9 @@ do_part(Work *work, uint32_t index)
 	if (part->kind == PH_PART_LEAF)
 		return do_leaf(work, index);
 	if (part->encoding == PH_ENCODING_7BIT
-	    || ((work->what & DOWNGRADE_8BIT) == 0 && part->encoding == PH_ENCODING_8BIT))
-		return DOWNGRADED;
+	    || ((work->what & DOWNGRADE_8BIT) == 0 && part->encoding == PH_ENCODING_8BIT)
+	    || (work->what & (DOWNGRADE_8BIT | DOWNGRADE_BINARY)) == 0)
+		return keep_body(work, part);
 	if (is_sealed(work->structure, part->parent))
 		return DOWNGRADE_IMPOSSIBLE;
 	return write_header(work, part, NULL) ? DOWNGRADED : DOWNGRADE_FAILED;
@@ -235,6 +276,22 @@ do_all(Work *work)
 	return copy_until(work, ph_content_length(work->content)) ? DOWNGRADED : DOWNGRADE_FAILED;
 }
 
+/* Is the message signed by its header? */
+static bool
+has_signature(PhContent *content, const PhStructure *structure)
+{
+	static const char *const names[] = { "DKIM-Signature", "ARC-Message-Signature" };
+	g_autoptr(GString) block = g_string_new(NULL);
+	PhHeaderField field;
+
+	if (!read_header(content, ph_structure_part(structure, 0), block))
+		return false;
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
+		if (ph_header_find(PH_SLICE(block->str, block->len), names[i], &field))
+			return true;
+	return false;
+}
+
 Downgraded
 downgrade_message(PhContent *content, uint32_t what, PhContent **content_out)
 {
@@ -246,6 +303,12 @@ downgrade_message(PhContent *content, uint32_t what, PhContent **content_out)
 
 	if (structure == NULL)
 		return DOWNGRADE_FAILED;
+	if ((what & DOWNGRADE_LINES) != 0 && has_signature(content, structure))
+		work.what &= ~(uint32_t) DOWNGRADE_LINES;
+	if (work.what == 0) {
+		*content_out = ph_content_ref(content);
+		return DOWNGRADED;
+	}
 	work.spool = ph_spool_new();
 	result = do_all(&work);
 	if (result == DOWNGRADED)

@@ -1,17 +1,13 @@
-/* hello.c: from the greeting to the first job: EHLO, STARTTLS, AUTH
+/* hello.c: from the greeting to the first job: EHLO, STARTTLS
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include <posthorn/header.h>
-#include <posthorn/slice.h>
-
 #include "hop.h"
 
 #include <string.h>
 
 enum {
 	CODE_READY = 220,
-	CODE_CHALLENGE = 334,
 	CLASS_GOOD = 2,
 	CLASS_PERMANENT = 5,
 };
@@ -59,88 +55,6 @@ fail(Hop *hop)
 	return hop_fail_host(hop);
 }
 
-/* --- AUTH ------------------------------------------------------------------------------------- */
-
-static void
-write_secret(Hop *hop, const char *before, GString *octets)
-{
-	g_autoptr(GString) text = g_string_new(before);
-
-	ph_base64_append(PH_SLICE(octets->str, octets->len), text);
-	g_string_append(text, "\r\n");
-	ph_session_write(hop->session, PH_SLICE(text->str, text->len));
-	ph_secret_wipe(text->str, text->len);
-	ph_secret_wipe(octets->str, octets->len);
-}
-
-static PhNext
-begin_auth(Hop *hop)
-{
-	const Settings *settings = hop->relay->settings;
-	PhSlice password = ph_secret_slice(settings->password);
-	g_autoptr(GString) octets = g_string_sized_new(256);
-
-	hop->phase = PHASE_AUTH;
-	ph_session_set_deadline(hop->session, settings->helo_timeout);
-	if ((hop->caps.flags & CAP_AUTH_PLAIN) == 0) {
-		ph_session_write_text(hop->session, "AUTH LOGIN\r\n");
-		return PH_DONE;
-	}
-	g_string_append_c(octets, '\0');
-	g_string_append(octets, settings->user);
-	g_string_append_c(octets, '\0');
-	g_string_append_len(octets, password.data, (gssize) password.length);
-	write_secret(hop, "AUTH PLAIN ", octets);
-	return PH_DONE;
-}
-
-static PhNext
-auth_reply(Hop *hop)
-{
-	const Settings *settings = hop->relay->settings;
-	PhSlice password = ph_secret_slice(settings->password);
-	g_autoptr(GString) octets = g_string_sized_new(256);
-
-	if (class_of(hop) == CLASS_GOOD)
-		return transact_next(hop);
-	if (hop->reply.code != CODE_CHALLENGE || (hop->caps.flags & CAP_AUTH_PLAIN) != 0
-	    || hop->auth_step > 1) {
-		hop_note_reply(hop);
-		/* Our own settings are wrong: the mail is not to blame. */
-		failure_set(&hop->failure, 454, "4.7.0", "'%s' does not let this server log in",
-		            path_host(&hop->path));
-		return hop_fail_host(hop);
-	}
-	g_string_append(octets, hop->auth_step == 0 ? settings->user : "");
-	if (hop->auth_step > 0)
-		g_string_append_len(octets, password.data, (gssize) password.length);
-	hop->auth_step++;
-	write_secret(hop, "", octets);
-	return PH_DONE;
-}
-
-/* Is there anything to log in with, and may it be sent? */
-static PhNext
-log_in(Hop *hop)
-{
-	const Settings *settings = hop->relay->settings;
-
-	if (settings->user == NULL || settings->password == NULL)
-		return transact_next(hop);
-	if ((hop->caps.flags & (CAP_AUTH_PLAIN | CAP_AUTH_LOGIN)) == 0) {
-		failure_set(&hop->failure, 454, "4.7.0", "'%s' offers no way to log in",
-		            path_host(&hop->path));
-		return hop_fail_host(hop);
-	}
-	if (!hop->is_tls && !settings->plaintext_auth
-	    && !ph_session_peer_is_loopback(hop->session)) {
-		failure_set(&hop->failure, 454, "4.7.5",
-		            "the password for '%s' is not sent without TLS", path_host(&hop->path));
-		return hop_fail_host(hop);
-	}
-	return begin_auth(hop);
-}
-
 /* --- STARTTLS --------------------------------------------------------------------------------- */
 
 static PhNext
@@ -157,7 +71,7 @@ greeted(Hop *hop)
 		            path_host(&hop->path));
 		return hop_fail_host(hop);
 	}
-	return log_in(hop);
+	return auth_begin(hop);
 }
 
 static PhNext
@@ -171,7 +85,7 @@ starttls_reply(Hop *hop)
 	}
 	if (hop->tls >= TLS_REQUIRE)
 		return fail(hop);
-	return log_in(hop);
+	return auth_begin(hop);
 }
 
 /* --- what the peer says ----------------------------------------------------------------------- */

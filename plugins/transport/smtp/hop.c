@@ -44,6 +44,7 @@ hop_free(Hop *hop)
 	sending_clear(&hop->sending);
 	path_clear(&hop->path);
 	g_free(hop->kept);
+	sasl_free(hop->sasl);
 	g_free(hop);
 }
 
@@ -317,6 +318,7 @@ reset(Hop *hop)
 	hop->is_tls = false;
 	hop->is_broken = false;
 	hop->auth_step = 0;
+	g_clear_pointer(&hop->sasl, sasl_free);
 	hop->n_messages = 0;
 	hop->caps = (Caps){ 0 };
 	reply_reset(&hop->reply);

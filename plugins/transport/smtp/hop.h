@@ -66,6 +66,9 @@ enum {
 	CAP_PRIORITY = 1U << 10,
 	CAP_AUTH_PLAIN = 1U << 11,
 	CAP_AUTH_LOGIN = 1U << 12,
+	CAP_AUTH_CRAM_MD5 = 1U << 13,
+	CAP_AUTH_SCRAM_SHA_1 = 1U << 14,
+	CAP_AUTH_SCRAM_SHA_256 = 1U << 15,
 };
 
 typedef struct {
@@ -144,6 +147,8 @@ struct Hop {
 	bool is_moving;  /* with its job from one host to the next */
 	bool is_detour;  /* this host gets that job alone */
 	uint8_t auth_step;
+	const Mechanism *mechanism;
+	Sasl *sasl; /* (owned, nullable) */
 	uint32_t n_messages;
 	int64_t born_us;
 	/* the transaction: step 0 is MAIL, then the recipients, then DATA or BDAT */
@@ -184,6 +189,10 @@ bool hop_wants_tls(const Hop *hop);
 /* hello_*: from the greeting to the first job. */
 PhNext hello_reply(Hop *hop);
 PhNext hello_ehlo(Hop *hop);
+
+/* auth_begin: logs in, when there is somebody to log in as, then takes a job. */
+PhNext auth_begin(Hop *hop);
+PhNext auth_reply(Hop *hop);
 
 /* transact_next: takes a job, or waits for one. transact_begin: does hop->job. */
 PhNext transact_next(Hop *hop);

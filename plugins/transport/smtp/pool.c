@@ -73,7 +73,10 @@ relay_new(PhSection *section, const Settings *settings, bool is_lmtp, GError **e
 	g_queue_init(&relay->starved);
 	relay->destinations =
 		g_hash_table_new_full(ph_str_hash, g_str_equal, NULL, free_destination);
-	if (parse_rules(relay, settings, error))
+	relay->mechanisms = g_array_new(FALSE, FALSE, sizeof(const Mechanism *));
+	if (settings->user != NULL)
+		relay->sasl = sasl_library_open();
+	if (parse_rules(relay, settings, error) && auth_list(relay, error))
 		return relay;
 	relay_unref(relay);
 	return NULL;
@@ -93,6 +96,8 @@ relay_unref(Relay *relay)
 		return;
 	g_hash_table_unref(relay->destinations);
 	g_array_unref(relay->rules);
+	g_array_unref(relay->mechanisms);
+	sasl_library_close(relay->sasl);
 	next_hop_clear(&relay->next_hop);
 	g_mutex_clear(&relay->lock);
 	g_free(relay);

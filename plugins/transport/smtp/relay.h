@@ -18,8 +18,10 @@
 #include <posthorn/transport.h>
 
 #include "reply.h"
+#include "sasl.h"
 
 typedef struct Relay Relay;
+typedef struct Mechanism Mechanism;
 typedef struct Destination Destination;
 typedef struct Hop Hop;
 
@@ -37,6 +39,12 @@ typedef enum {
 	IP_V6 = 3,
 } IpOrder;
 
+typedef enum {
+	LINES_KEEP = 0,   /* of more than 998 octets: as they are */
+	LINES_ENCODE = 1, /* where no signature breaks */
+	LINES_REFUSE = 2, /* the message comes back */
+} LongLines;
+
 typedef struct {
 	const char *relay_host; /* (nullable) of lmtp: its address */
 	int64_t port;
@@ -47,6 +55,7 @@ typedef struct {
 	const char *user;
 	const PhSecret *password;
 	bool plaintext_auth;
+	const char *const *mechanisms; /* (nullable) the best first */
 	const char *helo;
 	uint32_t ip; /* IpOrder */
 	const char *source_ipv4;
@@ -69,6 +78,7 @@ typedef struct {
 	PhDuration block_timeout;
 	PhDuration end_timeout;
 	bool chunking;
+	uint32_t long_lines; /* LongLines */
 } Settings;
 
 /* NextHop: where a connection goes, as written. */
@@ -157,6 +167,11 @@ Job *job_split(Job *job, size_t most);
 /* job_free: @job: (owned) every recipient has its result. */
 void job_free(Job *job);
 
+/* --- logging in: auth.c ------------------------------------------------------------------------ */
+
+/* auth_list: what settings->mechanisms names, or all that are known, to relay->mechanisms. */
+bool auth_list(Relay *relay, GError **error);
+
 /* --- the relay and its pool: pool.c ----------------------------------------------------------- */
 
 struct Relay {
@@ -164,8 +179,10 @@ struct Relay {
 	PhSection *section;
 	const Settings *settings;
 	bool is_lmtp;
-	NextHop next_hop; /* of relay-host */
-	GArray *rules;    /* of Rule */
+	NextHop next_hop;   /* of relay-host */
+	GArray *mechanisms; /* of const Mechanism *, the best first */
+	SaslLibrary *sasl;  /* (nullable) when there is a user to log in as */
+	GArray *rules;      /* of Rule */
 
 	GMutex lock; /* guards all below, and what pool.c says of hops and destinations */
 	GHashTable *destinations;

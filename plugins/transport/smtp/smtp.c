@@ -7,6 +7,8 @@
 static const char *const tls_words[] = { "none", "may", "require", "verify", NULL };
 static const char *const ip_words[] = { "any", "ipv4-first", "ipv4", "ipv6", NULL };
 
+static const char *const lines_words[] = { "keep", "encode", "refuse", NULL };
+
 static const PhOption options[] = {
 	PH_OPTION_STRING(Settings,
 	                 relay_host,
@@ -46,6 +48,13 @@ static const PhOption options[] = {
 	                  plaintext_auth,
 	                  "no",
 	                  "send the password without TLS to other machines too"),
+	PH_OPTION_LIST(
+		Settings,
+		mechanisms,
+		PH_ABSENT,
+		"ways to log in, the best first: the first that the host offers too is used; "
+		"all that are known when absent: scram-sha-256, scram-sha-1, cram-md5, plain, "
+		"login"),
 	PH_OPTION_STRING(Settings,
 	                 helo,
 	                 PH_ABSENT,
@@ -79,6 +88,14 @@ static const PhOption options[] = {
 		"break off"),
 	OFFER_TIMES,
 	PH_OPTION_BOOLEAN(Settings, chunking, "yes", "use BDAT where it is offered"),
+	PH_OPTION_CHOICE(
+		Settings,
+		long_lines,
+		"encode",
+		lines_words,
+		"lines of more than 998 octets, which hosts need not take: encode: parts in "
+		"quoted-printable or base64, where no signature breaks; keep: send them as "
+		"they are; refuse: the message comes back"),
 	PH_OPTIONS_END,
 };
 

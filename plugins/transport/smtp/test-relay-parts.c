@@ -6,6 +6,7 @@
 
 #include "downgrade.h"
 #include "encode.h"
+#include "fold.h"
 #include "hop.h"
 
 #include <string.h>
@@ -308,6 +309,84 @@ test_downgrade_binary(void)
 	                "Content-Transfer-Encoding: base64\r\n\r\nYWINYwo=\r\n");
 }
 
+/* A body line of 1200 octets, in a text with @header. */
+static char *
+shorten(const char *header, Downgraded wanted)
+{
+	g_autofree char *line = g_strnfill(1200, 'x');
+	g_autofree char *text = g_strdup_printf("%s\r\n%s\r\n", header, line);
+	char *made = downgrade(text, DOWNGRADE_LINES, wanted);
+
+	if (g_strcmp0(made, text) != 0)
+		return made;
+	g_free(made);
+	return g_strdup("the same");
+}
+
+static void
+test_long_lines(void)
+{
+	g_autofree char *made = shorten("Content-Type: text/html\r\n", DOWNGRADED);
+	g_autofree char *image = shorten("Content-Type: image/x\r\n", DOWNGRADED);
+	g_autofree char *dkim = shorten("DKIM-Signature: v=1\r\n", DOWNGRADED);
+	g_autofree char *arc = shorten("ARC-Message-Signature: i=1\r\n", DOWNGRADED);
+	g_autofree char *coded = shorten("Content-Transfer-Encoding: base64\r\n", DOWNGRADED);
+
+	g_assert_nonnull(strstr(made, "text/html\r\nMIME-Version: 1.0\r\n"
+	                              "Content-Transfer-Encoding: quoted-printable\r\n\r\nxxx"));
+	g_assert_nonnull(strstr(made, "xxx=\r\nxxx"));
+	g_assert_nonnull(strstr(image, "Content-Transfer-Encoding: base64\r\n\r\neHh4"));
+	g_assert_cmpstr(dkim, ==, "the same");
+	g_assert_cmpstr(arc, ==, "the same");
+	g_assert_cmpstr(coded, ==, "the same");
+}
+
+/* The fields as they come out, their longest line in @longest_out. */
+static char *
+fold(const char *field, size_t *longest_out)
+{
+	GString *out = g_string_new(NULL);
+	g_auto(GStrv) lines = NULL;
+
+	fold_field(ph_slice(field), out);
+	lines = g_strsplit(out->str, "\r\n", -1);
+	*longest_out = 0;
+	for (size_t i = 0; lines[i] != NULL; i++) {
+		g_assert_true(i == 0 || lines[i][0] == ' ' || lines[i + 1] == NULL);
+		g_assert_true(lines[i][strspn(lines[i], " ")] != '\0' || lines[i + 1] == NULL);
+		*longest_out = MAX(*longest_out, strlen(lines[i]));
+	}
+	return g_string_free(out, FALSE);
+}
+
+static void
+test_folding(void)
+{
+	g_autofree char *word = g_strnfill(1500, 'w');
+	g_autofree char *alone = g_strdup_printf("Subject: %s\r\n", word);
+	g_autofree char *blanks = g_strdup_printf("Subject: %.990s      %.990s  \r\n", word, word);
+	g_autoptr(GString) many = g_string_new("To: a@example.org,\r\n");
+	g_autofree char *made = NULL;
+	g_autofree char *folded = NULL;
+	g_autofree char *broken = NULL;
+	g_auto(GStrv) lines = NULL;
+	g_autofree char *joined = NULL;
+	size_t longest = 0;
+
+	made = fold(alone, &longest);
+	g_assert_cmpstr(made, ==, alone);
+	broken = fold(blanks, &longest);
+	g_assert_cmpuint(longest, <, 1010);
+	for (int i = 0; i < 500; i++)
+		g_string_append_printf(many, " r%d@example.org,", i);
+	g_string_append(many, " z@example.org\r\n");
+	folded = fold(many->str, &longest);
+	g_assert_cmpuint(longest, <=, 998);
+	lines = g_strsplit(folded, "\r\n ", -1);
+	joined = g_strjoinv(" ", lines);
+	g_assert_cmpuint(strlen(joined), ==, many->len - 2);
+}
+
 /* --- hosts ------------------------------------------------------------------------------------ */
 
 static GArray *
@@ -371,6 +450,9 @@ main(int argc, char **argv)
 	g_test_add_func("/relay/encodings-are-the-same-however-octets-come", test_encoding);
 	g_test_add_func("/relay/parts-that-need-it-become-7-bit", test_downgrade);
 	g_test_add_func("/relay/binary-parts-become-base64", test_downgrade_binary);
+	g_test_add_func("/relay/long-lines-become-short-where-no-signature-breaks",
+	                test_long_lines);
+	g_test_add_func("/relay/long-fields-are-folded-at-blanks-alone", test_folding);
 	g_test_add_func("/relay/equal-hosts-come-in-random-order", test_order);
 	g_test_add_func("/relay/hosts-at-and-behind-ourselves-are-left-out", test_loop);
 	return g_test_run();

@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include <posthorn/error.h>
+#include "base/error.h"
 
 #include <errno.h>
 
@@ -19,6 +19,15 @@ test_rows(void)
 		g_assert_cmpint(ph_error_is_temporary(error), ==, reply->smtp_code < 500);
 		g_assert_nonnull(reply->text);
 	}
+}
+
+static void
+test_own(void)
+{
+	g_autoptr(GError) error = g_error_new_literal(PH_ERROR, PH_ERROR_LOOP, "x");
+
+	g_assert_cmpstr(ph_error_reply(error)->smtp_status, ==, "5.4.6");
+	g_assert_false(ph_error_is_temporary(error));
 }
 
 static void
@@ -51,6 +60,7 @@ main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/base/error/every-class-has-a-reply", test_rows);
+	g_test_add_func("/base/error/a-loop-has-its-status", test_own);
 	g_test_add_func("/base/error/foreign-errors-are-temporary", test_foreign);
 	g_test_add_func("/base/error/system-errors-have-a-class", test_errno);
 	return g_test_run();
