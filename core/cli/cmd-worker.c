@@ -8,10 +8,15 @@
 static int
 run(const PhArguments *arguments)
 {
-	return ph_worker_run(ph_arguments_config(arguments));
+	return ph_worker_run(ph_arguments_config(arguments),
+	                     ph_arguments_has(arguments, "successor"));
 }
 
-static const PhCommandOption options[] = { PH_COMMAND_CONFIG, PH_COMMAND_END };
+static const PhCommandOption options[] = {
+	PH_COMMAND_CONFIG,
+	{ "successor", 0, NULL, "wait until another worker lets go of queue and journal" },
+	PH_COMMAND_END,
+};
 
 const PhCommand ph_command_worker = {
 	.name = "worker",

@@ -194,7 +194,8 @@ run_with_journal(PhConfig *config,
 		(void) tell_mistakes(mistakes, error);
 		return -1;
 	}
-	if (ph_durability_begin(journal, config, error))
+	if (ph_durability_check(journal, config, error)
+	    && ph_durability_start(journal, config, error))
 		status = ph_job_run(config, request, &sink);
 	ph_accounts_forget_section(NULL);
 	ph_instances_release(config);

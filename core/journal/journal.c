@@ -380,18 +380,24 @@ remove_files(PhJournal *journal)
 	(void) unlinkat(AT_FDCWD, journal->folder, AT_REMOVEDIR);
 }
 
-void
-ph_journal_close(PhJournal *journal, bool remove)
+static void
+drop_lock(PhJournal *journal)
+{
+	if (journal->lock_fd >= 0)
+		(void) close(journal->lock_fd);
+	journal->lock_fd = -1;
+}
+
+bool
+ph_journal_end(PhJournal *journal, bool remove)
 {
 	g_autoptr(GError) error = NULL;
 	bool clean = false;
 
-	if (journal == NULL)
-		return;
 	if (journal->is_started)
 		stop_threads(journal);
 	clean = !journal->is_closed_off && !ph_journal_has_pending(journal)
-	        && (!journal->is_started || ph_journal_checkpoint(journal, &error));
+	        && ph_journal_checkpoint(journal, &error);
 	if (clean && remove)
 		remove_files(journal);
 	else if (clean)
@@ -399,6 +405,24 @@ ph_journal_close(PhJournal *journal, bool remove)
 	if (error != NULL)
 		ph_log(PH_LOG_WARNING, "journal", "the journal was not closed cleanly",
 		       PH_LOG_FAILURE(error), PH_LOG_END);
+	journal->is_started = false;
+	drop_lock(journal);
+	return clean;
+}
+
+void
+ph_journal_free(PhJournal *journal)
+{
+	if (journal != NULL)
+		journal_free(journal);
+}
+
+void
+ph_journal_close(PhJournal *journal, bool remove)
+{
+	if (journal == NULL)
+		return;
+	(void) ph_journal_end(journal, remove);
 	journal_free(journal);
 }
 

@@ -58,6 +58,12 @@ bool ph_journal_is_started(const PhJournal *journal);
  * the next start has nothing to read. @remove: the files go too, unless something waits. */
 void ph_journal_close(PhJournal *journal, bool remove);
 
+/* ph_journal_end: closes it, so that another process can open it, while somebody may still look at
+ * this one: to be freed with ph_journal_free() (nullable). Returns: is everything in the stores, and
+ * nothing left to replay? */
+bool ph_journal_end(PhJournal *journal, bool remove);
+void ph_journal_free(PhJournal *journal);
+
 /* --- entering: thread any ----------------------------------------------------------------------- */
 
 /* PhJournalBatch: what one commit has done. */

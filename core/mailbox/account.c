@@ -23,12 +23,21 @@
 
 #include <sys/random.h>
 
+enum {
+	SWITCH_LOOK_US = 5000,
+};
+
 static struct {
 	PhLock lock;          /* guards all */
 	GHashTable *accounts; /* key -> PhAccount, not counted */
 	GPtrArray *open;      /* PhAccount with an open handle */
 	size_t max_open;
 	PhJournal *journal; /* (nullable) */
+	bool defers;        /* handles that are opened now defer their commits */
+	bool is_switching;  /* none is opened now */
+	unsigned n_moving;  /* handles that are being opened or closed */
+	PhSignal moved;
+	bool ready; /* `moved` is */
 } registry = { .lock = PH_LOCK_INIT, .max_open = PH_ACCOUNTS_OPEN };
 
 /* --- life --------------------------------------------------------------------------------------- */
@@ -75,9 +84,6 @@ account_new(char *key, PhSection *section, PhIdentity *identity)
 	account->mailboxes = g_hash_table_new_full(ph_mailbox_id_hash, ph_mailbox_id_equal, g_free,
 	                                           (GDestroyNotify) ph_mailbox_unref);
 	account->foreign = ph_foreign_new(account);
-	if (registry.journal != NULL && account->store->defer != NULL
-	    && ph_journal_is_started(registry.journal))
-		account->journal = registry.journal;
 	return account;
 }
 
@@ -141,6 +147,25 @@ ph_account_unref(PhAccount *account)
 
 /* --- handles ------------------------------------------------------------------------------------ */
 
+/* With the registry's lock held. */
+static void
+end_moving(void)
+{
+	registry.n_moving--;
+	if (registry.ready)
+		ph_signal_all(&registry.moved);
+}
+
+/* Waits while the handles of the process change from one way of committing to the other. */
+static void
+begin_opening_one(void)
+{
+	PH_LOCKED(&registry.lock);
+	while (registry.is_switching)
+		ph_signal_wait(&registry.moved, &registry.lock);
+	registry.n_moving++;
+}
+
 static void
 close_handle(PhAccount *account)
 {
@@ -183,6 +208,7 @@ claim_oldest(PhSection *section)
 	if (oldest->n_users != 0 || oldest->state != PH_HANDLE_OPEN)
 		return NULL;
 	oldest->state = PH_HANDLE_MOVING;
+	registry.n_moving++;
 	(void) g_ptr_array_remove_fast(registry.open, oldest);
 	return ph_account_ref(oldest);
 }
@@ -199,6 +225,9 @@ close_oldest(PhSection *section, size_t keep)
 	if (account == NULL)
 		return false;
 	close_handle(account);
+	ph_lock_take(&registry.lock);
+	end_moving();
+	ph_lock_drop(&registry.lock);
 	ph_account_unref(account);
 	return true;
 }
@@ -246,9 +275,12 @@ close_outdated(PhAccount *account)
 {
 	ph_lock_take(&registry.lock);
 	(void) g_ptr_array_remove_fast(registry.open, account);
+	registry.n_moving++;
 	ph_lock_drop(&registry.lock);
 	account->store->close_account(account->handle);
 	ph_foreign_closed(account);
+	PH_LOCKED(&registry.lock);
+	end_moving();
 }
 
 /* Is the handle there, or are we the one to open it? With the account's lock held. */
@@ -281,6 +313,7 @@ ph_account_acquire(PhAccount *account, GError **error)
 		return handle;
 	if (handle != NULL)
 		close_outdated(account);
+	begin_opening_one();
 	good = open_handle(account, &handle, error);
 	ph_lock_take(&registry.lock);
 	ph_lock_take(&account->lock);
@@ -292,6 +325,7 @@ ph_account_acquire(PhAccount *account, GError **error)
 	ph_lock_drop(&account->lock);
 	if (good)
 		g_ptr_array_add(registry.open, account);
+	end_moving();
 	ph_lock_drop(&registry.lock);
 	return good ? handle : NULL;
 }
@@ -341,7 +375,7 @@ ph_account_show(PhAccount *account)
 	uint64_t begun = 0;
 	uint64_t position = 0;
 
-	if (account->journal == NULL || !ph_horizon_is_collecting())
+	if (g_atomic_pointer_get(&account->journal) == NULL || !ph_horizon_is_collecting())
 		return;
 	ph_lock_take(&account->lock);
 	begun = account->n_begun;
@@ -389,8 +423,12 @@ void
 ph_accounts_configure(const PhAccountsParams *params)
 {
 	PH_LOCKED(&registry.lock);
+	if (!registry.ready)
+		ph_signal_init(&registry.moved);
+	registry.ready = true;
 	registry.max_open = params->open_accounts != 0 ? params->open_accounts : PH_ACCOUNTS_OPEN;
 	registry.journal = params->journal;
+	registry.defers = params->journal != NULL && !params->commits_directly;
 }
 
 PhJournal *
@@ -398,6 +436,18 @@ ph_accounts_journal(void)
 {
 	PH_LOCKED(&registry.lock);
 	return registry.journal;
+}
+
+PhJournal *
+ph_account_journal(const PhAccount *account)
+{
+	PhJournal *journal = NULL;
+
+	ph_lock_take(&registry.lock);
+	if (registry.defers && account->store->defer != NULL)
+		journal = registry.journal;
+	ph_lock_drop(&registry.lock);
+	return journal != NULL && ph_journal_is_started(journal) ? journal : NULL;
 }
 
 /* An account of the section whose handle is open. Returns: one reference, or NULL. */
@@ -442,6 +492,73 @@ ph_accounts_forget_section(PhSection *section)
 			return;
 		idle = wait_until_idle(account, deadline_us);
 	}
+}
+
+/* --- one way of committing, or the other ---------------------------------------------------------- */
+
+/* With the registry's lock held: whoever needs a handle next, when nobody uses it, opens it anew. */
+static void
+outdate_all(void)
+{
+	for (guint i = 0; registry.open != NULL && i < registry.open->len; i++) {
+		PhAccount *account = g_ptr_array_index(registry.open, i);
+
+		PH_LOCKED(&account->lock);
+		account->is_outdated = true;
+	}
+}
+
+static bool
+is_any_open(void)
+{
+	PH_LOCKED(&registry.lock);
+	if ((registry.open == NULL || registry.open->len == 0) && registry.n_moving == 0)
+		return false;
+	(void) ph_signal_wait_until(&registry.moved, &registry.lock,
+	                            ph_clock_us() + SWITCH_LOOK_US);
+	return (registry.open != NULL && registry.open->len > 0) || registry.n_moving > 0;
+}
+
+bool
+ph_accounts_begin_switch(PhDuration within)
+{
+	uint64_t deadline_us = ph_clock_us() + within.us;
+	bool is_open = true;
+
+	ph_lock_take(&registry.lock);
+	registry.is_switching = true;
+	outdate_all();
+	ph_lock_drop(&registry.lock);
+	while (is_open && ph_clock_us() < deadline_us) {
+		while (close_oldest(NULL, 0))
+			;
+		is_open = is_any_open();
+	}
+	if (!is_open)
+		return true;
+	PH_LOCKED(&registry.lock);
+	registry.is_switching = false;
+	ph_signal_all(&registry.moved);
+	return false;
+}
+
+void
+ph_accounts_end_switch(PhJournal *journal)
+{
+	PH_LOCKED(&registry.lock);
+	registry.journal = journal;
+	registry.defers = journal != NULL;
+	registry.is_switching = false;
+	ph_signal_all(&registry.moved);
+}
+
+void
+ph_accounts_use_journal(PhJournal *journal)
+{
+	PH_LOCKED(&registry.lock);
+	registry.journal = journal;
+	registry.defers = journal != NULL;
+	outdate_all();
 }
 
 /* The identity with these limits. Returns: (owned). */

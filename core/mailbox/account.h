@@ -32,6 +32,7 @@ enum {
 typedef struct {
 	size_t open_accounts;      /* [server] open-accounts: 500 */
 	struct PhJournal *journal; /* (nullable, borrowed) outlives all accounts */
+	bool commits_directly;     /* until ph_accounts_use_journal(): another process is there */
 } PhAccountsParams;
 
 /* ph_accounts_configure: Thread: load. */
@@ -40,6 +41,15 @@ void ph_accounts_configure(const PhAccountsParams *params);
 /* ph_accounts_forget_section: closes what is open in a section that goes away (NULL: in all);
  * transactions under way are waited for. Thread: main. Blocks: yes. */
 void ph_accounts_forget_section(PhSection *section);
+
+/* ph_accounts_begin_switch: another process will own the journal: every handle is closed, and none is
+ * opened, until ph_accounts_end_switch(), after which commits are durable in the stores, or with
+ * @journal (nullable, borrowed) deferred again. False: some handle was in use all the time, and
+ * everything is as before. ph_accounts_use_journal: from now on; handles change when nobody uses them.
+ * Thread: any, one at a time. Blocks: yes. */
+bool ph_accounts_begin_switch(PhDuration within);
+void ph_accounts_end_switch(struct PhJournal *journal);
+void ph_accounts_use_journal(struct PhJournal *journal);
 
 /* ph_accounts_sync: everything in the section that was acknowledged is durable in the store itself, so
  * that a copy of its files is complete. Thread: any. Blocks: yes. */
@@ -99,10 +109,12 @@ struct PhAccount {
 	char *moved_to;            /* (nullable) the section that serves the user; never changes */
 	bool is_held;              /* no commit begins: ph_account_hold() */
 	gint is_retired;           /* every further call is GONE; read atomically */
-	struct PhJournal *journal; /* (nullable) set once: commits are deferred */
-	uint64_t entered;          /* the journal's position behind the last commit */
-	uint64_t n_begun;          /* commits */
-	uint64_t n_entered;        /* of them, in the journal or failed */
+	struct PhJournal *journal; /* (nullable) commits are deferred; of the handle, constant while
+	                              somebody uses it */
+	struct PhJournal *expecting; /* (nullable) while it is scheduled: told that more comes */
+	uint64_t entered;            /* the journal's position behind the last commit */
+	uint64_t n_begun;            /* commits */
+	uint64_t n_entered;          /* of them, in the journal or failed */
 };
 
 /* PhLimits: of one account; 0: none. */
@@ -169,8 +181,10 @@ void ph_account_show(PhAccount *account);
 /* replay.c: ph_account_prepare: for a handle just opened: defers, and replays what waits. */
 bool ph_account_prepare(PhAccount *account, void *engine, GError **error);
 
-/* ph_accounts_journal: (borrowed, nullable) of the process. */
+/* ph_accounts_journal: (borrowed, nullable) of the process. ph_account_journal: (borrowed, nullable) the
+ * one that a handle opened now would use. */
 struct PhJournal *ph_accounts_journal(void);
+struct PhJournal *ph_account_journal(const PhAccount *account);
 
 /* ph_account_mailbox: the shared state of one mailbox; kept as long as the account. Returns:
  * (owned) a reference. Thread: any. */

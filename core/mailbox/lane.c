@@ -335,14 +335,13 @@ work_deferred(PhAccount *account, GPtrArray *batch)
 	bool good =
 		ph_journal_reserve(account->journal, size, ph_clock_us() + ROOM_WAIT_US, &error);
 
-	if (!good) {
-		resolve_all(batch, false, error);
-		return;
+	if (good) {
+		begin_commit(account);
+		good = apply_deferred(account, batch, &position, &error);
+		end_commit(account, position);
+		ph_journal_unreserve(account->journal, size);
 	}
-	begin_commit(account);
-	good = apply_deferred(account, batch, &position, &error);
-	end_commit(account, position);
-	ph_journal_unreserve(account->journal, size);
+	ph_account_release(account);
 	if (!good) {
 		resolve_all(batch, false, error);
 		return;
@@ -352,29 +351,44 @@ work_deferred(PhAccount *account, GPtrArray *batch)
 }
 
 static void
+work_directly(PhAccount *account, GPtrArray *batch)
+{
+	g_autoptr(GError) error = NULL;
+	bool good = apply(account, batch, &error);
+
+	ph_account_release(account);
+	if (good)
+		note_commit(account, batch);
+	resolve_all(batch, good, error);
+}
+
+/* The handle is kept until the commit is done: with another one the account may defer, or not. */
+static void
 work(PhAccount *account)
 {
 	g_autoptr(GPtrArray) batch = take_batch(account);
 	g_autoptr(GError) error = NULL;
-	bool good = false;
 
-	if (account->journal != NULL && batch->len > 0) {
-		work_deferred(account, batch);
+	if (batch->len == 0)
+		return;
+	if (ph_account_acquire(account, &error) == NULL) {
+		resolve_all(batch, false, error);
 		return;
 	}
-	good = batch->len == 0 || apply(account, batch, &error);
-	if (good && batch->len > 0)
-		note_commit(account, batch);
-	resolve_all(batch, good, error);
+	if (account->journal != NULL)
+		work_deferred(account, batch);
+	else
+		work_directly(account, batch);
 }
 
 /* --- the pool ------------------------------------------------------------------------------------ */
 
 /* Has more come? Then the account stays scheduled. A held one comes to rest all the same. */
 static bool
-goes_on(PhAccount *account)
+goes_on(PhAccount *account, PhJournal **expecting_out)
 {
 	PH_LOCKED(&account->lock);
+	*expecting_out = account->expecting;
 	account->scheduled = !account->is_held && !g_queue_is_empty(&account->waiting);
 	if (account->is_held)
 		ph_signal_all(&account->moved);
@@ -433,16 +447,17 @@ work_for_ever(void *data)
 	for (;;) {
 		PhAccount *account = next_account(again, last_us);
 		uint64_t started_us = ph_clock_us();
+		PhJournal *expecting = NULL;
 
 		if (account == NULL)
 			return NULL;
 		work(account);
 		last_us = ph_clock_us() - started_us;
-		again = goes_on(account) ? account : NULL;
+		again = goes_on(account, &expecting) ? account : NULL;
 		if (again != NULL)
 			continue;
-		if (account->journal != NULL)
-			ph_journal_expect(account->journal, -1);
+		if (expecting != NULL)
+			ph_journal_expect(expecting, -1);
 		ph_account_unref(account);
 	}
 }
@@ -450,8 +465,9 @@ work_for_ever(void *data)
 static void
 schedule(PhAccount *account)
 {
-	if (account->journal != NULL)
-		ph_journal_expect(account->journal, 1);
+	account->expecting = g_atomic_pointer_get(&account->journal);
+	if (account->expecting != NULL)
+		ph_journal_expect(account->expecting, 1);
 	PH_LOCKED(&pool.lock);
 	if (!pool.ready) {
 		ph_signal_init(&pool.work);
@@ -519,12 +535,15 @@ ph_account_commit_held(PhAccount *account, PhTransaction *transaction, GError **
 	g_autoptr(GPtrArray) batch = g_ptr_array_new();
 	bool good = false;
 
+	if (ph_account_acquire(account, error) == NULL)
+		return false;
 	g_ptr_array_add(batch, transaction);
 	/* who sees it before it is durable waits */
 	begin_commit(account);
 	good = commit(account, batch, error)
 	       && (account->journal == NULL || sync_store(account, error));
 	end_commit(account, 0);
+	ph_account_release(account);
 	if (!good)
 		return false;
 	note_commit(account, batch);

@@ -130,6 +130,7 @@ ph_account_prepare(PhAccount *account, void *engine, GError **error)
 	PhJournal *journal = ph_accounts_journal();
 	Replay replay = { .account = account, .engine = engine };
 
+	g_atomic_pointer_set(&account->journal, ph_account_journal(account));
 	if (account->journal != NULL && !defer(account, engine, error))
 		return false;
 	if (journal == NULL || !ph_journal_has_pending(journal))
@@ -185,6 +186,7 @@ ph_accounts_replay(PhConfig *config)
 {
 	PhJournal *journal = ph_accounts_journal();
 
+	g_atomic_int_set(&is_stopping, 0);
 	if (journal != NULL && ph_journal_has_pending(journal))
 		replayer = g_thread_new("replay", replay_all, ph_config_ref(config));
 }

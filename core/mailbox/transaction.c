@@ -7,8 +7,8 @@
 #include <posthorn/slice.h>
 
 #include "base/clock.h"
-#include "mailbox/scan.h"
 #include "journal/journal.h"
+#include "mailbox/scan.h"
 #include "plugin/call.h"
 
 /* Operation: begins with the public part. */
@@ -186,11 +186,12 @@ static bool
 upload(PhTx *tx, PhContent *content, PhBlobId *blob_out, GError **error)
 {
 	PhAccountCall call;
-	bool durable = tx->account->journal != NULL && !goes_into_journal(tx, content);
+	bool durable = false;
 	bool good = false;
 
 	if (!pin(tx, error) || !ph_account_enter(tx->account, &call, error))
 		return false;
+	durable = tx->account->journal != NULL && !goes_into_journal(tx, content);
 	call.is_blind = true;
 	good = call.table->upload(call.engine, content, durable, blob_out, error);
 	ph_account_leave(&call, good);

@@ -75,20 +75,19 @@ make_head(const PhQueueFile *file, char head[PH_QUEUE_FILE_START])
 	memcpy(head + HEAD_SUM_AT, &sum, sizeof sum);
 }
 
+/* The number is the one that the file was made with: it may have another one now (adopt.c). */
 static bool
-read_head(int fd, uint32_t number, uint64_t *seed_out)
+read_head(int fd, uint64_t *seed_out)
 {
 	char head[PH_QUEUE_FILE_START];
 	uint64_t sum = 0;
-	uint32_t found = 0;
 
 	if (fd < 0 || pread(fd, head, sizeof head, 0) != (ssize_t) sizeof head)
 		return false;
 	memcpy(&sum, head + HEAD_SUM_AT, sizeof sum);
-	memcpy(&found, head + 8, sizeof found);
 	memcpy(seed_out, head + 16, sizeof *seed_out);
 	*seed_out = GUINT64_FROM_LE(*seed_out);
-	return memcmp(head, magic, sizeof magic) == 0 && GUINT32_FROM_LE(found) == number
+	return memcmp(head, magic, sizeof magic) == 0
 	       && GUINT64_FROM_LE(sum) == ph_queue_checksum(PH_SLICE(head, HEAD_SUM_AT), 0);
 }
 
@@ -209,12 +208,12 @@ ph_queue_file_open(int folder_fd, uint32_t number, bool writes, GError **error)
 		return NULL;
 	}
 	share(file);
-	has_head = read_head(file->index_fd, number, &file->seed);
+	has_head = read_head(file->index_fd, &file->seed);
 	if (!has_head && is_unborn(file->fd)) {
 		ph_error_set(error, PH_ERROR_GONE, "'%s' was never used", name);
 		return NULL;
 	}
-	if (!has_head && !read_head(file->fd, number, &file->seed)) {
+	if (!has_head && !read_head(file->fd, &file->seed)) {
 		ph_error_set(error, PH_ERROR_CORRUPT, "the head of '%s' is damaged", name);
 		return NULL;
 	}

@@ -14,6 +14,8 @@
 #include "queue/reasons.h"
 #include "queue/schedule.h"
 
+#define PH_QUEUE_LOCK "lock" /* a file in the folder: whoever has its lock uses the queue */
+
 enum {
 	PH_QUEUE_PRIORITY_NORMAL = 9, /* what 0 is in a row */
 	PH_QUEUE_INLINE_MAX =
@@ -62,6 +64,7 @@ struct PhQueue {
 	bool is_closing;  /* the writer ends when nothing is left */
 	bool is_closed;   /* and has ended */
 	bool wants_sync;  /* of the index */
+	bool wants_adoption;
 	uint64_t n_syncs; /* of it that were asked for and made */
 	PhSignal synced;
 	PhQueueSettings settings;
@@ -83,9 +86,6 @@ struct PhQueue {
 	GThread *writer;
 	GThread *scheduler;
 };
-
-PhQueue *ph_queue_ref(PhQueue *queue);
-void ph_queue_unref(PhQueue *queue);
 
 /* Everything below: with the lock held, unless it says otherwise. */
 
@@ -143,6 +143,13 @@ bool ph_queue_tend(PhQueue *queue);
 
 void *ph_queue_write_for_ever(void *data);
 void *ph_queue_schedule_for_ever(void *data);
+
+/* ph_queue_take_names: files that other processes have left below the folder get numbers of this queue.
+ * ph_queue_take_in: and are read. ph_queue_take_file: reads one file, whose mails are delivered from
+ * now on. The writer's, or before there is one; without the lock. */
+void ph_queue_take_names(PhQueue *queue, GArray *numbers);
+void ph_queue_take_in(PhQueue *queue);
+bool ph_queue_take_file(PhQueue *queue, uint32_t number, GError **error);
 
 /* ph_queue_recover: reads all files. Without the lock: nobody else is there. */
 bool ph_queue_recover(PhQueue *queue, GError **error);

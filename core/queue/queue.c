@@ -28,8 +28,6 @@ enum {
 	LOCK_PAUSE_US = 100000,
 };
 
-#define LOCK_NAME "lock"
-
 /* --- life ------------------------------------------------------------------------------------- */
 
 bool
@@ -51,7 +49,7 @@ ph_queue_exists(const char *folder)
 static bool
 take_lock(PhQueue *queue, GError **error)
 {
-	queue->lock_fd = openat(queue->folder_fd, LOCK_NAME,
+	queue->lock_fd = openat(queue->folder_fd, PH_QUEUE_LOCK,
 	                        O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (queue->lock_fd < 0) {
 		ph_error_set_errno(error, errno, "cannot make a file in '%s'", queue->folder);
@@ -127,7 +125,7 @@ ph_queue_ref(PhQueue *queue)
 void
 ph_queue_unref(PhQueue *queue)
 {
-	if (!g_atomic_int_dec_and_test(&queue->refs))
+	if (queue == NULL || !g_atomic_int_dec_and_test(&queue->refs))
 		return;
 	g_hash_table_unref(queue->files);
 	g_hash_table_unref(queue->deadlines);
@@ -178,6 +176,7 @@ ph_queue_open(const PhQueueParams *params, GError **error)
 void
 ph_queue_start(PhQueue *queue)
 {
+	queue->is_stopping = false;
 	queue->scheduler = g_thread_new("schedule", ph_queue_schedule_for_ever, queue);
 }
 

@@ -61,6 +61,25 @@ void ph_queue_start(PhQueue *queue);
 void ph_queue_stop(PhQueue *queue);
 void ph_queue_close(PhQueue *queue);
 
+/* ph_queue_ref, ph_queue_unref: after ph_queue_close() every call still may be made, and does nothing;
+ * what is added fails. */
+PhQueue *ph_queue_ref(PhQueue *queue);
+void ph_queue_unref(PhQueue *queue);
+
+/* ph_queue_n_busy: recipients whose delivery is under way. */
+uint32_t ph_queue_n_busy(PhQueue *queue);
+
+/* --- for a process that has let go of the queue -------------------------------------------------- */
+
+/* ph_queue_beside: a folder below the queue's in which another queue may be opened, to be never
+ * started: its mails become those of this queue when it was closed, or its process has died.
+ * Returns: (owned). ph_queue_leave_beside: after it was closed: removes it if it is empty. */
+char *ph_queue_beside(const char *folder);
+void ph_queue_leave_beside(const char *folder);
+
+/* ph_queue_adopt: takes what lies there, soon. ph_queue_open() does so too. */
+void ph_queue_adopt(PhQueue *queue);
+
 /* --- adding: thread any ----------------------------------------------------------------------- */
 
 /* PhQueueAddedFunc: @error: (nullable, borrowed) NULL: it is durable and will be delivered. Must be
@@ -140,5 +159,7 @@ typedef struct {
 } PhQueueStats;
 
 void ph_queue_stats(PhQueue *queue, PhQueueStats *stats_out);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PhQueue, ph_queue_unref)
 
 #endif

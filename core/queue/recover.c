@@ -30,6 +30,7 @@ typedef struct {
 	uint64_t least;       /* position of the next row of a mail: they are in order */
 	uint64_t now_ms;
 	uint64_t n_strange; /* rows that fit nothing */
+	bool is_late;       /* the queue is at work already */
 } Reading;
 
 static uint32_t
@@ -226,6 +227,40 @@ take_found(const PhQueueRecord *record, PhSlice octets, void *user_data)
 	ph_queue_note_mail(queue, &mail, ph_queue_record_size(record), envelope->not_before);
 }
 
+/* What is to be delivered is ready or waits. */
+static void
+schedule_slot(PhQueue *queue, uint32_t slot, uint64_t now_ms)
+{
+	PhQueueSlot *row = ph_table_slot(&queue->table, slot);
+
+	if (row->message == 0 || row->state != PH_QUEUE_WAITING)
+		return;
+	row->state = PH_QUEUE_FREE;
+	ph_schedule_add(queue->schedule, slot, row->due_ms, now_ms);
+}
+
+/* The mails of one file; those of the others are scheduled already. */
+static void
+schedule_known(const Reading *reading)
+{
+	PhQueue *queue = reading->queue;
+	uint64_t now_ms = ph_queue_ms(ph_clock_wall_us());
+
+	for (guint i = 0; i < reading->known->len; i++) {
+		const Known *known = &g_array_index(reading->known, Known, i);
+
+		if (known->message == 0
+		    || ph_table_message(&queue->table, known->message)->place
+		               != ((uint64_t) reading->file->number << 32 | known->position / 8))
+			continue;
+		queue->stats.n_added++;
+		for (uint32_t slot = ph_table_message(&queue->table, known->message)->first;
+		     slot != 0; slot = ph_table_slot(&queue->table, slot)->sibling)
+			schedule_slot(queue, slot, now_ms);
+	}
+	ph_queue_nudge(queue);
+}
+
 /* The index numbers of this file's destinations go on where they ended. */
 static void
 end_reading(Reading *reading)
@@ -268,9 +303,12 @@ tell_damage(const PhQueueFile *file, uint64_t octets, uint64_t n_strange)
 }
 
 static bool
-read_file(PhQueue *queue, PhQueueFile *file, GError **error)
+read_file(PhQueue *queue, PhQueueFile *file, bool is_late, GError **error)
 {
-	Reading reading = { .queue = queue, .file = file, .end = PH_QUEUE_FILE_START };
+	Reading reading = { .queue = queue,
+		            .file = file,
+		            .end = PH_QUEUE_FILE_START,
+		            .is_late = is_late };
 	uint64_t damaged = 0;
 	bool good = false;
 	uint32_t none = 0;
@@ -289,6 +327,8 @@ read_file(PhQueue *queue, PhQueueFile *file, GError **error)
 			tell_damage(file, damaged, reading.n_strange);
 		}
 	}
+	if (good && reading.is_late)
+		schedule_known(&reading);
 	end_reading(&reading);
 	return good;
 }
@@ -345,9 +385,10 @@ list_files(PhQueue *queue, GError **error)
 
 /* What cannot be read at all is left where it is, for a person. */
 static bool
-take_file(PhQueue *queue, uint32_t number, GError **error)
+take_file(PhQueue *queue, uint32_t number, bool is_late, GError **error)
 {
 	g_autoptr(GError) why = NULL;
+	PhQueueFile *active = queue->active;
 	PhQueueFile *file = ph_queue_file_open(queue->folder_fd, number, queue->writes, &why);
 
 	if (file == NULL && g_error_matches(why, PH_ERROR, PH_ERROR_GONE)) {
@@ -366,9 +407,11 @@ take_file(PhQueue *queue, uint32_t number, GError **error)
 	}
 	(void) g_hash_table_insert(queue->files, GUINT_TO_POINTER(number), file);
 	queue->active = file;
-	if (!read_file(queue, file, error))
+	if (!read_file(queue, file, is_late, error)) {
+		queue->active = active;
 		return false;
-	queue->active = NULL;
+	}
+	queue->active = active;
 	if (file->n_live == 0 && queue->writes) {
 		(void) g_hash_table_remove(queue->files, GUINT_TO_POINTER(number));
 		g_array_append_val(queue->dead, number);
@@ -376,31 +419,42 @@ take_file(PhQueue *queue, uint32_t number, GError **error)
 	return true;
 }
 
-/* What was to be delivered is ready or waits. */
+bool
+ph_queue_take_file(PhQueue *queue, uint32_t number, GError **error)
+{
+	PH_LOCKED(&queue->lock);
+	return take_file(queue, number, true, error);
+}
+
 static void
 schedule_all(PhQueue *queue)
 {
 	uint64_t now_ms = ph_queue_ms(ph_clock_wall_us());
 
-	for (uint32_t i = 1; i < queue->table.slots.end; i++) {
-		PhQueueSlot *row = ph_table_slot(&queue->table, i);
+	for (uint32_t i = 1; i < queue->table.slots.end; i++)
+		schedule_slot(queue, i, now_ms);
+}
 
-		if (row->message != 0 && row->state == PH_QUEUE_WAITING) {
-			row->state = PH_QUEUE_FREE;
-			ph_schedule_add(queue->schedule, i, row->due_ms, now_ms);
-		}
-	}
+/* What other processes have left is read with the rest. */
+static GArray *
+list_all(PhQueue *queue, GError **error)
+{
+	GArray *numbers = list_files(queue, error);
+
+	if (numbers != NULL && queue->writes)
+		ph_queue_take_names(queue, numbers);
+	return numbers;
 }
 
 bool
 ph_queue_recover(PhQueue *queue, GError **error)
 {
-	g_autoptr(GArray) numbers = list_files(queue, error);
+	g_autoptr(GArray) numbers = list_all(queue, error);
 	bool good = numbers != NULL;
 
 	PH_LOCKED(&queue->lock);
 	for (guint i = 0; good && i < numbers->len; i++)
-		good = take_file(queue, g_array_index(numbers, uint32_t, i), error);
+		good = take_file(queue, g_array_index(numbers, uint32_t, i), false, error);
 	if (!good)
 		return false;
 	queue->stats.n_done = 0;

@@ -30,6 +30,7 @@ typedef struct {
 	GPtrArray *rows;  /* of GByteArray (owned), one for each of them */
 	GArray *dead;
 	bool syncs;
+	bool adopts;
 } Work;
 
 /* --- mails ------------------------------------------------------------------------------------ */
@@ -264,7 +265,8 @@ work_on_rows(PhQueue *queue, Work *work)
 static bool
 has_work(const PhQueue *queue)
 {
-	return queue->first != NULL || queue->dirty->len > 0 || queue->dead->len > 0;
+	return queue->first != NULL || queue->dirty->len > 0 || queue->dead->len > 0
+	       || queue->wants_adoption;
 }
 
 /* Takes the rows out of the files. With the lock held. */
@@ -283,6 +285,8 @@ take_rows(PhQueue *queue, Work *work)
 	queue->dead = g_array_new(FALSE, FALSE, sizeof(uint32_t));
 	work->syncs = queue->wants_sync;
 	queue->wants_sync = false;
+	work->adopts = queue->wants_adoption;
+	queue->wants_adoption = false;
 }
 
 /* Waits until there is something; false when the time has come to look after the files, or at the
@@ -324,6 +328,8 @@ do_work(PhQueue *queue, Work *work)
 	g_array_unref(work->dead);
 	if (work->entries != NULL)
 		work_on_entries(queue, work->entries);
+	if (work->adopts)
+		ph_queue_take_in(queue);
 }
 
 void *

@@ -68,18 +68,24 @@ check_section(const char *section, const PhIdentity *identity, void *user_data)
 }
 
 bool
-ph_durability_begin(PhJournal *journal, PhConfig *config, GError **error)
+ph_durability_check(PhJournal *journal, PhConfig *config, GError **error)
 {
 	Check check = { .config = config };
 
 	if (journal == NULL)
 		return true;
 	ph_journal_each_pending(journal, check_section, &check);
-	if (check.error != NULL) {
-		g_propagate_error(error, check.error);
-		return false;
-	}
-	return !wants_journal(config) || ph_journal_start(journal, error);
+	if (check.error == NULL)
+		return true;
+	g_propagate_error(error, check.error);
+	return false;
+}
+
+bool
+ph_durability_start(PhJournal *journal, const PhConfig *config, GError **error)
+{
+	return journal == NULL || !wants_journal(config) || ph_journal_is_started(journal)
+	       || ph_journal_start(journal, error);
 }
 
 void

@@ -17,9 +17,10 @@ bool ph_durability_open(const PhConfig *config,
                         PhJournal **journal_out,
                         GError **error);
 
-/* ph_durability_begin: what waits in the journal must find its sections; then changes may be
- * entered, if the config wants it. @journal: (nullable). */
-bool ph_durability_begin(PhJournal *journal, PhConfig *config, GError **error);
+/* ph_durability_check: what waits in the journal must find its sections. ph_durability_start: changes
+ * may be entered, if the config wants it. @journal: (nullable). */
+bool ph_durability_check(PhJournal *journal, PhConfig *config, GError **error);
+bool ph_durability_start(PhJournal *journal, const PhConfig *config, GError **error);
 
 /* ph_durability_end: when no account is open any more. A journal that the config does not want
  * goes, once nothing waits in it. @journal: (nullable, owned). */

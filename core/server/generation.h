@@ -47,7 +47,7 @@ bool ph_generation_listener(PhGeneration *generation,
                             const char *name,
                             PhListenerParams *params_out);
 
-/* ph_generation_queue: (borrowed, nullable).
+/* ph_generation_queue: (owned, nullable).
  * ph_generation_use_queue: from now on the queue's tasks use this generation. */
 PhQueue *ph_generation_queue(const PhGeneration *generation);
 void ph_generation_use_queue(PhGeneration *generation);

@@ -171,7 +171,7 @@ run_store(Running *running, const PhJobSink *sink)
 static int
 run_queue(Running *running, const PhJobSink *sink)
 {
-	PhQueue *queue = ph_generation_queue(running->generation);
+	g_autoptr(PhQueue) queue = ph_generation_queue(running->generation);
 
 	if (queue != NULL)
 		return ph_queue_tool_run(queue, &running->queue, sink);

@@ -133,7 +133,7 @@ add_part(Parts *parts, const PhMail *mail, const PhTarget *target)
 }
 
 static void
-add_to_queue(PhQueue *queue,
+add_to_queue(PhQueueRun *run,
              PhMail *mail,
              bool (*wants)(const PhTarget *target),
              PhQueueAddedFunc added)
@@ -160,7 +160,7 @@ add_to_queue(PhQueue *queue,
 	envelope.n_recipients = parts.recipients->len;
 	envelope.parameters = copy_parameters(&parts, mail->parameters, &envelope.n_parameters);
 	ph_queue_mail_times(mail, &envelope);
-	ph_queue_add(queue, &new);
+	ph_queue_run_add(run, &new);
 	g_ptr_array_unref(parts.texts);
 	g_ptr_array_unref(parts.tables);
 	g_array_unref(parts.recipients);
@@ -229,12 +229,10 @@ rest_added(const GError *error, void *user_data)
 	ph_mail_finish(mail);
 }
 
-static PhQueue *
+static PhQueueRun *
 queue_of(const PhMail *mail)
 {
-	PhQueueRun *run = mail->router != NULL ? ph_router_queue(mail->router) : NULL;
-
-	return run != NULL ? ph_queue_run_queue(run) : NULL;
+	return mail->router != NULL ? ph_router_queue(mail->router) : NULL;
 }
 
 /* A mail that is to be kept back must wait somewhere, whatever its route; and reports of success are
@@ -266,22 +264,22 @@ has_any(const PhMail *mail, bool (*wants)(const PhTarget *target))
 bool
 ph_queue_mail_submit(PhMail *mail)
 {
-	PhQueue *queue = queue_of(mail);
+	PhQueueRun *run = queue_of(mail);
 
-	if (queue == NULL || can_be_delivered_at_once(mail) || !has_any(mail, was_not_served))
+	if (run == NULL || can_be_delivered_at_once(mail) || !has_any(mail, was_not_served))
 		return false;
-	add_to_queue(queue, mail, was_not_served, whole_added);
+	add_to_queue(run, mail, was_not_served, whole_added);
 	return true;
 }
 
 bool
 ph_queue_mail_rest(PhMail *mail)
 {
-	PhQueue *queue = queue_of(mail);
+	PhQueueRun *run = queue_of(mail);
 
-	if (queue == NULL || !has_any(mail, may_succeed_later))
+	if (run == NULL || !has_any(mail, may_succeed_later))
 		return false;
-	add_to_queue(queue, mail, may_succeed_later, rest_added);
+	add_to_queue(run, mail, may_succeed_later, rest_added);
 	return true;
 }
 

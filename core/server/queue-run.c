@@ -20,11 +20,21 @@
 
 #include <string.h>
 
+enum {
+	QUIET_PAUSE_US = 20000,
+	ADDING_PAUSE_US = 500,
+};
+
 struct PhQueueRun {
-	PhQueue *queue;
 	PhReactor *reactor; /* (nullable) */
-	PhLock lock;        /* guards `used` */
-	PhQueueUsed *used;  /* (nullable) */
+	char *folder;
+	PhLock lock;          /* guards until the blank line */
+	PhQueue *queue;       /* (nullable) what mail is added to */
+	unsigned n_adding[2]; /* calls under way, by `turn` */
+	unsigned turn;        /* changes with `queue` */
+	PhQueueUsed *used;    /* (nullable) */
+
+	char *beside; /* (nullable) the folder of `queue` when another process has the real one */
 	bool is_started;
 };
 
@@ -76,30 +86,141 @@ ph_queue_used_unref(PhQueueUsed *used)
 
 static void begin(PhQueueTask *task, void *user_data);
 
-bool
-ph_queue_run_open(const PhConfig *config, PhReactor *reactor, PhQueueRun **run_out, GError **error)
+PhQueueRun *
+ph_queue_run_new(const PhConfig *config, PhReactor *reactor)
 {
-	PhDuration curve[PH_QUEUE_CURVE_MAX];
-	PhQueueParams params = { .folder = ph_config_queue(config)->path,
-		                 .writes = true,
-		                 .begin = begin };
+	const char *folder = ph_config_queue(config)->path;
 	PhQueueRun *run = NULL;
 
-	*run_out = NULL;
-	if (!ph_config_needs_queue(config) && !ph_queue_exists(params.folder))
-		return true;
+	if (!ph_config_needs_queue(config) && !ph_queue_exists(folder))
+		return NULL;
 	run = g_new0(PhQueueRun, 1);
 	ph_lock_init(&run->lock);
 	run->reactor = reactor;
-	params.user_data = run;
+	run->folder = g_strdup(folder);
+	return run;
+}
+
+static PhQueue *
+open_queue(PhQueueRun *run, const PhConfig *config, const char *folder, GError **error)
+{
+	PhDuration curve[PH_QUEUE_CURVE_MAX];
+	PhQueueParams params = { .folder = folder,
+		                 .writes = true,
+		                 .begin = begin,
+		                 .user_data = run };
+
 	read_settings(config, curve, &params.settings);
-	run->queue = ph_queue_open(&params, error);
-	if (run->queue != NULL) {
-		*run_out = run;
-		return true;
+	return ph_queue_open(&params, error);
+}
+
+/* From now on mail goes to @queue. Returns: (owned, nullable) where it went before; whatever was
+ * under way has been added to it. */
+static PhQueue *
+exchange(PhQueueRun *run, PhQueue *queue)
+{
+	PhQueue *old = NULL;
+	unsigned turn = 0;
+
+	ph_lock_take(&run->lock);
+	old = run->queue;
+	run->queue = queue;
+	turn = run->turn;
+	run->turn ^= 1;
+	while (run->n_adding[turn] > 0) {
+		ph_lock_drop(&run->lock);
+		g_usleep(ADDING_PAUSE_US);
+		ph_lock_take(&run->lock);
 	}
-	ph_queue_run_close(run);
+	ph_lock_drop(&run->lock);
+	return old;
+}
+
+static void
+close_beside(PhQueueRun *run, PhQueue *queue)
+{
+	g_autofree char *folder = g_steal_pointer(&run->beside);
+
+	ph_queue_close(queue);
+	if (folder != NULL)
+		ph_queue_leave_beside(folder);
+}
+
+bool
+ph_queue_run_take(PhQueueRun *run, const PhConfig *config, GError **error)
+{
+	PhQueue *queue = open_queue(run, config, run->folder, error);
+
+	if (queue == NULL)
+		return false;
+	close_beside(run, exchange(run, queue));
+	run->is_started = false;
+	ph_queue_adopt(queue);
+	return true;
+}
+
+/* --- letting go of it ------------------------------------------------------------------------- */
+
+/* Opens another queue beside the real one. */
+static bool
+open_beside(PhQueueRun *run, GError **error)
+{
+	PhQueueUsed *used = ph_queue_run_used(run);
+	g_autofree char *folder = ph_queue_beside(run->folder);
+	PhQueue *queue = NULL;
+
+	if (used != NULL)
+		queue = open_queue(run, used->config, folder, error);
+	else
+		ph_error_set(error, PH_ERROR_TEMPORARY, "the queue is not in use");
+	ph_queue_used_unref(used);
+	if (queue == NULL)
+		return false;
+	close_beside(run, exchange(run, queue));
+	run->beside = g_steal_pointer(&folder);
+	return true;
+}
+
+static void
+wait_until_quiet(PhQueue *queue, PhDuration within)
+{
+	uint64_t deadline_us = ph_clock_us() + within.us;
+
+	while (ph_queue_n_busy(queue) > 0 && ph_clock_us() < deadline_us)
+		g_usleep(QUIET_PAUSE_US);
+}
+
+bool
+ph_queue_run_yield(PhQueueRun *run, PhDuration within, GError **error)
+{
+	ph_queue_stop(run->queue);
+	wait_until_quiet(run->queue, within);
+	if (open_beside(run, error))
+		return true;
+	ph_queue_start(run->queue);
 	return false;
+}
+
+void
+ph_queue_run_turn(PhQueueRun *run)
+{
+	g_autoptr(GError) error = NULL;
+	PhQueueStats stats;
+
+	if (run->beside == NULL)
+		return;
+	ph_queue_stats(run->queue, &stats);
+	if (stats.n_mails > 0 && !open_beside(run, &error))
+		ph_log(PH_LOG_WARNING, "queue-beside",
+		       "accepted mail is delivered when this process has ended",
+		       PH_LOG_FAILURE(error), PH_LOG_END);
+}
+
+void
+ph_queue_run_adopt(PhQueueRun *run)
+{
+	if (run->beside == NULL)
+		ph_queue_adopt(run->queue);
 }
 
 bool
@@ -142,7 +263,8 @@ ph_queue_run_stop(PhQueueRun *run)
 
 	if (run == NULL)
 		return;
-	ph_queue_stop(run->queue);
+	if (run->queue != NULL)
+		ph_queue_stop(run->queue);
 	ph_lock_take(&run->lock);
 	old = g_steal_pointer(&run->used);
 	ph_lock_drop(&run->lock);
@@ -154,10 +276,10 @@ ph_queue_run_close(PhQueueRun *run)
 {
 	if (run == NULL)
 		return;
-	if (run->queue != NULL)
-		ph_queue_run_stop(run);
-	ph_queue_close(run->queue);
+	ph_queue_run_stop(run);
+	close_beside(run, run->queue);
 	ph_lock_clear(&run->lock);
+	g_free(run->folder);
 	g_free(run);
 }
 
@@ -171,7 +293,24 @@ ph_queue_run_used(PhQueueRun *run)
 PhQueue *
 ph_queue_run_queue(PhQueueRun *run)
 {
-	return run->queue;
+	PH_LOCKED(&run->lock);
+	return run->queue != NULL ? ph_queue_ref(run->queue) : NULL;
+}
+
+void
+ph_queue_run_add(PhQueueRun *run, const PhQueueNew *mail)
+{
+	PhQueue *queue = NULL;
+	unsigned turn = 0;
+
+	ph_lock_take(&run->lock);
+	queue = run->queue;
+	turn = run->turn;
+	run->n_adding[turn]++;
+	ph_lock_drop(&run->lock);
+	ph_queue_add(queue, mail);
+	PH_LOCKED(&run->lock);
+	run->n_adding[turn]--;
 }
 
 /* --- the end of a job ------------------------------------------------------------------------- */

@@ -13,13 +13,23 @@
 #include "queue/queue.h"
 #include "server/router.h"
 
-/* ph_queue_run_open: reads what is there. @run_out: (owned, nullable) NULL when the config needs no
- * queue and none was left. @reactor: (nullable, borrowed) where tasks run. Thread: main. Blocks: on
- * the disk. */
-bool ph_queue_run_open(const PhConfig *config,
-                       PhReactor *reactor,
-                       PhQueueRun **run_out,
-                       GError **error);
+/* ph_queue_run_new: nothing is opened yet. @reactor: (nullable, borrowed) where tasks run. Returns:
+ * (owned, nullable) NULL when the config needs no queue and none was left. */
+PhQueueRun *ph_queue_run_new(const PhConfig *config, PhReactor *reactor);
+
+/* ph_queue_run_take: opens the queue and reads what is there; again after ph_queue_run_yield().
+ * Thread: main. Blocks: on the disk. */
+bool ph_queue_run_take(PhQueueRun *run, const PhConfig *config, GError **error);
+
+/* ph_queue_run_yield: another process will open the queue. No delivery is begun any more, and those
+ * under way are waited for; what is left of them after @within the other process begins anew. What
+ * is added from then on lies beside the queue until the other process takes it. False: the queue is
+ * kept. Thread: any, one at a time with the next. Blocks: yes.
+ * ph_queue_run_turn: lets the other process have what was added since. ph_queue_run_adopt: that other
+ * process: takes it. Both do nothing otherwise. Thread: main. */
+bool ph_queue_run_yield(PhQueueRun *run, PhDuration within, GError **error);
+void ph_queue_run_turn(PhQueueRun *run);
+void ph_queue_run_adopt(PhQueueRun *run);
 
 /* ph_queue_run_fits: can a process that runs with @old go on with @next? @run: (nullable). */
 bool ph_queue_run_fits(const PhQueueRun *run, const PhConfig *old, const PhConfig *next);
@@ -43,7 +53,9 @@ void ph_queue_run_close(PhQueueRun *run);
  * Thread: any. Never blocks. */
 void ph_queue_report_success(PhMail *mail);
 
-/* ph_queue_run_queue: (borrowed). */
+/* ph_queue_run_queue: (owned, nullable) as it is now. ph_queue_run_add: as ph_queue_add(), while the
+ * queue may change owners. Thread: any. */
 PhQueue *ph_queue_run_queue(PhQueueRun *run);
+void ph_queue_run_add(PhQueueRun *run, const PhQueueNew *mail);
 
 #endif

@@ -54,12 +54,13 @@ ph_route_retry(PhSession *session, PhSlice destination)
 	bool has_below = destination.length > 0 && destination.data[0] == '@';
 	g_autofree char *domain = ph_slice_dup(ph_slice_from(destination, has_below ? 1 : 0));
 	g_autofree char *below = g_strconcat("*.", domain, NULL);
+	g_autoptr(PhQueue) queue = run != NULL ? ph_queue_run_queue(run) : NULL;
 	uint64_t n = 0;
 
-	if (run == NULL || ph_domain_parse(ph_slice(domain), 0, NULL) != PH_ADDRESS_OK)
+	if (queue == NULL || ph_domain_parse(ph_slice(domain), 0, NULL) != PH_ADDRESS_OK)
 		return -1;
-	n = retry(ph_queue_run_queue(run), domain);
+	n = retry(queue, domain);
 	if (has_below)
-		n += retry(ph_queue_run_queue(run), below);
+		n += retry(queue, below);
 	return (int64_t) MIN(n, (uint64_t) INT64_MAX);
 }

@@ -157,6 +157,7 @@ write_json(const PhStatusInput *input, GString *out)
 {
 	PhConfig *config = ph_generation_config(input->generation);
 	PhSection *const *sections = ph_config_sections(config);
+	g_autoptr(PhQueue) queue = ph_generation_queue(input->generation);
 
 	ph_json_open(out, NULL, '{');
 	ph_json_text(out, "version", PH_VERSION);
@@ -175,8 +176,8 @@ write_json(const PhStatusInput *input, GString *out)
 		write_section(sections[i], out);
 	ph_json_close(out, ']');
 	write_held(out);
-	if (ph_generation_queue(input->generation) != NULL)
-		ph_queue_write_stats(ph_generation_queue(input->generation), false, "queue", out);
+	if (queue != NULL)
+		ph_queue_write_stats(queue, false, "queue", out);
 	ph_json_open(out, "counters", '{');
 	ph_counters_each(write_counter, out);
 	ph_json_close(out, '}');
@@ -312,18 +313,21 @@ write_text_counters(const PhStatusInput *input, GString *out)
 void
 ph_status_write(const PhStatusInput *input, bool as_text, GString *out)
 {
+	g_autoptr(PhQueue) queue = NULL;
+
 	if (!as_text) {
 		write_json(input, out);
 		return;
 	}
+	queue = ph_generation_queue(input->generation);
 	write_text_head(input, out);
 	write_text_listeners(input, out);
 	write_text_sections(input, out);
 	write_text_children(input, out);
 	write_text_held(out);
-	if (ph_generation_queue(input->generation) != NULL) {
+	if (queue != NULL) {
 		g_string_append(out, "\nQueue\n");
-		ph_queue_write_stats(ph_generation_queue(input->generation), true, NULL, out);
+		ph_queue_write_stats(queue, true, NULL, out);
 	}
 	write_text_counters(input, out);
 }

@@ -42,9 +42,12 @@ share_attempts(PhChild *child)
 }
 
 PhChild *
-ph_child_start(const char *program, const PhOutline *outline, GError **error)
+ph_child_start(const char *program, const PhOutline *outline, bool takes_over, GError **error)
 {
-	const char *argv[] = { program, "worker", "--config", outline->path, NULL };
+	const char *argv[] = {
+		program, "worker", "--config", outline->path, takes_over ? "--successor" : NULL,
+		NULL
+	};
 	PhSpawn spawn = { .argv = argv, .input = -1, .output = -1, .errors = -1 };
 	PhSpawnUser user = { .name = NULL };
 	PhChild *child = NULL;

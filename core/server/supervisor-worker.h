@@ -19,14 +19,18 @@ typedef enum {
 typedef struct {
 	pid_t pid;
 	int channel;
-	bool is_deaf; /* its end of the channel is closed */
+	bool is_deaf;   /* its end of the channel is closed */
 	uint32_t state; /* PhChildState */
 	uint64_t started_us;
 	PhAttemptTable *attempts; /* (owned, nullable) */
 } PhChild;
 
-/* ph_child_start: a worker for the config at @outline's path. Returns: (owned). */
-PhChild *ph_child_start(const char *program, const PhOutline *outline, GError **error);
+/* ph_child_start: a worker for the config at @outline's path. @takes_over: another one owns queue and
+ * journal as long as it has not let go of them. Returns: (owned). */
+PhChild *ph_child_start(const char *program,
+                        const PhOutline *outline,
+                        bool takes_over,
+                        GError **error);
 
 /* ph_child_free: closes the channel; the process itself must be gone. */
 void ph_child_free(PhChild *child);

@@ -19,6 +19,7 @@
 #include "server/notify.h"
 #include "server/outline.h"
 #include "server/process.h"
+#include "server/supervisor-private.h"
 #include "server/supervisor-process.h"
 #include "server/supervisor-sockets.h"
 #include "server/supervisor-worker.h"
@@ -37,56 +38,19 @@ enum {
 	EXIT_GOOD = 0,
 	EXIT_BAD = 1,
 	CHILDREN_MAX = 64,
-	CHECK_OUTPUT_MAX = 32768
 };
 
 #define SECOND_US         UINT64_C(1000000)
 #define STOP_GRACE_US     (4 * SECOND_US + SECOND_US / 2)
-#define CHECK_TIME_US     (30 * SECOND_US)
 #define LONG_LIFE_US      (10 * SECOND_US)
 #define RESTART_DELAY_MAX (60 * SECOND_US)
+#define YIELD_TIME_US     (60 * SECOND_US)
 
-typedef struct {
-	pid_t pid; /* 0: none */
-	int output;
-	GString *text;
-	uint64_t deadline_us;
-} Checker;
-
-typedef struct {
-	const char *config;
-	char *program;
-	PhOutline *outline;
-	PhOutline *checked;  /* read for the reload that is under way */
-	struct stat read_as; /* the config file when it was read for that */
-	PhSockets *sockets;
-	GPtrArray *children; /* of PhChild: all that live */
-	PhChild *current;    /* borrowed from children */
-	PhChild *next;
-	Checker checker;
-	PhPrograms *programs;
-	PhIsolates *isolates;
-	PhSuspects suspects;
-	int signals;
-	char *handover; /* why a new process is started */
-	bool has_served;
-	bool is_stopping;
-	bool is_reloading;
-	bool wants_reload; /* asked for while it could not begin */
-	int exit_status;
-	uint64_t restart_at_us; /* 0: no restart is due */
-	uint64_t restart_delay_us;
-	uint64_t kill_at_us; /* 0: nobody is to be killed */
-	uint64_t ping_at_us;
-	uint64_t program_at_us; /* 0: no program runs */
-	uint64_t isolate_at_us; /* 0: no child is to be started */
-} Supervisor;
-
-static void
-start_next(Supervisor *s)
+void
+ph_supervisor_start_next(PhSupervisor *s)
 {
 	g_autoptr(GError) error = NULL;
-	PhChild *child = ph_child_start(s->program, s->outline, &error);
+	PhChild *child = ph_child_start(s->program, s->outline, s->current != NULL, &error);
 
 	s->restart_at_us = 0;
 	if (child == NULL) {
@@ -105,7 +69,7 @@ start_next(Supervisor *s)
 /* --- stopping ------------------------------------------------------------------------------- */
 
 static void
-stop(Supervisor *s, int exit_status)
+stop(PhSupervisor *s, int exit_status)
 {
 	if (s->is_stopping)
 		return;
@@ -123,7 +87,7 @@ stop(Supervisor *s, int exit_status)
 }
 
 static void
-kill_all(Supervisor *s)
+kill_all(PhSupervisor *s)
 {
 	for (guint i = 0; i < s->children->len; i++) {
 		const PhChild *child = s->children->pdata[i];
@@ -137,8 +101,8 @@ kill_all(Supervisor *s)
 
 /* --- sockets for a worker ------------------------------------------------------------------- */
 
-static void
-send_sockets(Supervisor *s, PhChild *child)
+void
+ph_supervisor_send_sockets(PhSupervisor *s, PhChild *child)
 {
 	PhSocket socket;
 
@@ -161,7 +125,7 @@ worker_user(const PhOutline *outline)
 }
 
 static void
-send_control(Supervisor *s, PhChild *child)
+send_control(PhSupervisor *s, PhChild *child)
 {
 	g_autoptr(GError) error = NULL;
 	int fd = -1;
@@ -176,9 +140,19 @@ send_control(Supervisor *s, PhChild *child)
 		ph_child_send(child, "control", NULL, fd);
 }
 
+/* What one process alone may have, the journal and the queue, is free for it now. */
+static void
+let_begin(PhSupervisor *s, PhChild *child)
+{
+	s->yield_until_us = 0;
+	if (s->children->len == 1)
+		ph_child_send(child, "alone", NULL, -1);
+	ph_child_send(child, "go", NULL, -1);
+}
+
 /* The worker's config is good: now, and not before, sockets are opened. */
 static void
-open_for(Supervisor *s, PhChild *child)
+open_for(PhSupervisor *s, PhChild *child)
 {
 	g_autoptr(GError) error = NULL;
 
@@ -191,187 +165,63 @@ open_for(Supervisor *s, PhChild *child)
 		return;
 	}
 	child->state = PH_CHILD_OPENING;
-	send_sockets(s, child);
-	send_control(s, child);
-	ph_child_send(child, "go", NULL, -1);
-}
-
-/* --- reload --------------------------------------------------------------------------------- */
-
-/* Whoever reloads has mended something: all that is held may be tried again. */
-static void
-release_held(Supervisor *s)
-{
-	size_t n = ph_suspects_release(&s->suspects);
-
-	for (guint i = 0; i < s->children->len; i++) {
-		const PhChild *child = s->children->pdata[i];
-
-		if (child->attempts != NULL)
-			ph_suspects_hold(&s->suspects, child->attempts);
+	ph_supervisor_send_sockets(s, child);
+	if (s->current == NULL) {
+		let_begin(s, child);
+		return;
 	}
-	if (n > 0)
-		ph_log(PH_LOG_NOTICE, "attempt-released", "what was held may be tried again",
-		       PH_LOG_NUMBER("number", (int64_t) n), PH_LOG_END);
+	s->yield_until_us = ph_clock_us() + YIELD_TIME_US;
+	ph_child_send(s->current, "yield", NULL, -1);
 }
 
-/* Ends a reload: tells who asked for it. */
+/* The one that serves has let go of journal and queue. */
 static void
-finish_reload(Supervisor *s, bool done, const char *text)
+has_yielded(PhSupervisor *s, PhChild *child)
 {
-	g_autofree char *result = g_strdup_printf("%s\n%s", done ? "ok" : "failed", text);
-
-	s->is_reloading = false;
-	g_clear_pointer(&s->checked, ph_outline_free);
-	if (done)
-		release_held(s);
-	if (done)
-		ph_log(PH_LOG_NOTICE, "reloaded", "the new config is in use",
-		       PH_LOG_TEXT("how", text), PH_LOG_END);
+	s->yield_until_us = 0;
+	if (child != s->current)
+		return;
+	if (s->next != NULL)
+		let_begin(s, s->next);
 	else
-		ph_log(PH_LOG_ERROR, "reload-failed", "the old config stays in use",
-		       PH_LOG_TEXT("error", text), PH_LOG_END);
-	if (s->current != NULL)
-		ph_child_send(s->current, "result", result, -1);
-	ph_notify_send(done ? "READY=1\nSTATUS=Serving"
-	                    : "READY=1\nSTATUS=Serving with the old "
-	                      "config: the new one has mistakes");
+		ph_child_send(child, "resume", NULL, -1);
 }
 
-/* What the checker read and what the supervisor read are one text only when nobody wrote it
- * meanwhile. */
-static bool
-has_config_changed(const Supervisor *s)
-{
-	struct stat now = { 0 };
-
-	return stat(s->config, &now) != 0 || now.st_ino != s->read_as.st_ino
-	       || now.st_size != s->read_as.st_size
-	       || now.st_mtim.tv_sec != s->read_as.st_mtim.tv_sec
-	       || now.st_mtim.tv_nsec != s->read_as.st_mtim.tv_nsec;
-}
-
+/* It could not: everything stays as it is. */
 static void
-begin_reload(Supervisor *s)
+has_kept(PhSupervisor *s, const PhChild *child, const char *why)
 {
-	g_autoptr(GError) error = NULL;
-
-	s->wants_reload = s->is_reloading || s->current == NULL;
-	if (s->is_stopping || s->wants_reload)
+	s->yield_until_us = 0;
+	if (child != s->current || s->next == NULL)
 		return;
-	ph_notify_reloading();
-	s->is_reloading = true;
-	if (stat(s->config, &s->read_as) != 0)
-		s->read_as = (struct stat){ 0 };
-	s->checked = ph_outline_read(s->config, &error);
-	if (s->checked != NULL)
-		s->checker.pid =
-			ph_checker_start(s->program, s->checked, &s->checker.output, &error);
-	if (s->checked == NULL || s->checker.pid < 0) {
-		s->checker.pid = 0;
-		finish_reload(s, false, error->message);
-		return;
-	}
-	s->checker.text = g_string_new(NULL);
-	s->checker.deadline_us = ph_clock_us() + CHECK_TIME_US;
-}
-
-static void
-read_checker(Supervisor *s)
-{
-	char buffer[4096];
-	ssize_t n = 0;
-
-	while ((n = read(s->checker.output, buffer, sizeof buffer)) > 0)
-		if (s->checker.text->len < CHECK_OUTPUT_MAX)
-			g_string_append_len(s->checker.text, buffer, n);
-}
-
-static bool
-changes_process(const PhOutline *a, const PhOutline *b)
-{
-	return g_strcmp0(a->user, b->user) != 0 || g_strcmp0(a->group, b->group) != 0
-	       || g_strcmp0(a->data, b->data) != 0 || g_strcmp0(a->control, b->control) != 0;
-}
-
-static void
-take_over_log(const PhOutline *outline)
-{
-	(void) ph_log_open(outline->log_sink, outline->log_level);
-}
-
-/* The new config is right: a new generation in the same worker, or a new worker. */
-static void
-apply_checked(Supervisor *s)
-{
-	g_autoptr(GError) error = NULL;
-	bool new_process = changes_process(s->outline, s->checked);
-
-	if (!ph_sockets_open(s->sockets, s->checked, &error)) {
-		ph_sockets_keep(s->sockets, s->outline);
-		finish_reload(s, false, error->message);
-		return;
-	}
-	g_clear_pointer(&s->outline, ph_outline_free);
-	s->outline = g_steal_pointer(&s->checked);
-	take_over_log(s->outline);
-	if (new_process) {
-		g_free(s->handover);
-		s->handover = g_strdup("user, data or control changed");
-		start_next(s);
-		return;
-	}
-	send_sockets(s, s->current);
-	ph_child_send(s->current, "reload", NULL, -1);
-}
-
-static void
-begin_again(Supervisor *s)
-{
-	g_clear_pointer(&s->checked, ph_outline_free);
-	s->is_reloading = false;
-	begin_reload(s);
-}
-
-static void
-end_checker(Supervisor *s, int status)
-{
-	g_autoptr(GString) text = NULL;
-
-	read_checker(s);
-	close(s->checker.output);
-	s->checker.pid = 0;
-	text = g_steal_pointer(&s->checker.text);
-	if (s->is_stopping)
-		return;
-	if (s->current == NULL)
-		finish_reload(s, false, "the worker process died meanwhile");
-	else if (has_config_changed(s))
-		begin_again(s);
-	else if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		apply_checked(s);
-	else
-		finish_reload(s, false, text->len > 0 ? text->str : "the check did not end");
+	s->next->state = PH_CHILD_DRAINING;
+	(void) kill(s->next->pid, SIGKILL);
+	s->next = NULL;
+	ph_reload_finish(s, false, why);
 }
 
 /* --- what workers say ----------------------------------------------------------------------- */
 
 static void
-child_ready(Supervisor *s, PhChild *child)
+child_ready(PhSupervisor *s, PhChild *child)
 {
-	bool took_over = s->is_reloading && s->current != NULL;
+	bool took_over = s->is_reloading && s->checker.pid == 0;
 
 	child->state = PH_CHILD_READY;
 	s->next = NULL;
 	if (took_over) {
 		g_autofree char *text = g_strdup_printf(
-			"a new process took over: %s; open sessions are asked to end", s->handover);
+			"a new process took over: %s; open sessions go on in the old one",
+			s->handover);
 
-		finish_reload(s, true, text);
+		ph_reload_finish(s, true, text);
+	}
+	if (took_over && s->current != NULL) {
 		s->current->state = PH_CHILD_DRAINING;
 		ph_child_send(s->current, "drain", NULL, -1);
 	}
 	s->current = child;
+	send_control(s, child);
 	ph_sockets_keep(s->sockets, s->outline);
 	if (took_over)
 		return;
@@ -382,25 +232,27 @@ child_ready(Supervisor *s, PhChild *child)
 }
 
 static void
-hear(Supervisor *s, PhChild *child, const PhChannelMessage *message)
+hear(PhSupervisor *s, PhChild *child, const PhChannelMessage *message)
 {
 	if (ph_channel_message_is(message, "loaded")) {
 		open_for(s, child);
 	} else if (ph_channel_message_is(message, "ready")) {
 		child_ready(s, child);
 	} else if (ph_channel_message_is(message, "reload")) {
-		begin_reload(s);
+		ph_reload_begin(s);
 	} else if (ph_channel_message_is(message, "stop")) {
 		stop(s, EXIT_GOOD);
 	} else if (ph_channel_message_is(message, "reloaded")) {
 		ph_sockets_keep(s->sockets, s->outline);
-		finish_reload(s, true, message->text);
+		ph_reload_finish(s, true, message->text);
 	} else if (ph_channel_message_is(message, "failed")) {
-		finish_reload(s, false, message->text);
+		ph_reload_finish(s, false, message->text);
 	} else if (ph_channel_message_is(message, "handover") && s->next == NULL) {
-		g_free(s->handover);
-		s->handover = g_strdup(message->text);
-		start_next(s);
+		ph_reload_hand_over(s, message->text);
+	} else if (ph_channel_message_is(message, "yielded")) {
+		has_yielded(s, child);
+	} else if (ph_channel_message_is(message, "kept")) {
+		has_kept(s, child, message->text);
 	} else if (ph_channel_message_is(message, "run")) {
 		ph_programs_start(s->programs, s->outline, child->channel, message->text,
 		                  message->fd);
@@ -416,7 +268,7 @@ hear(Supervisor *s, PhChild *child, const PhChannelMessage *message)
 }
 
 static void
-listen_to(Supervisor *s, PhChild *child)
+listen_to(PhSupervisor *s, PhChild *child)
 {
 	PhChannelResult result = PH_CHANNEL_MESSAGE;
 
@@ -438,13 +290,15 @@ listen_to(Supervisor *s, PhChild *child)
 
 /* The one that served is gone: another follows, sooner when it had lived long. */
 static void
-lost_current(Supervisor *s, const PhChild *child)
+lost_current(PhSupervisor *s, const PhChild *child)
 {
 	uint64_t now_us = ph_clock_us();
 
 	s->current = NULL;
 	if (s->is_reloading && s->checker.pid == 0 && s->next == NULL)
-		finish_reload(s, false, "the worker process died meanwhile");
+		ph_reload_finish(s, false, "the worker process died meanwhile");
+	if (s->next != NULL && s->yield_until_us != 0)
+		let_begin(s, s->next);
 	if (s->next != NULL)
 		return;
 	if (now_us - child->started_us >= LONG_LIFE_US)
@@ -455,13 +309,15 @@ lost_current(Supervisor *s, const PhChild *child)
 }
 
 static void
-lost_next(Supervisor *s, const char *fate)
+lost_next(PhSupervisor *s, const PhChild *child, const char *fate)
 {
 	s->next = NULL;
 	if (!s->has_served) {
 		stop(s, EXIT_BAD);
 	} else if (s->current != NULL) {
-		finish_reload(s, false, fate);
+		ph_reload_finish(s, false, fate);
+		if (child->state != PH_CHILD_LOADING && s->yield_until_us == 0)
+			ph_child_send(s->current, "resume", NULL, -1);
 	} else {
 		s->restart_delay_us = CLAMP(s->restart_delay_us * 2, SECOND_US, RESTART_DELAY_MAX);
 		s->restart_at_us = ph_clock_us() + s->restart_delay_us;
@@ -469,7 +325,7 @@ lost_next(Supervisor *s, const char *fate)
 }
 
 static void
-log_death(const Supervisor *s, const PhChild *child, const char *fate)
+log_death(const PhSupervisor *s, const PhChild *child, const char *fate)
 {
 	if (s->is_stopping || child->state == PH_CHILD_DRAINING)
 		return;
@@ -478,7 +334,7 @@ log_death(const Supervisor *s, const PhChild *child, const char *fate)
 }
 
 static void
-bury(Supervisor *s, PhChild *child, int status)
+bury(PhSupervisor *s, PhChild *child, int status)
 {
 	g_autofree char *fate = ph_child_fate(status);
 	bool told = WIFEXITED(status) && WEXITSTATUS(status) == PH_WORKER_BAD_CONFIG;
@@ -491,14 +347,16 @@ bury(Supervisor *s, PhChild *child, int status)
 	if (!s->is_stopping && child == s->current)
 		lost_current(s, child);
 	else if (!s->is_stopping && child == s->next)
-		lost_next(s, told ? "the new worker process refused the config" : fate);
+		lost_next(s, child, told ? "the new worker process refused the config" : fate);
 	ph_programs_forget(s->programs, child->channel);
 	ph_isolates_forget(s->isolates, child->channel);
 	g_ptr_array_remove(s->children, child);
+	if (s->children->len == 1)
+		ph_child_send(s->children->pdata[0], "alone", NULL, -1);
 }
 
 static PhChild *
-find_child(const Supervisor *s, pid_t pid)
+find_child(const PhSupervisor *s, pid_t pid)
 {
 	for (guint i = 0; i < s->children->len; i++)
 		if (((PhChild *) s->children->pdata[i])->pid == pid)
@@ -508,14 +366,14 @@ find_child(const Supervisor *s, pid_t pid)
 
 /* A plugin that cannot be used as it is configured stops a start, whichever process it is in. */
 static void
-bury_isolated(Supervisor *s, pid_t pid, int status)
+bury_isolated(PhSupervisor *s, pid_t pid, int status)
 {
 	if (ph_isolates_ended(s->isolates, pid, status) == PH_ISOLATES_REFUSED && !s->has_served)
 		stop(s, EXIT_BAD);
 }
 
 static void
-reap(Supervisor *s)
+reap(PhSupervisor *s)
 {
 	int status = 0;
 	pid_t pid = 0;
@@ -526,7 +384,7 @@ reap(Supervisor *s)
 		if (child != NULL)
 			bury(s, child, status);
 		else if (pid == s->checker.pid)
-			end_checker(s, status);
+			ph_reload_checked(s, status);
 		else if (!ph_programs_ended(s->programs, pid, status))
 			bury_isolated(s, pid, status);
 	}
@@ -535,7 +393,7 @@ reap(Supervisor *s)
 /* --- the loop ------------------------------------------------------------------------------- */
 
 static void
-take_signals(Supervisor *s)
+take_signals(PhSupervisor *s)
 {
 	struct signalfd_siginfo info;
 
@@ -545,7 +403,7 @@ take_signals(Supervisor *s)
 			reap(s);
 			break;
 		case SIGHUP:
-			begin_reload(s);
+			ph_reload_begin(s);
 			break;
 		default:
 			if (s->is_stopping)
@@ -557,15 +415,19 @@ take_signals(Supervisor *s)
 }
 
 static void
-take_timers(Supervisor *s)
+take_timers(PhSupervisor *s)
 {
 	uint64_t now_us = ph_clock_us();
 	uint64_t ping_us = ph_notify_watchdog_us();
 
 	if (s->kill_at_us != 0 && now_us >= s->kill_at_us)
 		kill_all(s);
+	if (s->yield_until_us != 0 && now_us >= s->yield_until_us && s->current != NULL) {
+		s->yield_until_us = now_us + YIELD_TIME_US;
+		(void) kill(s->current->pid, SIGKILL);
+	}
 	if (s->restart_at_us != 0 && now_us >= s->restart_at_us)
-		start_next(s);
+		ph_supervisor_start_next(s);
 	if (s->checker.pid > 0 && now_us >= s->checker.deadline_us)
 		(void) kill(-s->checker.pid, SIGKILL);
 	s->program_at_us = ph_programs_kill_late(s->programs, now_us);
@@ -576,14 +438,15 @@ take_timers(Supervisor *s)
 			ph_child_send(s->current, "ping", NULL, -1);
 	}
 	if (s->wants_reload)
-		begin_reload(s);
+		ph_reload_begin(s);
 }
 
 static int
-milliseconds_to_wait(const Supervisor *s)
+milliseconds_to_wait(const PhSupervisor *s)
 {
 	const uint64_t due[] = {
 		s->kill_at_us,
+		s->yield_until_us,
 		s->restart_at_us,
 		s->program_at_us,
 		s->isolate_at_us,
@@ -604,7 +467,7 @@ milliseconds_to_wait(const Supervisor *s)
 }
 
 static void
-wait_and_serve(Supervisor *s)
+wait_and_serve(PhSupervisor *s)
 {
 	struct pollfd polled[CHILDREN_MAX + 2] = { { .fd = s->signals, .events = POLLIN } };
 	PhChild *children[CHILDREN_MAX];
@@ -620,7 +483,7 @@ wait_and_serve(Supervisor *s)
 	if (poll(polled, n_children + 2, milliseconds_to_wait(s)) < 0 && errno != EINTR)
 		return;
 	if ((polled[1].revents & POLLIN) != 0)
-		read_checker(s);
+		ph_reload_read(s);
 	for (guint i = 0; i < n_children; i++)
 		if ((polled[i + 2].revents & POLLIN) != 0)
 			listen_to(s, children[i]);
@@ -632,7 +495,7 @@ wait_and_serve(Supervisor *s)
 /* --- start ---------------------------------------------------------------------------------- */
 
 static bool
-open_supervisor(Supervisor *s, GError **error)
+open_supervisor(PhSupervisor *s, GError **error)
 {
 	s->program = g_file_read_link("/proc/self/exe", error);
 	if (s->program == NULL)
@@ -640,7 +503,7 @@ open_supervisor(Supervisor *s, GError **error)
 	s->outline = ph_outline_read(s->config, error);
 	if (s->outline == NULL)
 		return false;
-	take_over_log(s->outline);
+	(void) ph_log_open(s->outline->log_sink, s->outline->log_level);
 	ph_notify_open();
 	s->sockets = ph_sockets_new();
 	s->programs = ph_programs_new();
@@ -652,7 +515,7 @@ open_supervisor(Supervisor *s, GError **error)
 }
 
 static void
-close_supervisor(Supervisor *s)
+close_supervisor(PhSupervisor *s)
 {
 	g_clear_pointer(&s->sockets, ph_sockets_free);
 	g_clear_pointer(&s->children, g_ptr_array_unref);
@@ -669,7 +532,7 @@ close_supervisor(Supervisor *s)
 int
 ph_supervisor_run(const char *config)
 {
-	Supervisor s = { .config = config, .signals = -1, .exit_status = EXIT_GOOD };
+	PhSupervisor s = { .config = config, .signals = -1, .exit_status = EXIT_GOOD };
 	g_autoptr(GError) error = NULL;
 
 	if (!open_supervisor(&s, &error)) {
@@ -680,7 +543,7 @@ ph_supervisor_run(const char *config)
 	}
 	ph_log(PH_LOG_NOTICE, "started", "posthorn " PH_VERSION " starts",
 	       PH_LOG_TEXT("config", s.outline->path), PH_LOG_NUMBER("pid", getpid()), PH_LOG_END);
-	start_next(&s);
+	ph_supervisor_start_next(&s);
 	if (s.next == NULL)
 		stop(&s, EXIT_BAD);
 	while (!s.is_stopping || s.children->len > 0)

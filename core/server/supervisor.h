@@ -10,13 +10,19 @@
  *	listener NAME\nADDRESS + fd, control + fd, go      the sockets, then: start
  *	reload                                             build a new generation (sockets came before)
  *	result TEXT                                        of a reload asked for by `reload`
- *	drain, stop                                        end: within `drain`, or within seconds
+ *	alone                                              no other worker is there (any more)
+ *	yield                                              let go of journal and queue
+ *	resume                                             take them back: the other worker has died
+ *	drain                                              replaced: end when the sessions end, or
+ *	                                                   after `drain`
+ *	stop                                               end within seconds
  *	ended ID STATUS                                    of a program
  *	isolated ID INDEX PID + fd                         a child of `isolate` was started
  *	ping
  * Worker to supervisor:
  *	loaded                                             the config is good: sockets, please
  *	ready, reloaded TEXT, failed TEXT, handover TEXT   answers to go and reload
+ *	yielded, kept TEXT                                 answers to yield
  *	reload, stop                                       asked for on the control socket
  *	run REQUEST + fd                                   start a program (process.h)
  *	isolate ID N ROOT SECTION                          start N children of a section (isolates.h)

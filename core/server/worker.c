@@ -20,7 +20,6 @@
 #include "mailbox/account.h"
 #include "net/channel.h"
 #include "net/resolver.h"
-#include "net/socket.h"
 #include "plugin/call.h"
 #include "plugin/registry.h"
 #include "server/control.h"
@@ -29,12 +28,14 @@
 #include "server/isolation.h"
 #include "server/jobs.h"
 #include "server/outline.h"
+#include "server/ownership.h"
 #include "server/plugin-files.h"
 #include "server/process-spawn.h"
 #include "server/process.h"
 #include "server/sandbox.h"
 #include "server/status.h"
 #include "server/supervisor.h"
+#include "server/worker-sockets.h"
 
 #include <glib-unix.h>
 #include <signal.h>
@@ -46,6 +47,7 @@ enum {
 	EXIT_GOOD = 0,
 	EXIT_BAD = 1,
 	RETENTION_SECONDS = 60, /* how often it is asked whose turn it is */
+	BESIDE_MS = 200,
 };
 
 #define STOP_DRAIN_US  UINT64_C(3000000)
@@ -67,16 +69,6 @@ enum {
 		UINT64_C(600000000) \
 	}
 
-/* Open: a socket that was handed over; `listener` is NULL until it is in use. */
-typedef struct {
-	char *name;
-	char *address; /* as written in the config */
-	char *where;   /* as it really is */
-	uint16_t port;
-	int fd; /* -1 when the listener has it */
-	PhListener *listener;
-} Open;
-
 typedef struct {
 	const char *path;
 	PhRegistry *registry;
@@ -84,14 +76,19 @@ typedef struct {
 	PhSandbox *sandbox;
 	GHashTable *plugin_files; /* plugin-files.h */
 	PhGeneration *generation;
-	PhJournal *journal; /* (nullable) */
-	GArray *open;       /* of Open */
+	PhOwnership *ownership;
+	PhWorkerSockets *sockets;
 	PhControl *control;
 	PhJobs *jobs;
 	GMainLoop *loop;
 	uint64_t started_us;
-	guint drain_timer; /* source; 0: none */
-	bool is_loaded;    /* and the supervisor was told */
+	guint drain_timer;  /* source; 0: none */
+	guint beside_timer; /* source; 0: no other worker is there */
+	uint64_t end_us;    /* 0, or when the sessions of a worker that was replaced must end */
+	bool takes_over;    /* from another worker */
+	bool is_alone;      /* no other worker is there */
+	bool is_loaded;     /* and the supervisor was told */
+	bool is_serving;
 	bool is_ending;
 	int exit_status;
 } Worker;
@@ -140,88 +137,6 @@ load_generation(Worker *w, PhMistakes *mistakes, char **reason_out)
 	return NULL;
 }
 
-/* --- sockets -------------------------------------------------------------------------------- */
-
-static void
-clear_open(gpointer pointer)
-{
-	Open *open = pointer;
-
-	if (open->listener != NULL)
-		ph_listener_close(open->listener);
-	if (open->fd >= 0)
-		close(open->fd);
-	g_free(open->name);
-	g_free(open->address);
-	g_free(open->where);
-}
-
-static void
-take_socket(Worker *w, PhChannelMessage *message)
-{
-	const char *end = strchr(message->text, '\n');
-	Open taken = { .fd = message->fd };
-
-	if (end == NULL || taken.fd < 0)
-		return;
-	for (guint i = 0; i < w->open->len; i++) {
-		const Open *open = &g_array_index(w->open, Open, i);
-
-		if (strlen(open->name) == (size_t) (end - message->text)
-		    && strncmp(open->name, message->text, strlen(open->name)) == 0
-		    && strcmp(open->address, end + 1) == 0)
-			return;
-	}
-	taken.name = g_strndup(message->text, (gsize) (end - message->text));
-	taken.address = g_strdup(end + 1);
-	if (!ph_socket_describe(taken.fd, &taken.where, &taken.port))
-		taken.where = g_strdup(taken.address);
-	message->fd = -1;
-	g_array_append_val(w->open, taken);
-}
-
-/* Lets the socket's sessions begin with the present generation. */
-static bool
-use_socket(Worker *w, Open *open, GError **error)
-{
-	PhListenerParams params;
-
-	if (!ph_generation_listener(w->generation, open->name, &params))
-		return false;
-	if (open->listener != NULL) {
-		ph_listener_replace(open->listener, &params);
-		return true;
-	}
-	open->listener = ph_reactor_add_listener(w->runtime.reactor, open->fd, &params, error);
-	open->fd = -1;
-	return open->listener != NULL;
-}
-
-/* Is this address still in the config? */
-static bool
-is_configured(const Worker *w, const Open *open)
-{
-	PhSection *section =
-		ph_config_section(ph_generation_config(w->generation), "listener", open->name);
-	const PhListenerSettings *settings = section != NULL ? ph_section_listener(section) : NULL;
-
-	return settings != NULL && g_strv_contains(settings->address, open->address);
-}
-
-static bool
-use_sockets(Worker *w, GError **error)
-{
-	for (guint i = w->open->len; i > 0; i--) {
-		Open *open = &g_array_index(w->open, Open, i - 1);
-
-		if (!is_configured(w, open))
-			g_array_remove_index(w->open, i - 1);
-		else if (!use_socket(w, open, error))
-			return false;
-	}
-	return true;
-}
-
 static PhDuration
 drain_time(const Worker *w)
 {
@@ -230,12 +145,55 @@ drain_time(const Worker *w)
 
 /* --- what the supervisor says --------------------------------------------------------------- */
 
+static gboolean look_beside(gpointer user_data);
+
+/* Another worker is there: it drains, or it takes over. */
+static void
+be_beside(Worker *w)
+{
+	w->is_alone = false;
+	if (w->beside_timer == 0)
+		w->beside_timer = g_timeout_add(BESIDE_MS, look_beside, w);
+}
+
+static void
+be_alone(Worker *w)
+{
+	g_autoptr(GError) error = NULL;
+
+	w->is_alone = true;
+	if (!w->is_serving)
+		return;
+	if (w->beside_timer != 0)
+		(void) g_source_remove(w->beside_timer);
+	w->beside_timer = 0;
+	if (!ph_ownership_defer(w->ownership, ph_generation_config(w->generation), &error))
+		ph_log(PH_LOG_ERROR, "journal", "commits do not go through the journal",
+		       PH_LOG_FAILURE(error), PH_LOG_END);
+}
+
+/* What is the process's own, and its threads. */
+static bool
+begin(Worker *w, GError **error)
+{
+	PhConfig *config = ph_generation_config(w->generation);
+
+	if ((w->takes_over && !ph_ownership_take(w->ownership, config, error))
+	    || (w->is_alone && !ph_ownership_defer(w->ownership, config, error)))
+		return false;
+	return ph_reactor_start(w->runtime.reactor, error)
+	       && ph_worker_sockets_use(w->sockets, w->runtime.reactor, w->generation, error);
+}
+
 static void
 go(Worker *w)
 {
 	g_autoptr(GError) error = NULL;
 
-	if (ph_reactor_start(w->runtime.reactor, &error) && use_sockets(w, &error)) {
+	if (begin(w, &error)) {
+		w->is_serving = true;
+		if (!w->is_alone)
+			be_beside(w);
 		ph_accounts_replay(ph_generation_config(w->generation));
 		ph_generation_use_queue(w->generation);
 		tell("ready", NULL);
@@ -252,9 +210,7 @@ drain_old(gpointer user_data)
 	Worker *w = user_data;
 
 	w->drain_timer = 0;
-	for (guint i = 0; i < w->open->len; i++)
-		ph_listener_drain_old(g_array_index(w->open, Open, i).listener,
-		                      (PhDuration){ OLD_GOODBYE_US });
+	ph_worker_sockets_drain_old(w->sockets, (PhDuration){ OLD_GOODBYE_US });
 	return G_SOURCE_REMOVE;
 }
 
@@ -269,20 +225,6 @@ drain_old_later(Worker *w)
 			g_timeout_add_seconds((guint) MIN(seconds, G_MAXUINT), drain_old, w);
 }
 
-/* Two processes cannot have one journal, nor one queue. */
-static void
-hand_over(const Worker *w, const char *reason)
-{
-	g_autofree char *text =
-		g_strdup_printf("%s; restart the server: with a %s no second process can take over",
-	                        reason, w->journal != NULL ? "journal" : "queue");
-
-	if (w->journal != NULL || w->runtime.queue != NULL)
-		tell("failed", text);
-	else
-		tell("handover", reason);
-}
-
 static void
 reload(Worker *w)
 {
@@ -294,7 +236,7 @@ reload(Worker *w)
 	g_autofree char *text = NULL;
 
 	if (reason != NULL) {
-		hand_over(w, reason);
+		tell("handover", reason);
 		return;
 	}
 	if (next == NULL) {
@@ -304,7 +246,7 @@ reload(Worker *w)
 	}
 	log_warnings(mistakes);
 	w->generation = next;
-	if (!use_sockets(w, &error)) {
+	if (!ph_worker_sockets_use(w->sockets, w->runtime.reactor, w->generation, &error)) {
 		tell("failed", error != NULL ? error->message : "a listener is missing");
 		return;
 	}
@@ -333,6 +275,60 @@ end(Worker *w, PhDuration within)
 	ph_reactor_drain(w->runtime.reactor, within, ph_wake_new_func(drained, w->loop));
 }
 
+/* --- another worker --------------------------------------------------------------------------- */
+
+static gboolean
+look_beside(gpointer user_data)
+{
+	Worker *w = user_data;
+
+	ph_ownership_tend(w->ownership);
+	if (w->end_us != 0
+	    && (ph_worker_sockets_n_sessions(w->sockets) == 0 || ph_clock_us() >= w->end_us))
+		end(w, (PhDuration){ OLD_GOODBYE_US });
+	return G_SOURCE_CONTINUE;
+}
+
+/* Takes back what was let go of: nobody else has taken it. */
+static void
+resume(Worker *w)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (ph_ownership_take(w->ownership, ph_generation_config(w->generation), &error)) {
+		ph_generation_use_queue(w->generation);
+		return;
+	}
+	ph_log(PH_LOG_ERROR, "resume-failed", "the queue or the journal cannot be used any more",
+	       PH_LOG_FAILURE(error), PH_LOG_END);
+	w->exit_status = EXIT_BAD;
+	end(w, (PhDuration){ STOP_DRAIN_US });
+}
+
+static void
+yielded(const char *why, void *user_data)
+{
+	Worker *w = user_data;
+
+	if (why == NULL) {
+		be_beside(w);
+		tell("yielded", NULL);
+		return;
+	}
+	resume(w);
+	tell("kept", why);
+}
+
+/* Replaced: sessions go on for a while, and no others begin. */
+static void
+drain(Worker *w)
+{
+	ph_worker_sockets_pause(w->sockets);
+	g_clear_pointer(&w->control, ph_control_free);
+	w->end_us = ph_clock_us() + drain_time(w).us;
+	be_beside(w);
+}
+
 static gboolean
 stop_now(gpointer user_data)
 {
@@ -354,17 +350,7 @@ control_status(bool as_text, GString *out, void *user_data)
 		.started_us = w->started_us,
 	};
 
-	for (guint i = 0; i < w->open->len; i++) {
-		const Open *open = &g_array_index(w->open, Open, i);
-		PhStatusListener listener = {
-			.name = open->name,
-			.address = open->where,
-			.port = open->port,
-			.sessions = ph_listener_sessions(open->listener),
-		};
-
-		g_array_append_val(listeners, listener);
-	}
+	ph_worker_sockets_list(w->sockets, listeners);
 	ph_status_write(&input, as_text, out);
 }
 
@@ -441,7 +427,7 @@ obey(Worker *w, PhChannelMessage *message)
 	if (ph_channel_message_is(message, "attempts"))
 		take_attempts(message);
 	else if (ph_channel_message_is(message, "listener"))
-		take_socket(w, message);
+		ph_worker_sockets_take(w->sockets, message);
 	else if (ph_channel_message_is(message, "control"))
 		take_control(w, message);
 	else if (ph_channel_message_is(message, "go"))
@@ -454,8 +440,14 @@ obey(Worker *w, PhChannelMessage *message)
 		take_isolated(w, message);
 	else if (ph_channel_message_is(message, "ended"))
 		ph_process_ended(message->text);
+	else if (ph_channel_message_is(message, "alone"))
+		be_alone(w);
+	else if (ph_channel_message_is(message, "yield"))
+		ph_ownership_yield(w->ownership, yielded);
+	else if (ph_channel_message_is(message, "resume"))
+		resume(w);
 	else if (ph_channel_message_is(message, "drain"))
-		end(w, drain_time(w));
+		drain(w);
 	else if (ph_channel_message_is(message, "stop"))
 		end(w, (PhDuration){ STOP_DRAIN_US });
 	else if (ph_channel_message_is(message, "ping"))
@@ -531,7 +523,7 @@ open_reserve(const char *data)
 }
 
 static bool
-make_runtime(Worker *w, const PhConfig *config, GError **error)
+make_runtime(Worker *w, PhConfig *config, GError **error)
 {
 	const PhServerSettings *server = ph_config_server(config);
 	PhReactorParams params = {
@@ -542,12 +534,6 @@ make_runtime(Worker *w, const PhConfig *config, GError **error)
 
 	ph_spool_set_directory(server->data);
 	open_reserve(server->data);
-	if (!ph_durability_open(config, journal_failed, w, &w->journal, error))
-		return false;
-	ph_accounts_configure(&(PhAccountsParams){
-		.open_accounts = (size_t) server->open_accounts,
-		.journal = w->journal,
-	});
 	w->runtime.has_main_loop = true;
 	w->runtime.backoff =
 		ph_backoff_new(server->login_delay, server->login_delay_max, BACKOFF_MEMORY);
@@ -555,8 +541,11 @@ make_runtime(Worker *w, const PhConfig *config, GError **error)
 	if (w->runtime.partial == NULL)
 		return false;
 	w->runtime.reactor = ph_reactor_new(&params, error);
-	return w->runtime.reactor != NULL
-	       && ph_queue_run_open(config, w->runtime.reactor, &w->runtime.queue, error);
+	if (w->runtime.reactor == NULL)
+		return false;
+	w->runtime.queue = ph_queue_run_new(config, w->runtime.reactor);
+	w->ownership = ph_ownership_new(&w->runtime, journal_failed, w);
+	return w->takes_over || ph_ownership_take(w->ownership, config, error);
 }
 
 static int
@@ -595,10 +584,6 @@ load(Worker *w)
 	w->generation = ph_generation_new(&w->runtime, config, NULL, mistakes);
 	if (w->generation == NULL)
 		return refuse(mistakes);
-	if (!ph_durability_begin(w->journal, config, &error)) {
-		ph_mistakes_add(mistakes, 0, "%s", error->message);
-		return refuse(mistakes);
-	}
 	log_warnings(mistakes);
 	return EXIT_GOOD;
 }
@@ -608,7 +593,8 @@ look_after_stores(gpointer user_data)
 {
 	const Worker *w = user_data;
 
-	ph_jobs_retain(w->jobs, w->generation);
+	if (w->end_us == 0)
+		ph_jobs_retain(w->jobs, w->generation);
 	return G_SOURCE_CONTINUE;
 }
 
@@ -637,17 +623,15 @@ finish(Worker *w)
 	}
 	ph_resolver_stop();
 	g_clear_pointer(&w->control, ph_control_free);
-	for (guint i = 0; i < w->open->len; i++)
-		g_clear_pointer(&g_array_index(w->open, Open, i).listener, ph_listener_close);
+	ph_worker_sockets_close(w->sockets);
 	w->runtime.has_main_loop = false;
 	while (g_main_context_iteration(NULL, FALSE))
 		;
 	g_clear_pointer(&w->generation, ph_generation_unref);
-	g_array_unref(w->open);
+	ph_worker_sockets_free(w->sockets);
 	ph_reactor_free(w->runtime.reactor);
 	ph_accounts_stop_replay();
-	ph_queue_run_close(w->runtime.queue);
-	ph_durability_end(w->journal, config);
+	ph_ownership_close(w->ownership, config);
 	ph_partial_free(w->runtime.partial);
 	ph_backoff_free(w->runtime.backoff);
 	ph_registry_free(w->registry);
@@ -657,9 +641,9 @@ finish(Worker *w)
 }
 
 int
-ph_worker_run(const char *config)
+ph_worker_run(const char *config, bool takes_over)
 {
-	Worker w = { .path = config, .started_us = ph_clock_us() };
+	Worker w = { .path = config, .started_us = ph_clock_us(), .takes_over = takes_over };
 	int status = EXIT_GOOD;
 
 	prepare_process();
@@ -667,13 +651,12 @@ ph_worker_run(const char *config)
 	ph_isolation_open(PH_SPAWN_CHANNEL_FD);
 	w.registry = ph_registry_new();
 	w.jobs = ph_jobs_new();
-	w.open = g_array_new(FALSE, FALSE, sizeof(Open));
-	g_array_set_clear_func(w.open, clear_open);
+	w.sockets = ph_worker_sockets_new();
 	status = load(&w);
 	if (status != EXIT_GOOD) {
 		ph_registry_free(w.registry);
 		(void) ph_jobs_free(w.jobs, (PhDuration){ STOP_GRACE_US });
-		g_array_unref(w.open);
+		ph_worker_sockets_free(w.sockets);
 		return status;
 	}
 	serve(&w);

@@ -9,7 +9,8 @@
 
 #include <posthorn/types.h>
 
-/* ph_worker_run: serves until it is told to stop. Returns: the exit status. Thread: load. */
-int ph_worker_run(const char *config);
+/* ph_worker_run: serves until it is told to stop. @takes_over: another worker still has queue and
+ * journal. Returns: the exit status. Thread: load. */
+int ph_worker_run(const char *config, bool takes_over);
 
 #endif

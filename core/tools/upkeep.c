@@ -195,8 +195,8 @@ sync_user(PhJob *job, const PhIdentity *identity, GError **error)
 	const PhStore *table = ph_section_table(job->section);
 	g_autoptr(PhAccount) account = attach(job, identity);
 
-	if (account->journal != NULL)
-		return checkpoint_once(job, account->journal, error);
+	if (ph_account_journal(account) != NULL)
+		return checkpoint_once(job, ph_account_journal(account), error);
 	return run_member(job, identity, table->sync, error);
 }
 

@@ -82,6 +82,7 @@ reopen(Fixture *f)
 static void
 tear_down(Fixture *f, gconstpointer data)
 {
+	g_autofree char *beside = g_build_filename(f->folder, "beside", NULL);
 	GDir *dir = NULL;
 	const char *name = NULL;
 
@@ -93,6 +94,7 @@ tear_down(Fixture *f, gconstpointer data)
 		(void) g_unlink(path);
 	}
 	g_dir_close(dir);
+	(void) g_rmdir(beside);
 	(void) g_rmdir(f->folder);
 	g_free(f->folder);
 }
@@ -274,6 +276,94 @@ test_a_second_process_may_only_look(Fixture *f, gconstpointer data)
 	ph_queue_close(other);
 }
 
+static bool
+has_two(const PhQueueStats *stats)
+{
+	return stats->n_mails == 2;
+}
+
+static bool
+is_empty(const PhQueueStats *stats)
+{
+	return stats->n_mails == 0;
+}
+
+/* One that is open in a folder beside the queue. */
+static PhQueue *
+open_beside(const Fixture *f, char **folder_out)
+{
+	PhQueueParams params = f->params;
+	PhQueue *other = NULL;
+
+	*folder_out = ph_queue_beside(f->folder);
+	params.folder = *folder_out;
+	other = ph_queue_open(&params, NULL);
+	g_assert_nonnull(other);
+	return other;
+}
+
+static void
+test_mail_beside_the_queue_is_taken_when_its_writer_lets_go(Fixture *f, gconstpointer data)
+{
+	g_autofree char *folder = NULL;
+	PhQueue *owner = f->queue;
+	PhQueue *other = open_beside(f, &folder);
+	PhQueueStats stats;
+
+	add(f, "own", "later@example.net", 100);
+	f->queue = other;
+	add(f, "other", "done@example.net", 100);
+	f->queue = owner;
+	ph_queue_start(f->queue);
+	ph_queue_adopt(f->queue);
+	wait_for(f, nothing_is_ready);
+	ph_queue_stats(f->queue, &stats);
+	g_assert_cmpuint(stats.n_mails, ==, 1);
+	g_assert_cmpint(f->n_tasks, ==, 1);
+	ph_queue_close(other);
+	ph_queue_adopt(f->queue);
+	while (g_atomic_int_get(&f->n_tasks) < 2)
+		g_usleep(PAUSE_US);
+	wait_for(f, nothing_is_ready);
+	ph_queue_stats(f->queue, &stats);
+	g_assert_cmpuint(stats.n_mails, ==, 1);
+	g_assert_false(g_file_test(folder, G_FILE_TEST_EXISTS));
+	reopen(f);
+	ph_queue_stats(f->queue, &stats);
+	g_assert_cmpuint(stats.n_mails, ==, 1);
+	g_assert_cmpuint(stats.n_damaged, ==, 0);
+}
+
+static void
+test_mail_beside_the_queue_is_there_at_the_next_start(Fixture *f, gconstpointer data)
+{
+	g_autofree char *folder = NULL;
+	PhQueue *owner = f->queue;
+	PhQueue *other = open_beside(f, &folder);
+
+	f->queue = other;
+	add(f, "one", "done@example.net", 100);
+	add(f, "two", "done@example.net", 300000);
+	f->queue = owner;
+	ph_queue_close(other);
+	reopen(f);
+	wait_for(f, has_two);
+	ph_queue_start(f->queue);
+	wait_for(f, is_empty);
+	g_assert_cmpint(f->n_tasks, ==, 2);
+	g_assert_cmpint(f->n_failed, ==, 0);
+}
+
+static void
+test_an_unused_folder_beside_the_queue_goes(Fixture *f, gconstpointer data)
+{
+	g_autofree char *folder = NULL;
+
+	ph_queue_close(open_beside(f, &folder));
+	ph_queue_leave_beside(folder);
+	g_assert_false(g_file_test(folder, G_FILE_TEST_EXISTS));
+}
+
 #define ADD(name, test) g_test_add(name, Fixture, NULL, set_up, test, tear_down)
 
 int
@@ -286,5 +376,11 @@ main(int argc, char **argv)
 	ADD("/queue/queue/without-its-index-a-file-is-read-again",
 	    test_without_its_index_a_file_is_read_again);
 	ADD("/queue/queue/a-second-process-may-only-look", test_a_second_process_may_only_look);
+	ADD("/queue/queue/mail-beside-it-is-taken-when-its-writer-lets-go",
+	    test_mail_beside_the_queue_is_taken_when_its_writer_lets_go);
+	ADD("/queue/queue/mail-beside-it-is-there-at-the-next-start",
+	    test_mail_beside_the_queue_is_there_at_the_next_start);
+	ADD("/queue/queue/an-unused-folder-beside-it-goes",
+	    test_an_unused_folder_beside_the_queue_goes);
 	return g_test_run();
 }

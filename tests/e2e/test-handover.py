@@ -1,0 +1,254 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""test-handover.py: a reload that needs a new process, with a queue and a journal, under load
+
+Clients send all the time, some on connections that stay open over the reloads, and write down what
+was acknowledged. Without a crash nobody is turned away, nothing is lost and nothing is delivered
+twice; when a worker is killed in the middle nothing is lost. POSTHORN_HANDOVER_ROUNDS says how often
+one is killed (4).
+"""
+import os
+import random
+import signal
+import smtplib
+import threading
+import time
+
+import lib
+from lib import BUILD, DURABILITY, Server, descendants, main, wait_for
+
+ROUNDS = int(os.environ.get("POSTHORN_HANDOVER_ROUNDS", "4"))
+FLAKY = os.path.join(BUILD, "tests", "e2e", "plugin-flaky.so")
+JOURNAL = "" if DURABILITY else "durability = journal\njournal-size = 32M\n"
+CONFIG = lib.WHOLE.replace("[server]\n", "[server]\n" + JOURNAL) + """
+[queue]
+retry = 20ms, 50ms
+lifetime = 10min
+warn-after = 0s
+segment-size = 64K
+
+[route out]
+domains = *
+transport = %s:plugin-flaky
+ledger = {data}/ledger
+""" % FLAKY
+ANNA = "anna@example.org"
+GONE = (OSError, EOFError, smtplib.SMTPException)
+
+
+class Ledger:
+    """What was acknowledged; kept outside the server."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.count = 0
+        self.acknowledged = {}
+        self.troubles = []
+
+    def new(self):
+        with self.lock:
+            self.count += 1
+            return "mail-%d" % self.count
+
+
+def send(client, ledger, recipients):
+    name = ledger.new()
+    client.sendmail("ben@example.org", recipients, (
+        "X-Ledger: %s\r\nSubject: %s\r\n\r\n%s\r\n" % (name, name, "text " * 20)).encode())
+    ledger.acknowledged[name] = recipients
+    return name
+
+
+def some_recipients():
+    return random.choice([[ANNA], ["joe@a.example"], ["later1@a.example", ANNA], ["ann@b.example"]])
+
+
+def deliver(server, ledger, stop):
+    """Sends on short connections, one after the other."""
+    while not stop.is_set():
+        try:
+            client = smtplib.SMTP("127.0.0.1", server.ports["smtp"], timeout=20)
+            client.ehlo("client.example.org")
+            for _ in range(random.randrange(1, 5)):
+                send(client, ledger, some_recipients())
+                time.sleep(0.002)
+            client.quit()
+        except GONE as trouble:
+            ledger.troubles.append(repr(trouble))
+            time.sleep(0.01)
+
+
+class Load:
+    """Clients that send as long as the block lasts."""
+
+    def __init__(self, server, ledger, count=2):
+        self.stop = threading.Event()
+        self.threads = [threading.Thread(target=deliver, args=(server, ledger, self.stop))
+                        for _ in range(count)]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+
+    def __exit__(self, *details):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def reload(server, number):
+    """With a config that the present process cannot use."""
+    server.write_config(server.text.replace(
+        "[server]\n", "[server]\ncheckpoint-interval = %ds\n" % (10 + number)))
+    return server.run("reload")
+
+
+def queued_deliveries(server):
+    """(name, recipient) -> how often the transport has taken it."""
+    found = {}
+    path = os.path.join(server.values["data"], "ledger")
+    if not os.path.exists(path):
+        return found
+    with open(path, encoding="utf-8") as stream:
+        for line in stream:
+            words = line.split()
+            for recipient in words[1].split(",") if len(words) == 3 else ():
+                found[words[2], recipient] = found.get((words[2], recipient), 0) + 1
+    return found
+
+
+def local_deliveries(server):
+    client = server.imap()
+    client.select("INBOX", readonly=True)
+    found = {}
+    for part in client.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (X-LEDGER)])")[1]:
+        if isinstance(part, tuple) and part[1].startswith(b"X-Ledger: "):
+            key = part[1].split()[1].decode(), ANNA
+            found[key] = found.get(key, 0) + 1
+    client.logout()
+    return found
+
+
+def deliveries(server):
+    return {**queued_deliveries(server), **local_deliveries(server)}
+
+
+def missing(server, ledger):
+    there = deliveries(server)
+    return [(name, to) for name, recipients in list(ledger.acknowledged.items())
+            for to in recipients if (name, to) not in there]
+
+
+def n_exists(client):
+    """How many messages the client was told of."""
+    return int(client.response("EXISTS")[1][-1] or 0)
+
+
+def read_until(reader, text, seconds=5):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        line = reader.readline()
+        assert line, "the connection was closed"
+        if text in line:
+            return line
+    raise AssertionError("never told %r" % text)
+
+
+def idle(server):
+    connection, reader = server.raw("imap")
+    reader.readline()
+    for command in (b"a LOGIN %s \"%s\"" % (ANNA.encode(), lib.PASSWORD.encode()), b"b SELECT INBOX"):
+        connection.sendall(command + b"\r\n")
+        read_until(reader, command[:1] + b" OK")
+    connection.sendall(b"c IDLE\r\n")
+    read_until(reader, b"+ ")
+    return connection, reader
+
+
+def test_nobody_is_turned_away_and_nothing_is_lost_or_doubled():
+    ledger = Ledger()
+    with Server(CONFIG) as server:
+        first = server.worker()
+        old = server.smtp()
+        sleeper, reader = idle(server)
+        reader_box = server.imap()
+        reader_box.select("INBOX")
+        with Load(server, ledger):
+            for number in range(3):
+                time.sleep(0.2)
+                done = reload(server, number)
+                assert done.returncode == 0, done.stderr
+                assert "a new process took over" in done.stdout, done.stdout
+                assert first in descendants(server.process.pid), "its sessions are still open"
+                # who was there before goes on, in the old process
+                name = send(old, ledger, [ANNA, "joe@a.example"])
+                wait_for(lambda name=name: (name, "joe@a.example") in queued_deliveries(server), 3,
+                         "the delivery of what an old session has sent")
+        wait_for(lambda: not missing(server, ledger), 20, "every delivery")
+        assert not ledger.troubles, ledger.troubles[:3]
+        twice = [key for key, count in deliveries(server).items() if count > 1]
+        assert not twice, twice[:5]
+        assert len(ledger.acknowledged) > 30
+        # the session in IDLE was told, and lives
+        sleeper.sendall(b"DONE\r\n")
+        read_until(reader, b"c OK")
+        assert reader_box.noop()[0] == "OK"
+        old.quit()
+        reader.close()
+        sleeper.close()
+        reader_box.logout()
+        wait_for(lambda: len(descendants(server.process.pid)) == 1, 10, "the old processes' end")
+        with Load(server, ledger):
+            time.sleep(0.3)
+        wait_for(lambda: not missing(server, ledger), 10, "every delivery")
+        assert not ledger.troubles, ledger.troubles[:3]
+        print("# %d mails acknowledged" % len(ledger.acknowledged))
+        assert server.stop() == 0
+    assert not server.events("worker-died")
+
+
+def test_a_new_process_that_cannot_begin_leaves_everything_as_it_was():
+    ledger = Ledger()
+    with Server(CONFIG) as server:
+        old = server.smtp()
+        first = server.worker()
+        # the check is done before the folder is no folder
+        blocker = server.values["data"] + "/other"
+        with open(blocker, "w", encoding="ascii") as stream:
+            stream.write("not a folder\n")
+        server.write_config(server.text.replace("[queue]\n", "[queue]\npath = {data}/other\n"))
+        done = server.run("reload")
+        assert done.returncode == 1, done.stdout
+        assert server.worker() == first
+        with Load(server, ledger):
+            name = send(old, ledger, [ANNA, "joe@a.example"])
+            wait_for(lambda: (name, "joe@a.example") in queued_deliveries(server), 3, "the delivery")
+            time.sleep(0.2)
+        wait_for(lambda: not missing(server, ledger), 10, "every delivery")
+        assert not ledger.troubles, ledger.troubles[:3]
+        assert reload(server, 1).returncode == 0
+
+
+def test_nothing_acknowledged_is_lost_when_a_worker_is_killed_meanwhile():
+    ledger = Ledger()
+    with Server(CONFIG) as server:
+        for number in range(ROUNDS):
+            with Load(server, ledger):
+                time.sleep(0.1)
+                reloading = threading.Thread(target=reload, args=(server, number))
+                reloading.start()
+                time.sleep(random.uniform(0.05, 0.6))
+                victims = descendants(server.process.pid)
+                if victims:
+                    os.kill(random.choice(victims), signal.SIGKILL)
+                reloading.join()
+                wait_for(lambda: server.listens(server.ports["imap"]), 20, "a worker")
+        wait_for(lambda: not missing(server, ledger), 30, "every delivery: %r"
+                 % missing(server, ledger)[:5])
+        print("# %d mails acknowledged, %d workers killed, %d delivered more than once" % (
+            len(ledger.acknowledged), len(server.events("worker-died")),
+            sum(count > 1 for count in deliveries(server).values())))
+        assert server.run("reload").returncode == 0
+
+
+main(globals())
