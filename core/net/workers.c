@@ -4,8 +4,11 @@
  * is there, and either fewer threads than processors are outside of blocking calls, or the oldest
  * entry of the queue has waited 5 ms and those outside are fewer than four a processor: they may
  * wait for something that no bracket shows, but where they all compute more threads only cost
- * switches. A call counts as blocking once it has lasted 1 ms. A thread above the first ones that
- * found nothing for 10 s ends.
+ * switches. A call counts as blocking once it has lasted 1 ms.
+ *
+ * At most one thread a processor polls: further ones would only take turns at waking up. Who finds
+ * so many polling is spare: it sleeps until the pool would grow, or the last one that polls goes
+ * into a blocking call; after 10 s it ends.
  *
  * The queue's lock is a pthread mutex, because the thread sanitizer cannot see GLib's.
  *
@@ -65,6 +68,9 @@ struct PhWorkers {
 	PhWorkersParams params;
 	pthread_mutex_t lock; /* guards the queue and the list of threads */
 	pthread_cond_t ended;
+	pthread_cond_t spare;     /* one of those that sleep is to poll */
+	_Atomic unsigned n_spare; /* that sleep and were not called yet; changed under the lock */
+	unsigned n_called;        /* that were and have not noticed */
 	PhReady *first;
 	PhReady **last_link;
 	_Atomic unsigned n_ready;
@@ -91,6 +97,7 @@ ph_workers_new(const PhWorkersParams *params)
 	workers->last_link = &workers->first;
 	pthread_mutex_init(&workers->lock, NULL);
 	pthread_cond_init(&workers->ended, NULL);
+	pthread_cond_init(&workers->spare, NULL);
 	return workers;
 }
 
@@ -159,6 +166,59 @@ ph_workers_push_job(PhWorkers *workers, void (*func)(void *), void *user_data)
 	ph_workers_push(workers, &job->ready);
 }
 
+/* --- spare threads --- */
+
+static struct timespec
+after_ms(int64_t ms)
+{
+	struct timespec time = { 0, 0 };
+
+	clock_gettime(CLOCK_REALTIME, &time);
+	time.tv_nsec += ms % 1000 * 1000 * 1000;
+	time.tv_sec += ms / 1000 + time.tv_nsec / 1000000000;
+	time.tv_nsec %= 1000000000;
+	return time;
+}
+
+/* Sleeps until it is called. Returns: false when it was not for long. */
+static bool
+be_spare(PhWorkers *workers)
+{
+	struct timespec until = after_ms(idle_ms);
+	bool called = false;
+
+	pthread_mutex_lock(&workers->lock);
+	atomic_fetch_add(&workers->n_spare, 1);
+	while (workers->n_called == 0 && !atomic_load(&workers->stopping)
+	       && pthread_cond_timedwait(&workers->spare, &workers->lock, &until) == 0)
+		continue;
+	called = workers->n_called > 0;
+	if (called)
+		workers->n_called--;
+	else
+		atomic_fetch_sub(&workers->n_spare, 1);
+	pthread_mutex_unlock(&workers->lock);
+	return called;
+}
+
+static bool
+call_spare(PhWorkers *workers)
+{
+	bool called = false;
+
+	if (atomic_load(&workers->n_spare) == 0)
+		return false;
+	pthread_mutex_lock(&workers->lock);
+	called = atomic_load(&workers->n_spare) > 0;
+	if (called) {
+		atomic_fetch_sub(&workers->n_spare, 1);
+		workers->n_called++;
+		pthread_cond_signal(&workers->spare);
+	}
+	pthread_mutex_unlock(&workers->lock);
+	return called;
+}
+
 /* --- a thread --- */
 
 /* Waits for reports. Returns: false when it had nothing to do for long and is not needed. */
@@ -168,6 +228,8 @@ wait_for_work(PhWorker *worker)
 	PhWorkers *workers = worker->workers;
 	int64_t before = 0;
 
+	if (!worker->first && atomic_load(&workers->n_idle) >= workers->params.processors)
+		return be_spare(workers);
 	atomic_fetch_add(&workers->n_idle, 1);
 	if (atomic_load(&workers->n_ready) == 0 && !atomic_load(&workers->stopping)) {
 		before = worker->first ? 0 : ph_net_now_us();
@@ -299,17 +361,12 @@ ph_workers_stop(PhWorkers *workers, int64_t until_us)
 
 	atomic_store(&workers->stopping, true);
 	pthread_mutex_lock(&workers->lock);
+	pthread_cond_broadcast(&workers->spare);
 	while (workers->threads != NULL && ph_net_now_us() < until_us) {
-		struct timespec soon = { 0, 0 };
+		struct timespec soon = after_ms(5);
 
 		/* Each rouse frees one thread from polling; those in a call end by themselves. */
 		workers->params.rouse(workers->params.owner);
-		clock_gettime(CLOCK_REALTIME, &soon);
-		soon.tv_nsec += 5 * 1000 * 1000;
-		if (soon.tv_nsec >= 1000000000) {
-			soon.tv_nsec -= 1000000000;
-			soon.tv_sec++;
-		}
 		pthread_cond_timedwait(&workers->ended, &workers->lock, &soon);
 	}
 	ended = workers->threads == NULL;
@@ -329,6 +386,7 @@ ph_workers_free(PhWorkers *workers)
 			g_free(ready);
 	pthread_mutex_destroy(&workers->lock);
 	pthread_cond_destroy(&workers->ended);
+	pthread_cond_destroy(&workers->spare);
 	g_free(workers);
 }
 
@@ -352,7 +410,7 @@ ph_workers_limit(const PhWorkers *workers)
 	return workers->params.max_threads;
 }
 
-/* Under the lock: threads that are outside of a call that has lasted. */
+/* Under the lock: threads that are awake and outside of a call that has lasted. */
 static unsigned
 count_outside(const PhWorkers *workers, int64_t now_us)
 {
@@ -363,7 +421,7 @@ count_outside(const PhWorkers *workers, int64_t now_us)
 
 		n += since == 0 || now_us - since < blocking_us;
 	}
-	return n;
+	return n - MIN(n, atomic_load(&workers->n_spare));
 }
 
 void
@@ -374,7 +432,8 @@ ph_workers_look_after(PhWorkers *workers, int64_t now_us)
 	bool late = false;
 
 	if (!ph_workers_is_busy(workers) || atomic_load(&workers->stopping)
-	    || ph_workers_count(workers) >= workers->params.max_threads)
+	    || (ph_workers_count(workers) >= workers->params.max_threads
+	        && atomic_load(&workers->n_spare) == 0))
 		return;
 	pthread_mutex_lock(&workers->lock);
 	outside = count_outside(workers, now_us);
@@ -383,7 +442,9 @@ ph_workers_look_after(PhWorkers *workers, int64_t now_us)
 	pthread_mutex_unlock(&workers->lock);
 	if (outside >= workers->params.processors * (late ? outside_most : 1))
 		return;
-	if (waiting || workers->params.has_reports(workers->params.owner))
+	if (!waiting && !workers->params.has_reports(workers->params.owner))
+		return;
+	if (!call_spare(workers))
 		(void) add_thread(workers, false);
 }
 
@@ -395,6 +456,8 @@ ph_workers_enter_blocking(void)
 	if (worker == NULL || worker->depth++ > 0)
 		return;
 	atomic_store_explicit(&worker->since_us, ph_net_now_us(), memory_order_relaxed);
+	if (atomic_load(&worker->workers->n_idle) == 0)
+		(void) call_spare(worker->workers);
 }
 
 void
