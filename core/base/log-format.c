@@ -32,14 +32,37 @@ clean_length(const char *at, size_t left)
 	return n;
 }
 
+/* Octets at @at that are printable ASCII and none of @special: most of what is ever written. */
+static size_t
+plain_length(const char *at, size_t left, const char *special)
+{
+	char one = special[0];
+	char two = one != '\0' ? special[1] : '\0';
+	char three = two != '\0' ? special[2] : '\0';
+	size_t n = 0;
+
+	while (n < left && at[n] >= 0x20 && at[n] < 0x7f && at[n] != one && at[n] != two
+	       && at[n] != three)
+		n++;
+	return n;
+}
+
+/* @special: at most three characters that get a backslash. */
 static void
 append_escaped(GString *out, PhSlice value, const char *special, const char *prefix)
 {
 	size_t n = MIN(value.length, (size_t) PH_LIMIT_LOG_VALUE);
 
 	for (size_t i = 0; i < n;) {
-		size_t clean = clean_length(value.data + i, n - i);
+		size_t plain = plain_length(value.data + i, n - i, special);
+		size_t clean = 0;
 
+		if (plain > 0) {
+			g_string_append_len(out, value.data + i, (gssize) plain);
+			i += plain;
+			continue;
+		}
+		clean = clean_length(value.data + i, n - i);
 		if (clean == 0) {
 			g_string_append_printf(out, "%s%02x", prefix,
 			                       (unsigned int) (unsigned char) value.data[i]);

@@ -155,6 +155,7 @@ write_line(const char *line, size_t length)
 	int fd = atomic_load_explicit(&state.fd, memory_order_relaxed);
 	size_t done = 0;
 
+	PH_LOCKED(&state.lock);
 	while (done < length) {
 		ssize_t n = write(fd, line + done, length - done);
 
@@ -188,11 +189,14 @@ emit(const PhLogEvent *event)
 static bool
 pass_rate(const PhLogEvent *event, uint32_t *dropped_out)
 {
-	Rate *rate = &state.rates[ph_slice_hash(ph_slice(event->event)) % RATE_SLOTS];
-	uint64_t second = ph_clock_us() / SECOND_US;
+	Rate *rate = NULL;
+	uint64_t second = 0;
 
 	if (event->level >= PH_LOG_INFO)
 		return true;
+	rate = &state.rates[ph_slice_hash(ph_slice(event->event)) % RATE_SLOTS];
+	second = ph_clock_us() / SECOND_US;
+	PH_LOCKED(&state.lock);
 	if (rate->second != second) {
 		*dropped_out = rate->n_dropped;
 		*rate = (Rate){ .second = second };
@@ -226,7 +230,6 @@ ph_log_fields(PhSection *section,
 		line.section = state.describe_section(section);
 	if (session != NULL && state.describe_session != NULL)
 		state.describe_session(session, &line.session, &line.peer);
-	PH_LOCKED(&state.lock);
 	if (!pass_rate(&line, &n_dropped))
 		return;
 	if (n_dropped > 0) {
