@@ -131,6 +131,7 @@ typedef struct {
 } Trust;
 
 static PhLock trust_lock = PH_LOCK_INIT; /* guards the table */
+static PhLock make_lock = PH_LOCK_INIT;  /* one is made at a time: who waits finds it then */
 static GHashTable *trusts;               /* path of the file, "" for the system's -> Trust */
 
 static void
@@ -188,6 +189,10 @@ ph_tls_context_for_client(const char *ca_file, GError **error)
 	/* A file that is not there: reading it says so. */
 	if (ca_file != NULL)
 		(void) stat(ca_file, &file);
+	context = find_trust(key, &file);
+	if (context != NULL)
+		return context;
+	PH_LOCKED(&make_lock);
 	context = find_trust(key, &file);
 	if (context != NULL)
 		return context;

@@ -33,25 +33,38 @@ typedef struct {
 	bool has_8bit_header;
 } Scan;
 
-/* Is the empty line in this piece? Looked for as long as the header lasts. */
+/* The first empty line of the piece; NULL when there is none. Nothing behind it is looked at. */
+static const char *
+find_empty_line(PhSlice piece)
+{
+	const char *end = piece.data + piece.length;
+	const char *at = piece.data;
+
+	while (at < end && (at = memchr(at, '\n', (size_t) (end - at))) != NULL) {
+		const char *next = at + 1;
+
+		if (next < end && *next == '\r')
+			next++;
+		if (next < end && *next == '\n')
+			return at;
+		at++;
+	}
+	return NULL;
+}
+
+/* Looks for the empty line as long as the header lasts. */
 static void
 scan_header(Scan *scan, PhSlice piece)
 {
-	const char *end = memmem(piece.data, piece.length, "\n\r\n", 3);
-	const char *bare = memmem(piece.data, piece.length, "\n\n", 2);
+	const char *end = find_empty_line(piece);
 	size_t length = piece.length;
 
-	if (end == NULL || (bare != NULL && bare < end))
-		end = bare;
 	if (end != NULL) {
 		scan->in_body = true;
 		length = (size_t) (end - piece.data);
 	}
-	for (size_t i = 0; i < length; i++)
-		if ((piece.data[i] & 0x80) != 0) {
-			scan->has_8bit_header = true;
-			return;
-		}
+	if (!ph_slice_is_ascii(PH_SLICE(piece.data, length)))
+		scan->has_8bit_header = true;
 }
 
 static bool
