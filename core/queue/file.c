@@ -342,6 +342,18 @@ ph_queue_file_content(PhQueueFile *file, const PhQueueRecord *record)
 	                            record->octets);
 }
 
+PhContent *
+ph_queue_file_copy(PhQueueFile *file, const PhQueueRecord *record)
+{
+	g_autofree uint8_t *octets = g_try_malloc(MAX(record->octets, 1));
+
+	if (octets == NULL
+	    || !read_all(file->fd, record->position + PH_QUEUE_HEAD + record->envelope_length,
+	                 octets, record->octets))
+		return NULL;
+	return ph_content_new_take((char *) g_steal_pointer(&octets), record->octets);
+}
+
 static bool
 add_piece(PhSlice piece, void *user_data, GError **error)
 {
@@ -350,9 +362,8 @@ add_piece(PhSlice piece, void *user_data, GError **error)
 }
 
 bool
-ph_queue_file_check(PhQueueFile *file, const PhQueueRecord *record, GError **error)
+ph_queue_file_check(PhContent *content, const PhQueueRecord *record, GError **error)
 {
-	g_autoptr(PhContent) content = ph_queue_file_content(file, record);
 	XXH3_state_t *state = XXH3_createState();
 	bool good = false;
 
@@ -360,9 +371,9 @@ ph_queue_file_check(PhQueueFile *file, const PhQueueRecord *record, GError **err
 	good = ph_content_each(content, 0, record->octets, add_piece, state, error);
 	if (good && XXH3_64bits_digest(state) != record->octets_sum) {
 		ph_error_set(error, PH_ERROR_CORRUPT,
-		             "the octets of a mail in file %08x of the queue are not what was "
-		             "written",
-		             file->number);
+		             "the octets of a mail in the queue, at %" G_GUINT64_FORMAT
+		             " of its file, are not what was written",
+		             record->position);
 		good = false;
 	}
 	(void) XXH3_freeState(state);

@@ -74,10 +74,12 @@ bool ph_queue_file_read(PhQueueFile *file,
                         GBytes **octets_out,
                         GError **error);
 
-/* ph_queue_file_content: a mail's octets. Returns: (owned). ph_queue_file_check: are they what was
- * written? Errors: CORRUPT. */
+/* ph_queue_file_content: a mail's octets, where they lie; ph_queue_file_copy: in memory. Returns:
+ * (owned); NULL when they cannot be read. ph_queue_file_check: is it what was written? Errors:
+ * CORRUPT. */
 PhContent *ph_queue_file_content(PhQueueFile *file, const PhQueueRecord *record);
-bool ph_queue_file_check(PhQueueFile *file, const PhQueueRecord *record, GError **error);
+PhContent *ph_queue_file_copy(PhQueueFile *file, const PhQueueRecord *record);
+bool ph_queue_file_check(PhContent *content, const PhQueueRecord *record, GError **error);
 
 /* ph_queue_file_scan: mails from @position on, in order; what is damaged is left out. @func: (head and
  * envelope) borrowed for the call. Returns: where the next mail can be written. */

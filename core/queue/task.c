@@ -9,6 +9,8 @@
 #include "base/clock.h"
 #include "queue/private.h"
 
+#include <stdatomic.h>
+
 enum {
 	SWEEP_LEAST_MS = 20,
 	SWEEP_MOST_MS = 60000,
@@ -16,7 +18,11 @@ enum {
 	SWEEP_TASKS = 256, /* that one sweep begins */
 	IDLE_MS = 60000,
 	MS_SECOND = 1000,
+	COPY_MAX = 256 * 1024,        /* octets of a mail that are read once, into memory */
+	COPIES_MAX = 4 * 1024 * 1024, /* of all that are under way */
 };
+
+static _Atomic size_t copied;
 
 typedef struct {
 	PhQueueTaskRecipient shown;
@@ -36,6 +42,7 @@ struct PhQueueTask {
 	GBytes *octets; /* (owned, nullable) until it is loaded */
 	PhEnvelope *envelope;
 	PhContent *content;
+	size_t copied; /* of it: its share of the memory for copies */
 	uint32_t n;
 	Recipient recipients[];
 };
@@ -109,6 +116,7 @@ free_task(PhQueueTask *task)
 	for (uint32_t i = 0; i < task->n; i++)
 		g_free(task->recipients[i].reason);
 	g_clear_pointer(&task->content, ph_content_unref);
+	atomic_fetch_sub(&copied, task->copied);
 	ph_queue_envelope_free(task->envelope);
 	g_clear_pointer(&task->octets, g_bytes_unref);
 	ph_queue_file_unref(task->file);
@@ -293,6 +301,24 @@ ph_queue_task_expires(const PhQueueTask *task)
 	return task->expires;
 }
 
+/* The octets: read once, not by each who looks at them, as long as that takes little memory. */
+static PhContent *
+take_content(PhQueueTask *task, const PhQueueRecord *record)
+{
+	PhContent *copy = NULL;
+
+	if (record->octets <= COPY_MAX) {
+		task->copied = (size_t) record->octets;
+		if (atomic_fetch_add(&copied, task->copied) < COPIES_MAX)
+			copy = ph_queue_file_copy(task->file, record);
+	}
+	if (copy != NULL)
+		return copy;
+	atomic_fetch_sub(&copied, task->copied);
+	task->copied = 0;
+	return ph_queue_file_content(task->file, record);
+}
+
 bool
 ph_queue_task_load(PhQueueTask *task, GError **error)
 {
@@ -300,8 +326,10 @@ ph_queue_task_load(PhQueueTask *task, GError **error)
 	gsize length = 0;
 	const char *octets = NULL;
 
-	if (!ph_queue_file_read(task->file, task->position, &record, &task->octets, error)
-	    || !ph_queue_file_check(task->file, &record, error))
+	if (!ph_queue_file_read(task->file, task->position, &record, &task->octets, error))
+		return false;
+	task->content = take_content(task, &record);
+	if (!ph_queue_file_check(task->content, &record, error))
 		return false;
 	octets = g_bytes_get_data(task->octets, &length);
 	task->envelope =
@@ -316,7 +344,6 @@ ph_queue_task_load(PhQueueTask *task, GError **error)
 		}
 		recipient->envelope = &task->envelope->recipients[recipient->number];
 	}
-	task->content = ph_queue_file_content(task->file, &record);
 	return true;
 }
 

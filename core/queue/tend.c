@@ -120,10 +120,11 @@ copy(PhQueueFile *from, PhQueueFile *to, Moved *moved, uint64_t *position, GErro
 	struct iovec piece;
 	gsize length = 0;
 
-	if (!ph_queue_file_read(from, moved->from, &record, &octets, NULL)
-	    || !ph_queue_file_check(from, &record, NULL))
+	if (!ph_queue_file_read(from, moved->from, &record, &octets, NULL))
 		return true;
 	content = ph_queue_file_content(from, &record);
+	if (!ph_queue_file_check(content, &record, NULL))
+		return true;
 	head = g_memdup2(g_bytes_get_data(octets, &length), g_bytes_get_size(octets));
 	record.position = *position;
 	ph_queue_record_seal(&record, head, to->seed);
