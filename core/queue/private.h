@@ -60,6 +60,7 @@ struct PhQueue {
 	bool is_reading;  /* what the index said need not be noted again */
 	bool is_idle;     /* the scheduler waits */
 	bool is_writing;  /* the writer does not wait */
+	bool is_patient;  /* the writer waits, but not for rows of the index alone */
 	bool is_stopping; /* nothing more is begun */
 	bool is_closing;  /* the writer ends when nothing is left */
 	bool is_closed;   /* and has ended */

@@ -280,7 +280,7 @@ append_row(PhQueue *queue, PhQueueFile *file, const PhQueueRow *row)
 		g_ptr_array_add(queue->dirty, ph_queue_file_ref(file));
 	}
 	ph_queue_row_append(file->rows, row, file->seed);
-	if (!queue->is_writing)
+	if (!queue->is_writing && !queue->is_patient)
 		ph_signal_one(&queue->work);
 }
 

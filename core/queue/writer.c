@@ -18,7 +18,8 @@
 #include <unistd.h>
 
 enum {
-	PIECES = 128, /* of a batch in one call */
+	PIECES = 128,   /* of a batch in one call */
+	ROWS_US = 4000, /* that rows of the index wait for others */
 	TEND_US = 100000,
 	TEND_IDLE_US = 5000000,
 };
@@ -298,6 +299,13 @@ wait_for_work(PhQueue *queue, uint64_t deadline_us)
 	while (!has_work(queue) && !queue->is_closing
 	       && ph_signal_wait_until(&queue->work, &queue->lock, deadline_us))
 		;
+	/* what was delivered is noted together with what follows soon: nobody waits for it */
+	queue->is_patient = true;
+	deadline_us = ph_clock_us() + ROWS_US;
+	while (queue->first == NULL && !queue->wants_sync && !queue->is_closing && has_work(queue)
+	       && ph_signal_wait_until(&queue->work, &queue->lock, deadline_us))
+		;
+	queue->is_patient = false;
 	queue->is_writing = true;
 	return has_work(queue);
 }
