@@ -21,7 +21,7 @@
 
 enum {
 	CHUNK = 1000,
-	EDITS_MAX = 20000, /* of one pass; what is left follows in the next */
+	EDITS_MAX = 50000, /* of one pass; what is left follows in the next */
 	PIECE = 64 * 1024,
 	MODE = 0600,
 	FOLDER_MODE = 0700,
@@ -475,7 +475,7 @@ typedef struct {
 	guint next; /* edit */
 	uint64_t grown;
 	uint64_t shrunk;
-	GArray *moved; /* of Place */
+	PhIndexConnection *connection; /* writes what is read through another */
 } Shift;
 
 static bool
@@ -498,18 +498,17 @@ shift_place(const Place *place, void *user_data, GError **error)
 		shift->grown += edit->insert != NULL ? edit->insert->len : 0;
 		shift->shrunk += edit->remove;
 	}
-	if (edit == NULL || !edit->drops) {
-		if (memcmp(&now, place, sizeof now) != 0)
-			(void) g_array_append_val(shift->moved, now);
-	}
-	return true;
+	if ((edit != NULL && edit->drops) || memcmp(&now, place, sizeof now) == 0)
+		return true;
+	return place_put(shift->connection, rewrite->box->no, &now, error);
 }
 
 static bool
-save(const Rewrite *rewrite, const GArray *moved, PhIndexConnection *connection, GError **error)
+save(const Rewrite *rewrite, PhIndexConnection *connection, GError **error)
 {
 	Box *box = rewrite->box;
-	bool good = true;
+	Shift shift = { .rewrite = rewrite, .connection = connection };
+	bool good = place_each(rewrite->account, box->no, shift_place, &shift, error);
 
 	for (guint i = 0; good && i < rewrite->edits->len; i++) {
 		const Edit *edit = &g_array_index(rewrite->edits, Edit, i);
@@ -520,8 +519,6 @@ save(const Rewrite *rewrite, const GArray *moved, PhIndexConnection *connection,
 		if (edit->place.uid == box->last_uid)
 			box->last_uid = 0; /* the next scan is of the whole file */
 	}
-	for (guint i = 0; good && i < moved->len; i++)
-		good = place_put(connection, box->no, &g_array_index(moved, Place, i), error);
 	for (guint i = 0; good && i < rewrite->gone->len; i++)
 		good = place_put_gone(connection, box->no, &g_array_index(rewrite->gone, Gone, i),
 		                      error);
@@ -540,17 +537,12 @@ take_last(const Place *place, void *user_data, GError **error)
 static bool
 note_places(Rewrite *rewrite, GError **error)
 {
-	g_autoptr(GArray) moved = g_array_new(FALSE, FALSE, sizeof(Place));
-	Shift shift = { .rewrite = rewrite, .moved = moved };
-	PhIndexConnection *connection = NULL;
+	PhIndexConnection *connection = ph_index_begin_write(rewrite->account->index, error);
 	bool good = false;
 
-	if (!place_each(rewrite->account, rewrite->box->no, shift_place, &shift, error))
-		return false;
-	connection = ph_index_begin_write(rewrite->account->index, error);
 	if (connection == NULL)
 		return false;
-	good = save(rewrite, moved, connection, error);
+	good = save(rewrite, connection, error);
 	good = ph_index_end_write(rewrite->account->index, connection, good, error) && good;
 	if (!good || rewrite->box->last_uid != 0)
 		return good;
