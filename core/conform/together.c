@@ -190,6 +190,48 @@ octets_beside(void)
 	ph_kit_check_counts(&a);
 }
 
+/* --- compact beside commits --- */
+
+static void *
+compact_again(void *data)
+{
+	Shared *shared = data;
+	g_autoptr(GError) error = NULL;
+
+	while (!atomic_load(&shared->done)) {
+		if (!ph_kit.table->compact(shared->a->handle, &error))
+			ph_kit_fail("compact beside commits: %s", error->message);
+		(void) atomic_fetch_add(&shared->n_reads, 1);
+	}
+	return NULL;
+}
+
+static void
+compact_beside(void)
+{
+	g_auto(PhKitAccount) a = { .handle = NULL };
+	Shared shared = { .a = &a };
+	uint32_t n = ph_kit_scaled(1000, 40);
+	uint32_t i = 0;
+	GThread *thread = NULL;
+
+	if (!ph_kit_is(PH_STORE_COMPACTS_BESIDE))
+		ph_kit_skip("the store does not say that it compacts beside commits");
+	ph_kit_open(&a, "compacted");
+	ph_kit_fill(&a, &a.inbox, n);
+	thread = start("compact", compact_again, &shared);
+	for (; i < n || atomic_load(&shared.n_reads) < 2; i++) {
+		uint32_t uid = ph_kit_append(&a, &a.inbox, PH_SLICE_EMPTY);
+		g_autofree char *old = g_strdup_printf("%u", uid - n);
+
+		(void) ph_kit_expunge(&a, &a.inbox, old);
+	}
+	atomic_store(&shared.done, true);
+	(void) g_thread_join(thread);
+	ph_kit_same("messages", ph_kit_must_info(&a, &a.inbox).n_messages, n);
+	ph_kit_check_counts(&a);
+}
+
 /* --- accounts beside each other -------------------------------------------------------------------- */
 
 static void *
@@ -295,6 +337,8 @@ const PhConformRule ph_conform_together[] = {
 	{ "following", "STORE-4", "who follows by change number beside commits misses nothing",
 	  following },
 	{ "octets-beside", "contract", "upload, content and values beside commits", octets_beside },
+	{ "compact-beside", "STORE-1", "compact beside commits: nothing fails, nothing is lost",
+	  compact_beside },
 	{ "accounts-beside", "contract", "eight accounts used by eight threads", accounts_beside },
 	{ "processes", "STORE-3", "processes on one account: uids ascend, none twice, none lost",
 	  processes },

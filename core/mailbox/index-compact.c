@@ -11,16 +11,16 @@
 #include "mailbox/index.h"
 
 enum {
-	STEP_PAGES = 256, /* of one transaction */
-	TIDY_PAGES = 64,  /* the same, in the background */
-	TIDY_STEPS = 16,  /* then others come first */
+	STEP_PAGES = 64, /* of one transaction: a few milliseconds */
+	TIDY_PAGES = 64, /* the same, in the background */
+	TIDY_STEPS = 16, /* then others come first */
 	TIDY_AGAIN_US = 1000000,
 	MANY_FREE = 1024,                 /* pages that may stay free for what comes */
 	FREE_PART = 4,                    /* or one of so many */
 	WORTH_PART = 16,                  /* a database is made anew for one of so many */
 	MADE_ANEW_MAX = 64 * 1024 * 1024, /* of octets in use: they lie in memory meanwhile */
 	INCREMENTAL = 2,                  /* SQLite's word for it */
-	PATIENCE_MS = 500,                /* with readers of an older state */
+	PATIENCE_MS = 20,                 /* with readers of an older state, while commits wait */
 	CUT_FOR_US = 2000000,
 	CUT_WAIT_US = 25000, /* while a checkpoint is under way */
 };
@@ -83,7 +83,7 @@ ph_index_compact_some(PhIndex *index)
 
 	while (n < TIDY_STEPS && give_some(index)) {
 		n++;
-		g_thread_yield(); /* who waits to commit comes first */
+		ph_index_give_way(index);
 	}
 	if (n == TIDY_STEPS)
 		ph_index_tend_at(index, TIDY_AGAIN_US);
@@ -105,7 +105,7 @@ give_all(PhIndex *index, int64_t n, GError **error)
 			return false;
 		good = give_pages(connection, STEP_PAGES, error);
 		good = ph_index_end_write(index, connection, good, good ? error : NULL) && good;
-		g_thread_yield();
+		ph_index_give_way(index);
 	}
 	return good;
 }
@@ -149,6 +149,9 @@ cut_file(PhIndex *index, GError **error)
 		return false;
 	(void) sqlite3_busy_timeout(connection->db, PATIENCE_MS);
 	for (;;) {
+		/* most of it is copied while commits go on */
+		(void) sqlite3_wal_checkpoint_v2(connection->db, NULL, SQLITE_CHECKPOINT_PASSIVE,
+		                                 NULL, NULL);
 		status = sqlite3_wal_checkpoint_v2(connection->db, NULL, SQLITE_CHECKPOINT_TRUNCATE,
 		                                   NULL, NULL);
 		if (status != SQLITE_BUSY || g_get_monotonic_time() > end_us)

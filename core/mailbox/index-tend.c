@@ -109,7 +109,7 @@ ph_index_tidy(PhIndex *index)
 		index->knows_due = more; /* else looked up anew at the end */
 		if (!ph_index_end_write(index, connection, true, NULL))
 			return true;
-		g_thread_yield(); /* who waits to commit comes first */
+		ph_index_give_way(index);
 	}
 	return ph_index_compact_some(index) || pages > ph_index_wal_limit(index);
 }

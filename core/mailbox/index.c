@@ -160,10 +160,23 @@ PhIndexConnection *
 ph_index_take_main(PhIndex *index)
 {
 	PH_LOCKED(&index->lock);
+	index->n_waiting++;
 	while (index->main_busy)
 		ph_signal_wait(&index->given_back, &index->lock);
+	index->n_waiting--;
+	index->n_turns++;
 	index->main_busy = true;
 	return index->main;
+}
+
+void
+ph_index_give_way(PhIndex *index)
+{
+	uint64_t turn = 0;
+
+	PH_LOCKED(&index->lock);
+	for (turn = index->n_turns; index->n_waiting > 0 && index->n_turns == turn;)
+		ph_signal_wait(&index->given_back, &index->lock);
 }
 
 /* A connection to read with: the writing one when it is free and @may_be_main. NULL: make one. */

@@ -130,6 +130,8 @@ struct PhIndex {
 	PhIndexConnection *main;  /* the only one that writes */
 	PhIndexConnection *spare; /* (nullable) a further one for reading, at rest */
 	bool main_busy;
+	unsigned n_waiting; /* for `main` */
+	uint64_t n_turns;   /* how often it was taken */
 	unsigned n_extra;
 	bool tending;         /* in the background thread's queue */
 	gint is_deferred;     /* commits wait for no sync; read atomically, set once */
@@ -179,6 +181,8 @@ bool ph_index_done(PhIndexConnection *connection,
                    sqlite3_stmt *statement,
                    const char *doing,
                    GError **error);
+/* ph_index_give_way: who waits for the writing connection gets it first. */
+void ph_index_give_way(PhIndex *index);
 PhIndexConnection *ph_index_take_main(PhIndex *index);
 void ph_index_give_main(PhIndex *index);
 /* ph_index_begin_scan: like begin_read, for long reading: never the writing connection. */

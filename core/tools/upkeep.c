@@ -1,6 +1,7 @@
 /* upkeep.c: check, repair, compact, sync: members of the store, one account after the other
  *
- * These overlap with no commit, so the account is held meanwhile: its deliveries and changes wait.
+ * These overlap with no commit, so the account is held meanwhile: its deliveries and changes wait; but
+ * not while a store is compacted that says it can do so beside them.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -153,7 +154,7 @@ ph_job_repair(PhJob *job, GError **error)
 typedef bool (*Member)(void *account, GError **error);
 
 static bool
-run_member(PhJob *job, const PhIdentity *identity, Member member, GError **error)
+run_member(PhJob *job, const PhIdentity *identity, Member member, bool beside, GError **error)
 {
 	g_autoptr(PhAccount) account = attach(job, identity);
 	PhAccountCall call;
@@ -162,12 +163,14 @@ run_member(PhJob *job, const PhIdentity *identity, Member member, GError **error
 	if (ph_job_progress(job))
 		ph_job_print(job, PH_JOB_PROGRESS, "%u: %s", job->n_users,
 		             ph_identity_address(identity));
-	ph_account_hold(account);
+	if (!beside)
+		ph_account_hold(account);
 	if (ph_account_enter(account, &call, error)) {
 		good = member(call.engine, error);
 		ph_account_leave(&call, good);
 	}
-	ph_account_let_go(account);
+	if (!beside)
+		ph_account_let_go(account);
 	return good;
 }
 
@@ -176,7 +179,8 @@ compact_user(PhJob *job, const PhIdentity *identity, GError **error)
 {
 	const PhStore *table = ph_section_table(job->section);
 
-	return run_member(job, identity, table->compact, error);
+	return run_member(job, identity, table->compact,
+	                  (table->abilities & PH_STORE_COMPACTS_BESIDE) != 0, error);
 }
 
 /* A journal makes all stores complete at once. */
@@ -197,7 +201,7 @@ sync_user(PhJob *job, const PhIdentity *identity, GError **error)
 
 	if (ph_account_journal(account) != NULL)
 		return checkpoint_once(job, ph_account_journal(account), error);
-	return run_member(job, identity, table->sync, error);
+	return run_member(job, identity, table->sync, false, error);
 }
 
 bool

@@ -136,6 +136,7 @@ enum {
 	PH_STORE_VOLATILE = 1U << 5,        /* forgets everything with the process: for tests */
 	PH_STORE_MENDS_LINES = 1U << 6,     /* a bare CR or LF may come back as CRLF */
 	PH_STORE_HIDES_OCTETS = 1U << 7,    /* encrypted: octets are never kept in the journal */
+	PH_STORE_COMPACTS_BESIDE = 1U << 8, /* compact may run beside anything, commits included */
 };
 
 struct PhStore {
@@ -242,7 +243,8 @@ struct PhStore {
 	 * close_account, which waits for a call under way. Hints may be lost, merged, repeated, and
 	 * given for the store's own commits. Called at most once for an account object.
 	 * share: names the blob in another account of the same section without a second upload.
-	 * verify, repair: @report gets one line for each finding. compact: gives space back. */
+	 * verify, repair: @report gets one line for each finding. compact: gives space back; with
+	 * PH_STORE_COMPACTS_BESIDE it may run beside commits, and lets them go first. */
 	bool (*refresh)(void *account, const PhMailboxId *mailbox, GError **error);
 	bool (*sync)(void *account, GError **error);
 	bool (*watch)(void *account,

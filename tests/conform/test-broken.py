@@ -28,7 +28,7 @@ plugin = broken
 below = below
 fault = {fault}
 """
-NEED_DISK = {"content-large", "reopen-process", "processes", "crash", "power-loss", "failing-syncs", "disk-full"}
+NEED_DISK = {"content-large", "reopen-process", "processes", "crash", "compact-beside", "power-loss", "failing-syncs", "disk-full"}
 # Words that plant the fault, where no wrapper can.
 PLANTED = {"power-loss": ["--ignore-sync", "file:-wal"]}
 WORDS = {"content-large": ["--memory-limit", "4M"], "foreign-delivery": ["--foreign", "true"]}

@@ -430,7 +430,8 @@ narrow(void *data, PhStore *table)
 
 	ph_below_narrow(instance->first, table);
 	table->verify = verify;
-	table->abilities &= ~(uint32_t) (PH_STORE_SHARED_PROCESSES | PH_STORE_SHARED_NODES);
+	table->abilities &= ~(uint32_t) (PH_STORE_SHARED_PROCESSES | PH_STORE_SHARED_NODES
+	                                 | PH_STORE_COMPACTS_BESIDE);
 	if (second->max_keywords != 0
 	    && (table->max_keywords == 0 || second->max_keywords < table->max_keywords))
 		table->max_keywords = second->max_keywords;

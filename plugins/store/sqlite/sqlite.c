@@ -189,7 +189,7 @@ compact(void *data, GError **error)
 
 static const PhStore store = {
 	.size = sizeof store,
-	.abilities = PH_STORE_CHEAP_COPY | PH_STORE_EXACT_QUOTA,
+	.abilities = PH_STORE_CHEAP_COPY | PH_STORE_EXACT_QUOTA | PH_STORE_COMPACTS_BESIDE,
 	.create = create,
 	.destroy = destroy,
 	.open_account = open_account,

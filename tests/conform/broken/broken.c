@@ -464,6 +464,10 @@ compact(void *data, GError **error)
 
 		extra(account, &op);
 	}
+	if (has(account, BUSY)) {
+		ph_error_set(error, PH_ERROR_TEMPORARY, "the account is in use");
+		return false;
+	}
 	return account->table->compact(account->handle, error);
 }
 

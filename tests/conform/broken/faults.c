@@ -583,6 +583,7 @@ const Fault faults[] = {
 	{ .name = "snapshots", .flags = SPLIT },
 	{ .name = "following", .result = complete_too_far },
 	{ .name = "octets-beside", .flags = BUSY },
+	{ .name = "compact-beside", .flags = BUSY },
 	{ .name = "accounts-beside", .identity = one_user },
 	{ .name = "processes", .flags = SHARED, .identity = user_of_process },
 	{ .name = "crash", .op = some_flags_are_lost },
