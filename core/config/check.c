@@ -411,6 +411,49 @@ check_route(PhBuilder *builder, const PhSection *section, GHashTable *seen)
 		                 section->name);
 }
 
+/* A route whose mail can be put neither into a mailbox nor into the queue. */
+static const PhSection *
+route_without_quarantine(const PhConfig *config)
+{
+	if (ph_config_needs_queue(config))
+		return NULL;
+	for (guint i = 0; i < config->sections->len; i++) {
+		const PhSection *section = config->sections->pdata[i];
+		const PhRouteSettings *route = section->core_settings;
+
+		if (ph_section_is_route(section) && route->store == NULL)
+			return section;
+	}
+	return NULL;
+}
+
+/* Does it say that it will put mail into quarantine? */
+static bool
+names_quarantine(const PhSection *section)
+{
+	return section->keys != NULL
+	       && (ph_keyfile_key(section->keys, "quarantine") != NULL
+	           || ph_section_plugin(section)->on_failure == PH_ON_FAILURE_QUARANTINE);
+}
+
+static void
+check_quarantine(PhBuilder *builder)
+{
+	const PhSection *route = route_without_quarantine(builder->config);
+
+	for (guint i = 0; route != NULL && i < builder->config->sections->len; i++) {
+		const PhSection *section = builder->config->sections->pdata[i];
+
+		if (section->kind == PH_KIND_FILTER && names_quarantine(section))
+			ph_mistakes_warn(builder->mistakes,
+			                 ph_section_key_line(section, "quarantine"),
+			                 "[filter %s] cannot put mail for [route %s] into "
+			                 "quarantine, and such mail gets a temporary answer: the "
+			                 "route has no store; write [queue], where it can be held",
+			                 section->name, route->name);
+	}
+}
+
 static void
 check_resolver(PhBuilder *builder)
 {
@@ -459,6 +502,10 @@ check_isolated(PhBuilder *builder, const PhSection *section)
 		                 "%s reads what only root may: start the server as root, with "
 		                 "'user' in [server] for whom it is to run as",
 		                 title);
+	if (ph_section_isolate(section) > 0 && section->offer != NULL
+	    && section->offer->not_isolated != NULL)
+		ph_mistakes_add(builder->mistakes, ph_section_key_line(section, "isolate"),
+		                "%s cannot be isolated: %s", title, section->offer->not_isolated);
 	if (ph_section_isolate(section) > 0 && section->uses->len > 0)
 		ph_mistakes_add(builder->mistakes, ph_section_key_line(section, "isolate"),
 		                "%s stands on another section and cannot be isolated; isolate that "
@@ -478,6 +525,7 @@ ph_check_all(PhBuilder *builder)
 	check_queue(builder);
 	check_tls(builder);
 	check_resolver(builder);
+	check_quarantine(builder);
 	ph_check_order(builder);
 	for (guint i = 0; i < builder->config->sections->len; i++) {
 		const PhSection *section = builder->config->sections->pdata[i];

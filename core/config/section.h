@@ -29,6 +29,7 @@ typedef struct {
 	const PhOption *options;      /* in this core's stride, ended by a NULL key; never NULL */
 	const void *table;            /* the completed vtable */
 	bool (*load)(GError **error); /* (nullable) */
+	const char *not_isolated;     /* (nullable) why it cannot be isolated */
 } PhOfferInfo;
 
 /* PhOfferSource: how the config layer asks the plugin layer, which stands above it. */

@@ -89,6 +89,13 @@ account_nothing(void *account, GError **error)
 	return true;
 }
 
+/* All that its table names. */
+static uint32_t
+want_all(void *instance)
+{
+	return UINT32_MAX;
+}
+
 static void
 cancel_nothing(void *instance, void *state)
 {
@@ -183,6 +190,7 @@ static const Member filter_members[] = {
 	FALLBACK(PhFilter, begin, begin_mail),
 	FALLBACK(PhFilter, end, end_nothing),
 	FALLBACK(PhFilter, cancel, cancel_nothing),
+	FALLBACK(PhFilter, wants, want_all),
 	MEMBERS_END,
 };
 
@@ -340,7 +348,8 @@ adopt_offer(const PhAdopted *adopted, const PhOffer *offer, PhOfferInfo *info_ou
 		             .licence = plugin->licence != NULL ? plugin->licence : "",
 		             .summary = plugin->summary != NULL ? plugin->summary : "",
 		             .path = adopted->path,
-		             .load = plugin->load };
+		             .load = plugin->load,
+		             .not_isolated = offer->not_isolated };
 
 	if (!is_name(offer->name)) {
 		ph_error_set(error, PH_ERROR_INVALID, "it makes an offer with a bad name");
@@ -373,13 +382,14 @@ adopt_offers(PhAdopted *adopted, GError **error)
 {
 	const char *at = (const char *) adopted->plugin.offers;
 	g_autoptr(GArray) infos = g_array_new(FALSE, FALSE, sizeof(PhOfferInfo));
+	size_t offer_size = MIN(adopted->plugin.abi.offer_size, sizeof(PhOffer));
 	PhOffer offer = PH_OFFERS_END;
 
 	g_array_set_clear_func(infos, clear_info);
 	for (; at != NULL; at += adopted->plugin.abi.offer_size) {
 		PhOfferInfo info;
 
-		memcpy(&offer, at, sizeof offer);
+		memcpy(&offer, at, offer_size);
 		if (offer.kind == 0)
 			break;
 		if (infos->len >= PH_LIMIT_PLUGIN_OFFERS) {

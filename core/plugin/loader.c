@@ -41,7 +41,8 @@ ph_loader_check_abi(const PhAbi *abi, const char *path, GError **error)
 	}
 	if (abi->plugin_size < G_STRUCT_OFFSET(PhPlugin, load) || abi->plugin_size > ROW_MAX)
 		wrong = "descriptor";
-	else if (abi->offer_size < sizeof(PhOffer) || abi->offer_size > ROW_MAX)
+	else if (abi->offer_size < G_STRUCT_OFFSET(PhOffer, not_isolated)
+	         || abi->offer_size > ROW_MAX)
 		wrong = "offers";
 	else if (abi->option_size < sizeof(PhOption) || abi->option_size > ROW_MAX)
 		wrong = "options";

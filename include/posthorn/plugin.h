@@ -73,6 +73,9 @@ typedef struct {
 		const PhTransport *transport;
 	};
 	const PhOption *options;
+	/* (nullable) why it cannot run in processes of its own (`isolate`), a sentence without its
+	 * stop, for people: "it asks the server's resolver". Such a section is refused. */
+	const char *not_isolated;
 } PhOffer;
 
 #define PH_OFFER_PROTOCOL(n, vtable)  { .kind = PH_KIND_PROTOCOL, .name = (n), .protocol = (vtable) }

@@ -309,4 +309,18 @@ def test_other_kinds_refuse_the_key_with_a_sentence():
         server.__exit__(None, None, None)
 
 
+def test_a_plugin_that_needs_the_server_says_why_it_cannot_be_isolated():
+    filters = {"milter": "address = unix:/nowhere\n", "dnsbl": "list-1 = bl.example\n",
+               "exec": "command = /bin/cat\n"}
+    for plugin, more in filters.items():
+        server = Server(config=WHOLE.replace(
+            "[route local]", f"[filter asked]\nplugin = {plugin}\n{more}isolate = 2\n\n"
+                             "[route local]\nfilters = asked"))
+        for command in (["check"], ["serve"]):
+            done = server.run(*command)
+            assert done.returncode == 1, (plugin, command, done)
+            assert "[filter asked] cannot be isolated: " in done.stderr, done.stderr
+        server.__exit__(None, None, None)
+
+
 main(globals())

@@ -395,7 +395,15 @@ static const PhFilter filter = {
 	.cancel = cancel,
 };
 
-static const PhOffer offers[] = { PH_OFFER_FILTER("dnsbl", &filter), PH_OFFERS_END };
+static const PhOffer offers[] = {
+	{
+		.kind = PH_KIND_FILTER,
+		.name = "dnsbl",
+		.filter = &filter,
+		.not_isolated = "it asks the server's resolver",
+	},
+	PH_OFFERS_END,
+};
 
 PH_EXPORT const PhPlugin ph_plugin = {
 	.abi = PH_ABI,

@@ -157,7 +157,15 @@ static const PhFilter filter = {
 	.ask = ask,
 };
 
-static const PhOffer offers[] = { PH_OFFER_FILTER("milter", &filter), PH_OFFERS_END };
+static const PhOffer offers[] = {
+	{
+		.kind = PH_KIND_FILTER,
+		.name = "milter",
+		.filter = &filter,
+		.not_isolated = "it speaks to the milter over the server's client connections",
+	},
+	PH_OFFERS_END,
+};
 
 PH_EXPORT const PhPlugin ph_plugin = {
 	.abi = PH_ABI,

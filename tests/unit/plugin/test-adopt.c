@@ -173,6 +173,36 @@ test_stride(void)
 	g_assert_null(adopted->offers[0].options[2].key);
 }
 
+/* Offers of a plugin that was built before rows had `not_isolated`. */
+static void
+test_shorter_stride(void)
+{
+	enum {
+		SHORT = G_STRUCT_OFFSET(PhOffer, not_isolated)
+	};
+
+	static char rows[3 * SHORT];
+	const PhOffer offers[] = { PH_OFFER_DIRECTORY("one", &directory),
+		                   { .kind = PH_KIND_MECHANISM,
+		                     .name = "two",
+		                     .mechanism = &mechanism,
+		                     .not_isolated = "it was not built with this" },
+		                   PH_OFFERS_END };
+	PhPlugin plugin = plugin_of((const PhOffer *) (const void *) rows);
+	static const PhAdopted *adopted; /* adopted plugins are never freed */
+	g_autoptr(GError) error = NULL;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(offers); i++)
+		memcpy(rows + i * SHORT, &offers[i], SHORT);
+	plugin.abi.offer_size = SHORT;
+	g_assert_true(ph_loader_check_abi(&plugin.abi, "x", NULL));
+	adopted = ph_adopt(&plugin, "/x.so", &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(adopted->n_offers, ==, 2);
+	g_assert_cmpstr(adopted->offers[1].name, ==, "two");
+	g_assert_null(adopted->offers[1].not_isolated);
+}
+
 static void
 test_refused_plugins(void)
 {
@@ -226,6 +256,7 @@ main(int argc, char **argv)
 	g_test_add_func("/plugin/adopt/defaults-are-filled-in", test_defaults);
 	g_test_add_func("/plugin/adopt/broken-tables-are-refused", test_refused_tables);
 	g_test_add_func("/plugin/adopt/rows-are-walked-with-the-plugins-stride", test_stride);
+	g_test_add_func("/plugin/adopt/shorter-offers-are-completed", test_shorter_stride);
 	g_test_add_func("/plugin/adopt/broken-plugins-are-refused", test_refused_plugins);
 	g_test_add_func("/plugin/adopt/abi-is-compared-first", test_abi);
 	return g_test_run();
