@@ -445,10 +445,12 @@ static const PhOption filter_rows[] = {
 	                 "temporary",
 	                 failure_words,
 	                 "the verdict when the filter fails or does not answer in time"),
-	PH_OPTION_STRING(PhPluginSettings,
-	                 quarantine,
-	                 "Quarantine",
-	                 "the mailbox of the recipient that gets what is quarantined"),
+	PH_OPTION_STRING(
+		PhPluginSettings,
+		quarantine,
+		"Quarantine",
+		"the mailbox of the recipient that gets what is quarantined; where there is "
+		"no mailbox it is held in the queue"),
 	PH_OPTIONS_END,
 };
 

@@ -131,6 +131,12 @@ ph_delivery_complete(PhDelivery *delivery, size_t index, const GError *error)
 }
 
 void
+ph_delivery_hold(PhDelivery *delivery, size_t index, const char *why)
+{
+	target_at(delivery, index)->hold = g_strdup(why);
+}
+
+void
 ph_delivery_complete_with(PhDelivery *delivery, size_t index, const PhDeliveryResult *result)
 {
 	PhMail *mail = delivery->mail;

@@ -30,9 +30,10 @@ ph_filter_chain_new(PhSection *const *sections)
 			              .timeout_us = settings->timeout.us,
 			              .on_failure = settings->on_failure,
 			              .quarantine = settings->quarantine };
+		row->stages = row->table->stages & row->table->wants(row->instance);
 		if (row->timeout_us == 0)
 			row->timeout_us = (uint64_t) longest_s * G_USEC_PER_SEC;
-		chain->stages |= row->table->stages;
+		chain->stages |= row->stages;
 	}
 	return chain;
 }

@@ -15,6 +15,7 @@ typedef struct {
 	PhSection *section;
 	const PhFilter *table; /* completed */
 	void *instance;
+	uint32_t stages;        /* bits 1 << PhStage where it is asked */
 	uint64_t timeout_us;    /* of one call, never 0 */
 	uint32_t on_failure;    /* PhOnFailure */
 	const char *quarantine; /* mailbox */
@@ -36,6 +37,14 @@ void ph_filter_chain_free(PhFilterChain *chain);
 
 /* ph_filters_open: for mail that no session brings; NULL for no chain. Returns: (owned). */
 PhFilters *ph_filters_open(const PhFilterChain *chain);
+
+/* What a mail that is held says before the filter's name, and before its reason. */
+#define PH_QUARANTINED "quarantined by the filter "
+
+/* ph_quarantine_settle: decides where a quarantined mail goes, now that all is known of it: into a
+ * mailbox, where all its recipients have a store; else it waits in the queue for a person (mail->hold
+ * says why). Returns: false: neither can be. */
+bool ph_quarantine_settle(PhMail *mail);
 
 /* ph_verdict_of_failure: what @row says when the filter has failed. */
 void ph_verdict_of_failure(const PhFilterRow *row, PhVerdict *verdict_out);

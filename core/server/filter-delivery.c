@@ -79,6 +79,19 @@ refuse(Passage *passage, const PhVerdict *verdict)
 	end(passage, &result);
 }
 
+/* It is in quarantine, and its recipient has no mailbox here. */
+static void
+keep(Passage *passage)
+{
+	PhDeliveryResult result = { .size = sizeof result };
+	g_autoptr(GError) error = NULL;
+
+	ph_error_set(&error, PH_ERROR_TEMPORARY, "%s", passage->part->hold);
+	result.error = error;
+	ph_delivery_hold(passage->delivery, passage->index, passage->part->hold);
+	end(passage, &result);
+}
+
 static void
 passed(void *user_data)
 {
@@ -96,6 +109,10 @@ passed(void *user_data)
 		end(passage, &done);
 		break;
 	default:
+		if (passage->part->hold != NULL) {
+			keep(passage);
+			break;
+		}
 		passage->part->is_filtered = true;
 		ph_mail_deliver(passage->part, delivered, passage);
 		break;
@@ -160,7 +177,8 @@ ph_filter_deliver(PhDelivery *delivery, const PhFilterChain *chain, const uint32
 	for (size_t i = 0; i < n; i++) {
 		Passage *passage = passages[i];
 
-		if (ph_filters_ask(passage->filters, PH_STAGE_DELIVERY, passage->part))
+		if (ph_mail_target(mail, targets[i])->is_released
+		    || ph_filters_ask(passage->filters, PH_STAGE_DELIVERY, passage->part))
 			passed(passage);
 		else
 			ph_filters_wait(passage->filters, ph_wake_new_func(answered, passage));

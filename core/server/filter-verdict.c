@@ -101,18 +101,51 @@ redirect(const PhFilterRow *row, uint32_t stage, PhMail *mail, size_t recipient,
 
 /* --- quarantine ------------------------------------------------------------------------------- */
 
+/* Where it goes is settled when all recipients are known: the first filter that says so counts. */
 static void
 quarantine(const PhFilterRow *row, PhMail *mail, PhVerdict *verdict)
 {
-	const char *mailbox = row->quarantine;
+	bool has_reason = verdict->text[0] != '\0';
 
-	ph_mail_set_fact(mail, "mailbox", ph_slice(mailbox));
-	if (verdict->text[0] != '\0')
+	if (has_reason)
 		ph_mail_set_fact(mail, "quarantine-reason", ph_slice(verdict->text));
-	ph_log_section(row->section, PH_LOG_INFO, "quarantined", "the message goes elsewhere",
-	               PH_LOG_TEXT("id", ph_mail_id(mail)), PH_LOG_TEXT("mailbox", mailbox),
-	               PH_LOG_TEXT("reason", verdict->text), PH_LOG_END);
+	if (mail->hold == NULL) {
+		mail->hold =
+			g_strdup_printf(PH_QUARANTINED "'%s'%s%s", ph_section_name(row->section),
+		                        has_reason ? ": " : "", verdict->text);
+		mail->aside = g_strdup(row->quarantine);
+	}
 	set_verdict(verdict, PH_VERDICT_ACCEPT, "", "");
+}
+
+static bool
+has_mailboxes(const PhMail *mail)
+{
+	for (guint i = 0; i < mail->targets->len; i++)
+		if (ph_mail_target(mail, i)->route->params.store == NULL)
+			return false;
+	return true;
+}
+
+bool
+ph_quarantine_settle(PhMail *mail)
+{
+	g_autofree char *hold = g_steal_pointer(&mail->hold);
+	g_autofree char *mailbox = g_steal_pointer(&mail->aside);
+	bool has_queue = mail->router != NULL && ph_router_queue(mail->router) != NULL;
+	bool is_held = !has_mailboxes(mail);
+
+	if (!is_held)
+		ph_mail_set_fact(mail, "mailbox", ph_slice(mailbox));
+	else if (has_queue)
+		mail->hold = g_steal_pointer(&hold);
+	ph_log(PH_LOG_INFO, "quarantined",
+	       !is_held ? "the message goes into a mailbox of its own"
+	                : (has_queue ? "the message is held in the queue"
+	                             : "the message can be kept nowhere: there is no queue"),
+	       PH_LOG_TEXT("id", ph_mail_id(mail)), PH_LOG_TEXT("mailbox", is_held ? "" : mailbox),
+	       PH_LOG_TEXT("reason", mail->hold != NULL ? mail->hold : hold), PH_LOG_END);
+	return !is_held || has_queue;
 }
 
 void

@@ -33,7 +33,7 @@ wants(const PhFilters *filters, size_t index)
 {
 	const PhSeat *seat = &filters->seats[index];
 
-	return (filters->chain->rows[index].table->stages & 1U << filters->stage) != 0
+	return (filters->chain->rows[index].stages & 1U << filters->stage) != 0
 	       && !seat->skips_session && !seat->skips_message;
 }
 
@@ -107,14 +107,11 @@ drop_refused(const PhFilters *filters)
 		ph_mail_drop_recipient(mail, ph_mail_n_recipients(mail) - 1);
 }
 
-/* A quarantine is a mailbox: where there is none the message is refused rather than sent on. */
+/* Nothing more is asked before the mail goes on. */
 static bool
-has_quarantine(const PhMail *mail)
+is_last_stage(uint32_t stage)
 {
-	for (guint i = 0; i < mail->targets->len; i++)
-		if (ph_mail_target(mail, i)->route->params.store == NULL)
-			return false;
-	return true;
+	return stage == PH_STAGE_MESSAGE || stage == PH_STAGE_DELIVERY;
 }
 
 static void
@@ -131,10 +128,9 @@ settle(PhFilters *filters)
 	}
 	if (is_final(filters) && filters->stage == PH_STAGE_RECIPIENT)
 		drop_refused(filters);
-	if (!is_final(filters)
-	    && (filters->stage == PH_STAGE_MESSAGE || filters->stage == PH_STAGE_DELIVERY)
-	    && ph_mail_fact(mail, "mailbox") != NULL && !has_quarantine(mail))
-		*verdict = (PhVerdict){ .result = PH_VERDICT_REJECT };
+	if (!is_final(filters) && is_last_stage(filters->stage) && mail->hold != NULL
+	    && !ph_quarantine_settle(mail))
+		*verdict = (PhVerdict){ .result = PH_VERDICT_TEMPORARY };
 }
 
 static void
@@ -268,6 +264,14 @@ ph_filters_want(const PhFilters *filters, uint32_t stage)
 	return filters != NULL && (filters->chain->stages & 1U << stage) != 0;
 }
 
+/* Is there anything to do at that stage? */
+static bool
+is_due(const PhFilters *filters, uint32_t stage, const PhMail *mail)
+{
+	return stage == PH_STAGE_SENDER || ph_filters_want(filters, stage)
+	       || (is_last_stage(stage) && mail->hold != NULL);
+}
+
 bool
 ph_filters_ask(PhFilters *filters, uint32_t stage, PhMail *mail)
 {
@@ -279,7 +283,7 @@ ph_filters_ask(PhFilters *filters, uint32_t stage, PhMail *mail)
 	filters->verdict = (PhVerdict){ .result = PH_VERDICT_NONE };
 	if (mail->is_discarded && stage == PH_STAGE_MESSAGE)
 		filters->verdict.result = PH_VERDICT_DISCARD;
-	if (mail->is_discarded || !(stage == PH_STAGE_SENDER || ph_filters_want(filters, stage)))
+	if (mail->is_discarded || !is_due(filters, stage, mail))
 		return true;
 	begin_stage(filters, stage, mail);
 	if (!work(filters))

@@ -7,6 +7,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include <posthorn/error.h>
+#include <posthorn/header.h>
 #include <posthorn/slice.h>
 #include <posthorn/wake.h>
 
@@ -143,6 +144,32 @@ read_content(PhIsolateChild *child, State *state)
 	}
 }
 
+/* What the octets are. */
+static void
+show_content(PhIsolateChild *child, State *state, PhMail *mail)
+{
+	bool is_header = ph_read_number(&child->reader, PH_SHOWN_HEADER) == PH_SHOWN_HEADER;
+	g_autoptr(GString) block = g_string_new(NULL);
+	ssize_t n = 0;
+
+	read_content(child, state);
+	if (state->content == NULL)
+		return;
+	if (!is_header) {
+		ph_mail_set_content(mail, state->content);
+		return;
+	}
+	if (ph_content_length(state->content) > PH_HEADER_SUM_MAX) {
+		child->reader.bad = true;
+		return;
+	}
+	g_string_set_size(block, (size_t) ph_content_length(state->content));
+	n = ph_content_read(state->content, 0, block->str, block->len, NULL);
+	if (n >= 0)
+		ph_mail_show_header(mail, PH_SLICE(block->str, (size_t) n));
+	child->reader.bad = child->reader.bad || n < 0;
+}
+
 /* The routes are the server's. */
 static PhRcpt
 add_elsewhere(PhMail *mail, PhSlice address)
@@ -187,9 +214,7 @@ read_mail(PhIsolateChild *child, State *state)
 	prepended = ph_read_octets(reader, PH_PACKET_MAX);
 	if (prepended.length > 0)
 		ph_mail_prepend(mail, prepended);
-	read_content(child, state);
-	if (state->content != NULL)
-		ph_mail_set_content(mail, state->content);
+	show_content(child, state, mail);
 	mail->is_asked = true;
 	mail->add_elsewhere = add_elsewhere;
 	ph_mail_keep(mail, child, let_go);

@@ -164,6 +164,20 @@ write_content(State *state, PhIsolateCall *call, PhContent *content, GError **er
 }
 
 static bool
+write_shown(State *state, PhIsolateCall *call, const PhMail *mail, GError **error)
+{
+	PhSlice header = ph_mail_early_header(mail);
+	g_autoptr(PhContent) content = NULL;
+
+	ph_packet_number(&call->link->packet,
+	                 header.length > 0 ? PH_SHOWN_HEADER : PH_SHOWN_MESSAGE);
+	if (header.length == 0)
+		return write_content(state, call, mail->content, error);
+	content = ph_content_new_copy(header);
+	return write_content(state, call, content, error);
+}
+
+static bool
 write_question(State *state, PhIsolateCall *call, const PhFilterQuestion *question, GError **error)
 {
 	PhPacket *packet = &call->link->packet;
@@ -180,7 +194,7 @@ write_question(State *state, PhIsolateCall *call, const PhFilterQuestion *questi
 	write_parameters(packet, mail->parameters);
 	write_recipients(packet, mail);
 	ph_packet_octets(packet, ph_mail_prepended(mail));
-	return write_content(state, call, mail->content, error);
+	return write_shown(state, call, mail, error);
 }
 
 /* --- the answer ------------------------------------------------------------------------------- */

@@ -29,6 +29,12 @@ typedef enum {
 	PH_OCTETS_PASSED = 3, /* their number; in the descriptor */
 } PhFilterOctets;
 
+/* PhFilterShown: what the octets are. */
+typedef enum {
+	PH_SHOWN_MESSAGE = 0,
+	PH_SHOWN_HEADER = 1, /* what is behind it is still coming */
+} PhFilterShown;
+
 /* ph_isolated_filter_table: for ph_isolate_set_filter(). */
 void *ph_isolated_filter_table(const void *real);
 

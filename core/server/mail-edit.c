@@ -27,6 +27,7 @@ struct PhMailEdit {
 	uint64_t body_at; /* in the mail's content */
 	PhContent *body;  /* (owned, nullable) instead of what stands there */
 	bool is_changed;
+	bool is_early; /* the content is still coming */
 };
 
 const char *
@@ -140,6 +141,36 @@ read_block(PhContent *content, GString *block, GError **error)
 	return true;
 }
 
+void
+ph_mail_show_header(PhMail *mail, PhSlice block)
+{
+	if (mail->content != NULL)
+		return;
+	ph_mail_forget_edits(mail);
+	mail->edit = g_new0(PhMailEdit, 1);
+	mail->edit->block = g_string_new_len(block.data, (gssize) block.length);
+	mail->edit->body_at = block.length;
+	mail->edit->is_early = true;
+}
+
+bool
+ph_mail_end_early(PhMail *mail, const PhContent *content)
+{
+	if (mail->edit == NULL || !mail->edit->is_early
+	    || ph_content_length(content) < mail->edit->body_at)
+		return false;
+	mail->edit->is_early = false;
+	return true;
+}
+
+PhSlice
+ph_mail_early_header(const PhMail *mail)
+{
+	if (mail->edit == NULL || !mail->edit->is_early)
+		return PH_SLICE_EMPTY;
+	return PH_SLICE(mail->edit->block->str, mail->edit->block->len);
+}
+
 /* The block, read at first. */
 static PhMailEdit *
 open_edit(PhMail *mail, GError **error)
@@ -196,7 +227,7 @@ ph_mail_apply_edits(PhMail *mail)
 	PhContent *parts[2] = { NULL, NULL };
 	PhContent *whole = NULL;
 
-	if (edit == NULL || !edit->is_changed)
+	if (edit == NULL || !edit->is_changed || edit->is_early)
 		return;
 	end_block(edit->block);
 	parts[0] = ph_content_new_copy(PH_SLICE(edit->block->str, edit->block->len));

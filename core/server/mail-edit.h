@@ -19,6 +19,11 @@ bool ph_mail_edits(const PhMail *mail, PhSlice *header_out, PhContent **body_out
 /* ph_mail_replace_header: the whole block, with its empty line. Errors: those of the other edits. */
 bool ph_mail_replace_header(PhMail *mail, PhSlice block, GError **error);
 
+/* ph_mail_end_early: the content of the header that was shown is there. False: none was.
+ * ph_mail_early_header: the header while its content is still coming; else empty. Borrowed. */
+bool ph_mail_end_early(PhMail *mail, const PhContent *content);
+PhSlice ph_mail_early_header(const PhMail *mail);
+
 /* ph_mail_forget_edits: the content is another one. */
 void ph_mail_forget_edits(PhMail *mail);
 

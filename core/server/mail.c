@@ -30,6 +30,7 @@ clear_target(void *data)
 	g_clear_pointer(&target->address, g_free);
 	g_clear_pointer(&target->remote_mta, g_free);
 	g_clear_pointer(&target->reply, g_free);
+	g_clear_pointer(&target->hold, g_free);
 	g_clear_error(&target->error);
 	ph_detour_clear(&target->detour);
 }
@@ -150,6 +151,7 @@ ph_mail_new_part(const PhMail *mail)
 	part->user = mail->user != NULL ? ph_identity_ref(mail->user) : NULL;
 	part->parameters = ph_mail_copy_parameters(mail->parameters);
 	part->content = ph_content_ref(mail->content);
+	part->hold = g_strdup(mail->hold);
 	if (mail->prepended != NULL)
 		ph_mail_prepend(part, PH_SLICE(mail->prepended->str, mail->prepended->len));
 	return part;
@@ -179,6 +181,8 @@ ph_mail_unref(PhMail *mail)
 	ph_asks_free(mail->asks);
 	ph_router_unref(mail->router);
 	g_free(mail->sender);
+	g_free(mail->hold);
+	g_free(mail->aside);
 	if (mail->keeper != NULL)
 		mail->keeper_free(mail->keeper);
 	g_free(mail);
@@ -539,10 +543,15 @@ ph_route_expand(PhSession *session, PhSlice address, PhRouteMemberFunc func, voi
 void
 ph_mail_set_content(PhMail *mail, PhContent *content)
 {
+	bool was_early = ph_mail_end_early(mail, content);
+
 	ph_content_ref(content);
-	ph_mail_forget_edits(mail);
+	if (!was_early)
+		ph_mail_forget_edits(mail);
 	g_clear_pointer(&mail->content, ph_content_unref);
 	mail->content = content;
+	if (was_early)
+		ph_mail_apply_edits(mail);
 }
 
 PhContent *

@@ -29,6 +29,8 @@ typedef struct {
 	uint32_t not_before;   /* seconds */
 	char *remote_mta;      /* (nullable) */
 	char *reply;           /* (nullable) */
+	char *hold;            /* (nullable) why it waits in the queue for a person now */
+	bool is_released;      /* by that person: the route's filters are not asked again */
 } PhTarget;
 
 typedef struct {
@@ -77,6 +79,10 @@ struct PhMail {
 	PhMailEdit *edit;  /* (owned, nullable) */
 	bool is_guest; /* nobody vouches for the submitter: routes for trusted ones are closed */
 	bool is_part;  /* of another mail, which remembers who was served: split.c */
+	/* What a filter has put in quarantine (both owned, nullable): why, as the queue shows it; and
+	 * the mailbox, where that is possible. */
+	char *hold;
+	char *aside;
 	/* (nullable) in the process of an isolated filter: routes are elsewhere */
 	PhRcpt (*add_elsewhere)(PhMail *mail, PhSlice address);
 };
@@ -116,6 +122,10 @@ void ph_mail_keep(PhMail *mail, void *keeper, GDestroyNotify keeper_free);
 void ph_mail_deliver(PhMail *mail,
                      void (*finished)(PhMail *mail, void *user_data),
                      void *user_data);
+
+/* ph_delivery_hold: what its result, an error, is about: it waits in the queue until somebody releases
+ * it. Before the result. */
+void ph_delivery_hold(PhDelivery *delivery, size_t index, const char *why);
 
 /* ph_mail_finish: every result is there: tells the submitter. */
 void ph_mail_finish(PhMail *mail);

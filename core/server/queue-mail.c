@@ -150,6 +150,7 @@ add_to_queue(PhQueueRun *run,
 	};
 	PhQueueNew new = { .envelope = &envelope,
 		           .content = mail->content,
+		           .hold = mail->hold,
 		           .added = added,
 		           .user_data = ph_mail_ref(mail) };
 
@@ -240,7 +241,8 @@ queue_of(const PhMail *mail)
 static bool
 can_be_delivered_at_once(const PhMail *mail)
 {
-	if (mail->sender != NULL && mail->sender[0] != '\0' && ph_success_any(mail))
+	if (mail->hold != NULL
+	    || (mail->sender != NULL && mail->sender[0] != '\0' && ph_success_any(mail)))
 		return false;
 	for (guint i = 0; i < mail->targets->len; i++) {
 		const PhTarget *target = ph_mail_target(mail, i);

@@ -16,6 +16,7 @@
 #include "base/lock.h"
 #include "config/options.h"
 #include "net/net.h"
+#include "server/filter-chain.h"
 #include "server/queue-job.h"
 
 #include <string.h>
@@ -444,6 +445,12 @@ delivered(PhMail *mail, void *user_data)
 		    || !ph_error_is_temporary(fate->error))
 			job->answered = true;
 		judge(fate);
+		if (target->hold != NULL) {
+			g_free(fate->reason);
+			fate->reason = g_steal_pointer(&target->hold);
+			fate->outcome = PH_QUEUE_HOLD;
+			job->answered = true;
+		}
 		if (mail->is_suspect && fate->error != NULL)
 			fate->outcome = PH_QUEUE_HOLD;
 	}
@@ -502,6 +509,8 @@ add_recipient(PhQueueJob *job, uint32_t index)
 		return;
 	job->targets[job->mail->targets->len] = index;
 	ph_queue_mail_add(job->mail, recipient->envelope, route, identity);
+	ph_mail_target(job->mail, job->mail->targets->len - 1)->is_released =
+		recipient->reason != NULL && g_str_has_prefix(recipient->reason, PH_QUARANTINED);
 	job->mail->attempt = MAX(job->mail->attempt, recipient->attempts + 1);
 }
 

@@ -27,7 +27,8 @@ typedef enum {
 	PH_VERDICT_REJECT = 2,     /* 5yz with the reply's text */
 	PH_VERDICT_TEMPORARY = 3,  /* 4yz */
 	PH_VERDICT_DISCARD = 4,    /* say 250, deliver nothing */
-	PH_VERDICT_QUARANTINE = 5, /* deliver into the mailbox that the section's `quarantine` names */
+	PH_VERDICT_QUARANTINE = 5, /* deliver into the mailbox that the section's `quarantine` names;
+	                            * mail for other recipients is held in the queue, because of `text` */
 	PH_VERDICT_DROP = 6,       /* say 421 and close the connection */
 	PH_VERDICT_REDIRECT = 7,   /* to the address in `text` instead of the recipients: at recipient
 	                            * and delivery of that one, else of all; then the next is asked */
@@ -49,7 +50,9 @@ typedef enum {
 	PH_STAGE_HELO = 2,
 	PH_STAGE_SENDER = 3,
 	PH_STAGE_RECIPIENT = 4, /* `recipient` of the question is asked about */
-	PH_STAGE_HEADER = 5,    /* the header is there; nothing is answered before PH_STAGE_MESSAGE */
+	PH_STAGE_HEADER = 5,    /* the header is there, of the body perhaps nothing: then the content
+	                         * is NULL. The client hears of it at the end of its message; what is
+	                         * refused here is not kept */
 	PH_STAGE_MESSAGE = 6,   /* all octets are there */
 	PH_STAGE_DELIVERY = 7,  /* before the delivery to one recipient: the mail has only that one */
 	PH_STAGE_DATA = 8,      /* DATA was given, or BDAT for the first time */
@@ -107,6 +110,10 @@ struct PhFilter {
 	 * is being completed elsewhere: then there is nothing to do. Optional. Thread: any. Blocks:
 	 * no. */
 	void (*cancel)(void *instance, void *state);
+
+	/* wants: those of `stages` where this section has something to say: it is not asked at
+	 * others. Optional: all of them. Thread: load, after create. Blocks: no. */
+	uint32_t (*wants)(void *instance);
 };
 
 /* --- what is known of a mail ------------------------------------------------------------------ */
@@ -132,8 +139,13 @@ PH_PUBLIC PhContent *ph_mail_message(const PhMail *mail);
 
 /* ph_mail_header: the header block of ph_mail_content() with all edits, for header.h. @block_out is
  * borrowed from the mail until the next edit. Blocks: on the disk when the message is large.
- * Errors: INVALID before the content is there, TOO_LARGE above PH_HEADER_SUM_MAX. */
+ * Errors: INVALID before the header is there, TOO_LARGE above PH_HEADER_SUM_MAX. */
 PH_PUBLIC bool ph_mail_header(PhMail *mail, PhSlice *block_out, GError **error);
+
+/* ph_mail_show_header: for protocols, before PH_STAGE_HEADER while the content is still coming: what
+ * ph_mail_header() gives meanwhile. The content, when it is set, must begin with it; what filters
+ * have changed by then is changed in that. @block: copied, with its empty line. Thread: session. */
+PH_PUBLIC void ph_mail_show_header(PhMail *mail, PhSlice block);
 
 /* --- changing a mail -------------------------------------------------------------------------- */
 

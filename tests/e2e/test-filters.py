@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """test-filters.py: the rules filter at every stage of a real server: verdicts, edits, delays"""
+import json
+import os
 import smtplib
 import threading
 import time
 
-from lib import PEOPLE, ROUTE, SERVER, SMTP, STORE, IMAP, Server, main
+from lib import BUILD, PEOPLE, ROUTE, SERVER, SMTP, STORE, IMAP, Server, main, wait_for
 
 RULES = """
 [filter trouble]
@@ -21,6 +23,9 @@ rule-gone = at message if header Subject is vanish then discard
 rule-helo = at helo if helo is drop.example then drop "not you"
 rule-spam = at sender if sender matches spam@* then reject 5.7.1 "no mail from there"
 rule-data = at data if sender matches no-data@* then reject 554 no data for you
+rule-no = at header if header Subject is never then reject 550 5.7.9 not with that subject
+rule-cut = at header if header Subject is cut then drop "enough"
+rule-think = at header if header Subject is think then delay 300ms and reject 5.7.8 thought
 rule-third = at sender if sender is third@example.net every 3 then temporary third time
 """
 FILTERED = SERVER + PEOPLE + STORE + ROUTE + IMAP + SMTP + "filters = trouble\n" + RULES
@@ -80,6 +85,56 @@ def test_each_stage_is_asked():
         assert client.getreply()[0] == 250
         client.quit()
         assert len(texts(server, "anna@example.org")) == 1
+
+
+def raw_message(server, subject, chunked=False):
+    """A session in the middle of a message whose header is there."""
+    client = server.smtp()
+    client.mail("carla@example.net")
+    client.rcpt("anna@example.org")
+    head = ("Subject: %s\r\n\r\nfirst\r\n" % subject).encode()
+    if chunked:
+        client.send(b"BDAT %d\r\n" % len(head) + head)
+    else:
+        assert client.docmd("DATA")[0] == 354
+        client.send(head)
+    client.sock.settimeout(10)
+    return client
+
+
+def test_the_header_is_asked_about_while_the_body_is_coming():
+    with Server(FILTERED.replace("log = json", "log = json\nmessage-size-limit = 1M"),
+                ports=("smtp", "imap")) as server:
+        client = raw_message(server, "cut")
+        assert client.getreply() == (421, b"4.7.1 enough")  # there is no end yet
+        client = raw_message(server, "never", chunked=True)
+        assert client.getreply() == (550, b"5.7.9 not with that subject")
+        client.send(b"BDAT 5 LAST\r\n12345")
+        assert client.getreply()[0] == 503
+        assert client.noop()[0] == 250
+        for subject, wanted in (("never", b"5.7.9 not with that subject"),
+                                ("think", b"5.7.8 thought")):
+            client = raw_message(server, subject)
+            # What is refused is not measured: it is not kept.
+            client.send((b"y" * 70 + b"\r\n") * 30000)
+            client.send(b"..\r\n.\r\n")
+            assert client.getreply() == (550, wanted)
+            assert client.noop()[0] == 250
+        client = raw_message(server, "big sale", chunked=True)
+        assert client.getreply()[0] == 250
+        client.send(b"BDAT 8 LAST\r\nsecond\r\n")
+        assert client.getreply()[0] == 250
+        client = raw_message(server, "big sale")
+        client.send(b"third\r\n.\r\n")
+        assert client.getreply()[0] == 250
+        found = texts(server, "anna@example.org")
+        for text, rest in zip(found, ("second", "third")):
+            assert text.endswith("sale\r\nX-Sale: yes\r\n\r\nfirst\r\n%s\r\n" % rest), text
+        assert len(found) == 2
+        # One that thinks does not hold up others.
+        thinking = raw_message(server, "think")
+        deliver(server, "other")
+        thinking.close()
 
 
 def test_every_third():
@@ -164,6 +219,71 @@ def test_a_delay_holds_no_thread():
             thread.join()
         took = time.monotonic() - began
         assert 1.0 <= took < 5.0, took
+
+
+ELSEWHERE = """
+[route out]
+domains = *
+transport = %s:plugin-flaky
+ledger = {data}/ledger
+""" % os.path.join(BUILD, "tests", "e2e", "plugin-flaky.so")
+
+
+def held(server):
+    return [(one["state"], one["reason"]) for mail in json.loads(
+        server.run("queue", "list", "--json").stdout) for one in mail["recipients"]]
+
+
+def ledger(server):
+    path = os.path.join(server.values["data"], "ledger")
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="utf-8") as stream:
+        return [line.split()[1] for line in stream]
+
+
+def test_quarantine_without_a_mailbox_is_held_in_the_queue_until_it_is_released():
+    with Server(FILTERED + ELSEWHERE, ports=("smtp", "imap")) as server:
+        with server.smtp() as client:
+            client.sendmail("carla@example.net", ["joe@far.example", "anna@example.org"],
+                            MESSAGE % "suspect")
+        reason = "quarantined by the filter 'trouble': because"
+        assert held(server) == [("held", reason), ("held", reason)], held(server)
+        assert reason in server.run("queue", "list").stdout
+        assert ledger(server) == [] and texts(server, "anna@example.org") == []
+        assert server.run("queue", "release", "--all").returncode == 0
+        wait_for(lambda: ledger(server) == ["joe@far.example"], 10, "the delivery")
+        wait_for(lambda: len(texts(server, "anna@example.org")) == 1, 10, "the local copy")
+        wait_for(lambda: held(server) == [], 10, "the end of it")
+        deliver(server, "suspect")  # all its recipients have mailboxes
+        assert len(texts(server, "anna@example.org", "Suspects")) == 1
+
+
+def test_what_a_routes_filter_puts_in_quarantine_is_held_and_not_asked_about_again():
+    config = FILTERED.replace("filters = trouble\n", "") + ELSEWHERE + "filters = last\n" + (
+        "[filter last]\nplugin = rules\nrule-1 = at delivery if recipient is joe@far.example "
+        "then quarantine not to joe\n")
+    with Server(config, ports=("smtp", "imap")) as server:
+        with server.smtp() as client:
+            client.sendmail("carla@example.net", ["joe@far.example", "ann@far.example"],
+                            MESSAGE % "one")
+        wait_for(lambda: ledger(server) == ["ann@far.example"], 10, "the other delivery")
+        wait_for(lambda: held(server) == [
+            ("held", "quarantined by the filter 'last': not to joe")], 10, "the hold")
+        assert server.run("queue", "release", "--all").returncode == 0
+        wait_for(lambda: len(ledger(server)) == 2 and held(server) == [], 10, "the delivery")
+
+
+def test_quarantine_that_is_possible_nowhere_is_temporary_and_check_says_so():
+    nowhere = "\n[route gone]\ndomains = gone.example\ntransport = discard\n"
+    server = Server(FILTERED + nowhere, ports=("smtp", "imap"))
+    done = server.run("check")
+    assert "cannot put mail for [route gone] into quarantine" in done.stderr + done.stdout, done
+    with server:
+        with server.smtp() as client:
+            client.mail("carla@example.net")
+            client.rcpt("joe@gone.example")
+            assert code_of(client.data, MESSAGE % "suspect") == 451
 
 
 main(globals())

@@ -234,12 +234,24 @@ ask(void *instance, void *state, PhFilterQuestion *question, GError **error)
 	return true;
 }
 
+static uint32_t
+wants(void *instance)
+{
+	const Ratelimit *ratelimit = instance;
+	uint32_t stages = 0;
+
+	for (guint i = 0; i < ratelimit->limits->len; i++)
+		stages |= 1U << stage_of(&g_array_index(ratelimit->limits, Limit, i));
+	return stages;
+}
+
 static const PhFilter filter = {
 	.size = sizeof filter,
 	.stages = 1U << PH_STAGE_SENDER | 1U << PH_STAGE_RECIPIENT | 1U << PH_STAGE_MESSAGE,
 	.create = create,
 	.destroy = destroy,
 	.ask = ask,
+	.wants = wants,
 };
 
 static const PhOffer offers[] = { PH_OFFER_FILTER("ratelimit", &filter), PH_OFFERS_END };

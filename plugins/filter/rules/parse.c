@@ -300,8 +300,10 @@ too_early(const Rule *rule)
 	for (guint i = 0; i < rule->tests->len; i++) {
 		Fact fact = g_array_index(rule->tests, Test, i).fact;
 
-		if (!has_content && (fact == FACT_HEADER || fact == FACT_SIZE))
-			return "the header and the size are known at header, message and delivery";
+		if (!has_content && fact == FACT_HEADER)
+			return "the header is known at header, message and delivery";
+		if (fact == FACT_SIZE && (!has_content || rule->stage == PH_STAGE_HEADER))
+			return "the size is known at message and delivery";
 		if (rule->stage <= PH_STAGE_SENDER
 		    && (fact == FACT_RECIPIENT || fact == FACT_RECIPIENTS))
 			return "recipients are known at recipient and later";

@@ -133,6 +133,17 @@ ask(void *instance, void *state, PhFilterQuestion *question, GError **error)
 	return false;
 }
 
+static uint32_t
+wants(void *instance)
+{
+	const Rules *rules = instance;
+	uint32_t stages = 0;
+
+	for (guint i = 0; i < rules->rules->len; i++)
+		stages |= 1U << ((const Rule *) rules->rules->pdata[i])->stage;
+	return stages;
+}
+
 static const PhFilter filter = {
 	.size = sizeof filter,
 	.stages = 1U << PH_STAGE_CONNECT | 1U << PH_STAGE_HELO | 1U << PH_STAGE_SENDER
@@ -141,6 +152,7 @@ static const PhFilter filter = {
 	.create = create,
 	.destroy = destroy,
 	.ask = ask,
+	.wants = wants,
 };
 
 static const PhOffer offers[] = { PH_OFFER_FILTER("rules", &filter), PH_OFFERS_END };

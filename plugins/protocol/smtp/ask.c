@@ -31,6 +31,9 @@ refuse_stage(PhSession *session, uint32_t stage, const char *text)
 	case PH_STAGE_DATA:
 		return smtp_refuse_data(session, text);
 	case PH_STAGE_HEADER:
+		if (smtp_is_early(client))
+			return smtp_refuse_header(session, text);
+		/* fall through */
 	case PH_STAGE_MESSAGE:
 		smtp_log_message(session, PH_LOG_INFO, "refused", text);
 		return smtp_refuse_message(session, text);
@@ -40,14 +43,15 @@ refuse_stage(PhSession *session, uint32_t stage, const char *text)
 	return smtp_refuse(session, text);
 }
 
+/* What is refused of a message is logged with the message, when the session goes on. */
 static void
-log_refusal(PhSession *session, uint32_t stage, const char *text)
+log_refusal(PhSession *session, uint32_t stage, const char *text, bool is_last)
 {
 	const Client *client = ph_session_data(session);
 	const Envelope *envelope = client->envelope;
 	const PhMail *mail = envelope != NULL ? envelope->mail : NULL;
 
-	if (stage == PH_STAGE_HEADER || stage == PH_STAGE_MESSAGE)
+	if ((stage == PH_STAGE_HEADER || stage == PH_STAGE_MESSAGE) && !is_last)
 		return;
 	ph_log_session(session, PH_LOG_INFO, "refused", "a filter refuses",
 	               PH_LOG_NUMBER("stage", stage),
@@ -64,7 +68,7 @@ say_refused(PhSession *session, const PhVerdict *verdict)
 	char text[REPLY_OCTETS];
 
 	ph_verdict_reply(verdict, is_utf8, text, sizeof text);
-	log_refusal(session, client->stage, text);
+	log_refusal(session, client->stage, text, verdict->result == PH_VERDICT_DROP);
 	if (verdict->result == PH_VERDICT_DROP)
 		return smtp_goodbye(session, text);
 	/* A greeting is 554, or 421 with which the server closes (RFC 5321 section 4.3.2). */

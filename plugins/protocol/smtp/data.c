@@ -36,6 +36,10 @@ begin_content(PhSession *session, uint8_t mode)
 	client->verdict = VERDICT_GOOD;
 	if (client->envelope != NULL && client->envelope->spool == NULL)
 		client->envelope->spool = ph_spool_new();
+	/* A binary message becomes another one, with another header. */
+	if (client->envelope != NULL)
+		client->envelope->shows_head = !client->envelope->is_binary
+		                               && ph_filters_want(client->filters, PH_STAGE_HEADER);
 	ph_session_set_deadline(session, client->server->settings->data_timeout);
 }
 
@@ -150,9 +154,29 @@ write_spool(PhSession *session, PhSlice piece)
 	               PH_LOG_FAILURE(error), PH_LOG_END);
 }
 
-/* A submitted message's header is held back until it is complete. */
+/* The header as it came. One that is too long to be shown early is asked about at the end. */
+static const char *
+write_head(PhSession *session)
+{
+	const Client *client = ph_session_data(session);
+	Envelope *envelope = client->envelope;
+	const GString *head = envelope->fields.head;
+
+	if (head == NULL)
+		return NULL;
+	if (head->len <= FIELDS_MAX && envelope->fields.is_past) {
+		ph_mail_show_header(envelope->mail, PH_SLICE(head->str, head->len));
+		envelope->is_shown = true;
+	}
+	write_spool(session, PH_SLICE(head->str, head->len));
+	fields_clear(&envelope->fields);
+	envelope->fields.is_past = true;
+	return NULL;
+}
+
+/* The header is held back until it is complete. */
 static void
-write_submitted(PhSession *session, PhSlice piece, bool is_end)
+write_gathered(PhSession *session, PhSlice piece, bool is_end)
 {
 	Client *client = ph_session_data(session);
 	Envelope *envelope = client->envelope;
@@ -164,7 +188,8 @@ write_submitted(PhSession *session, PhSlice piece, bool is_end)
 	}
 	envelope->charged += was_past ? 0 : piece.length;
 	if (!was_past && (fields_take(&envelope->fields, &piece) || is_end)) {
-		const char *problem = smtp_complete(session);
+		const char *problem =
+			smtp_completes(client) ? smtp_complete(session) : write_head(session);
 
 		if (problem != NULL) {
 			g_free(client->refusal);
@@ -184,8 +209,8 @@ keep(PhSession *session, PhSlice piece, bool is_end)
 
 	if (piece.length > client->server->size_limit - envelope->octets)
 		client->verdict = VERDICT_TOO_LARGE;
-	else if (smtp_completes(client))
-		write_submitted(session, piece, is_end);
+	else if (smtp_completes(client) || envelope->shows_head)
+		write_gathered(session, piece, is_end);
 	else
 		write_spool(session, piece);
 	if (client->verdict != VERDICT_GOOD) {
@@ -241,23 +266,76 @@ end_chunk(PhSession *session)
 	return smtp_reply(session, text);
 }
 
+static PhNext
+end_content(PhSession *session)
+{
+	Client *client = ph_session_data(session);
+	bool is_chunk = client->mode == MODE_CHUNK;
+
+	client->mode = MODE_COMMAND;
+	ph_session_set_deadline(session, client->server->settings->command_timeout);
+	if (client->verdict != VERDICT_GOOD)
+		return refuse_content(session, is_chunk && !client->is_last);
+	return is_chunk ? end_chunk(session) : smtp_finish(session, ph_session_data_flaws(session));
+}
+
+/* --- the filters are asked about the header while the body is still coming ------------------- */
+
+bool
+smtp_is_early(const Client *client)
+{
+	return client->asking_mode != MODE_COMMAND;
+}
+
+/* Meanwhile nothing was read. */
+static PhNext
+go_on(PhSession *session)
+{
+	Client *client = ph_session_data(session);
+
+	client->mode = client->asking_mode;
+	client->asking_mode = MODE_COMMAND;
+	ph_session_set_deadline(session, client->server->settings->data_timeout);
+	return client->asking_final ? end_content(session) : PH_DONE;
+}
+
+/* What is still coming is read to its end and not kept. */
+PhNext
+smtp_refuse_header(PhSession *session, const char *text)
+{
+	Client *client = ph_session_data(session);
+
+	g_free(client->refusal);
+	client->refusal = g_strdup(text);
+	client->verdict = VERDICT_REFUSED;
+	g_clear_pointer(&client->envelope->spool, ph_spool_free);
+	return go_on(session);
+}
+
+static PhNext
+ask_header(PhSession *session, bool is_final)
+{
+	Client *client = ph_session_data(session);
+
+	client->envelope->is_asked = true;
+	client->asking_mode = client->mode;
+	client->asking_final = is_final;
+	return smtp_ask(session, PH_STAGE_HEADER, go_on);
+}
+
 PhNext
 smtp_content(PhSession *session, PhSlice piece, bool final)
 {
 	Client *client = ph_session_data(session);
 	Envelope *envelope = client->envelope;
 	bool is_chunk = client->mode == MODE_CHUNK;
+	bool is_end = final && (!is_chunk || client->is_last);
 
 	if (client->verdict == VERDICT_GOOD)
-		keep(session, piece, final && (!is_chunk || client->is_last));
+		keep(session, piece, is_end);
 	if (is_chunk && client->verdict == VERDICT_GOOD)
-		envelope->flaws =
-			ph_session_scan_flaws(envelope->flaws, piece, final && client->is_last);
-	if (!final)
-		return PH_DONE;
-	client->mode = MODE_COMMAND;
-	ph_session_set_deadline(session, client->server->settings->command_timeout);
-	if (client->verdict != VERDICT_GOOD)
-		return refuse_content(session, is_chunk && !client->is_last);
-	return is_chunk ? end_chunk(session) : smtp_finish(session, ph_session_data_flaws(session));
+		envelope->flaws = ph_session_scan_flaws(envelope->flaws, piece, is_end);
+	if (client->verdict == VERDICT_GOOD && envelope->is_shown && !envelope->is_asked && !is_end)
+		return ask_header(session, final);
+	return final ? end_content(session) : PH_DONE;
 }

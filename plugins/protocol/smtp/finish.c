@@ -160,6 +160,8 @@ smtp_finish(PhSession *session, uint32_t flaws)
 	}
 	stamp(session);
 	ph_mail_set_content(client->envelope->mail, content);
+	if (client->envelope->is_asked)
+		return ask_message(session);
 	return smtp_ask(session, PH_STAGE_HEADER, ask_message);
 }
 

@@ -111,7 +111,7 @@ typedef struct {
 	size_t charged;  /* taken from the session's budget */
 	uint32_t flaws;  /* state of ph_session_scan_flaws() over all chunks */
 	Hops hops;
-	Fields fields; /* of a submitted message */
+	Fields fields; /* of a submitted message, and of one whose header is asked about */
 	char *asked;   /* (nullable) the recipient that a directory is asked about */
 	char *orcpt;   /* (nullable) its parameters */
 	uint32_t notify;
@@ -119,6 +119,9 @@ typedef struct {
 	bool is_binary;  /* MAIL with BODY=BINARYMIME */
 	bool is_chunked; /* BDAT has begun */
 	bool is_lowered; /* its priority is not what the client asked for */
+	bool shows_head; /* the filters are asked when the header is complete */
+	bool is_shown;   /* it is, and the mail has it */
+	bool is_asked;   /* they were */
 } Envelope;
 
 typedef struct {
@@ -136,11 +139,13 @@ typedef struct {
 	uint32_t n_messages;
 	uint8_t mode;
 	uint8_t verdict;
-	uint8_t stage;    /* that the filters are asked at */
-	bool is_extended; /* EHLO, not HELO */
-	bool is_last;     /* BDAT LAST */
-	bool is_trusted;  /* its address may relay */
-	bool may_xclient; /* the peer itself may say who the client is */
+	uint8_t asking_mode; /* that goes on when the filters have answered about a header */
+	bool asking_final;   /* what they are asked about has ended */
+	uint8_t stage;       /* that the filters are asked at */
+	bool is_extended;    /* EHLO, not HELO */
+	bool is_last;        /* BDAT LAST */
+	bool is_trusted;     /* its address may relay */
+	bool may_xclient;    /* the peer itself may say who the client is */
 } Client;
 
 /* smtp_is_lmtp: one answer for each recipient, other verbs. */
@@ -191,6 +196,8 @@ PhNext smtp_data(PhSession *session, PhSlice argument);
 PhNext smtp_bdat(PhSession *session, PhSlice argument);
 PhNext smtp_content(PhSession *session, PhSlice piece, bool final);
 PhNext smtp_refuse_data(PhSession *session, const char *text);
+PhNext smtp_refuse_header(PhSession *session, const char *text);
+bool smtp_is_early(const Client *client);
 
 /* finish.c */
 PhNext smtp_finish(PhSession *session, uint32_t flaws);

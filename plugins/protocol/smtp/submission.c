@@ -127,6 +127,10 @@ smtp_complete(PhSession *session)
 		               PH_LOG_FAILURE(error), PH_LOG_END);
 		problem = "452 4.3.1 no space for the message, try later";
 	}
+	if (problem == NULL && envelope->shows_head) {
+		ph_mail_show_header(envelope->mail, PH_SLICE(head->str, head->len));
+		envelope->is_shown = true;
+	}
 	if (!envelope->hops.is_past)
 		hops_scan(&envelope->hops, PH_SLICE(head->str, head->len));
 	fields_clear(&envelope->fields);

@@ -103,6 +103,7 @@ set_up(Fixture *fixture, gconstpointer data)
 		fixture->chain->rows[i] = (PhFilterRow){ .section = &fixture->sections[i],
 			                                 .table = &table,
 			                                 .instance = &fixture->fakes[i],
+			                                 .stages = table.stages,
 			                                 .timeout_us = 100000,
 			                                 .on_failure = PH_ON_FAILURE_ACCEPT,
 			                                 .quarantine = "Aside" };

@@ -89,6 +89,36 @@ test_large_header(void)
 	ph_mail_unref(mail);
 }
 
+/* The header is shown while the content is still coming: what is changed by then is kept. */
+static void
+test_early(void)
+{
+	PhMail *mail = ph_mail_new_routed(NULL);
+	g_autoptr(PhContent) content = ph_content_new_copy(ph_slice("A: 1\r\nB: 2\r\n\r\nbody"));
+	g_autoptr(PhContent) other = ph_content_new_copy(ph_slice("C: 3\r\n\r\n"));
+	g_autoptr(GError) error = NULL;
+	PhSlice block;
+
+	g_assert_false(ph_mail_header(mail, &block, &error));
+	g_assert_error(error, PH_ERROR, PH_ERROR_INVALID);
+	ph_mail_show_header(mail, ph_slice("A: 1\r\nB: 2\r\n\r\n"));
+	g_assert_true(ph_mail_header(mail, &block, NULL));
+	g_assert_true(ph_slice_is(block, "A: 1\r\nB: 2\r\n\r\n"));
+	g_assert_true(ph_slice_is(ph_mail_early_header(mail), "A: 1\r\nB: 2\r\n\r\n"));
+	g_assert_true(ph_mail_header_delete(mail, "A", 1, NULL));
+	ph_mail_apply_edits(mail);
+	g_assert_null(ph_mail_content(mail));
+	ph_mail_set_content(mail, content);
+	g_assert_cmpuint(ph_mail_early_header(mail).length, ==, 0);
+	assert_content(mail, "B: 2\r\n\r\nbody");
+	/* Content that does not begin with what was shown has its own. */
+	mail = ph_mail_new_routed(NULL);
+	ph_mail_show_header(mail, ph_slice("A: 1\r\nB: 2\r\n\r\n"));
+	g_assert_true(ph_mail_header_delete(mail, "A", 1, NULL));
+	ph_mail_set_content(mail, other);
+	assert_content(mail, "C: 3\r\n\r\n");
+}
+
 static void
 test_recipients(void)
 {
@@ -129,6 +159,7 @@ main(int argc, char **argv)
 	g_test_add_func("/server/mail-edit/a-body-is-replaced", test_body);
 	g_test_add_func("/server/mail-edit/a-value-cannot-begin-another-field", test_injection);
 	g_test_add_func("/server/mail-edit/a-large-header-is-read-whole", test_large_header);
+	g_test_add_func("/server/mail-edit/a-header-is-shown-before-its-content", test_early);
 	g_test_add_func("/server/mail-edit/recipients-come-and-go", test_recipients);
 	return g_test_run();
 }
