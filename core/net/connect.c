@@ -15,6 +15,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -102,10 +103,19 @@ begin_connecting(const PhClientOptions *options, const Address *address, GError 
 	return -1;
 }
 
+static const PhProgramTable *programs; /* (nullable) */
+
+void
+ph_client_set_programs(const PhProgramTable *table)
+{
+	programs = table;
+}
+
 /* Held: what must live as long as the session. */
 typedef struct {
 	PhTlsContext *tls; /* (nullable) */
 	PhConfig *config;  /* (nullable) of the section */
+	uint64_t program;  /* 0: none */
 } Held;
 
 static void
@@ -115,6 +125,8 @@ release(void *user_data)
 
 	ph_tls_context_unref(held->tls);
 	ph_config_unref(held->config);
+	if (held->program > 0)
+		programs->end(held->program);
 	g_free(held);
 }
 
@@ -198,6 +210,38 @@ copy_table(const PhClientTable *table)
 	return copy;
 }
 
+/* Returns: a descriptor that is connected to a program; -1 with @error. */
+static int
+begin_program(const PhClientOptions *options, PhEndpoint *endpoint, GError **error)
+{
+	Held *held = endpoint->params.user_data;
+	int fd = -1;
+
+	if (programs == NULL) {
+		g_set_error(error, PH_ERROR, PH_ERROR_TEMPORARY, "no program can be run here");
+		return -1;
+	}
+	if (!programs->start(options->program, &held->program, &fd, error))
+		return -1;
+	(void) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	return fd;
+}
+
+static bool
+take_address(const PhClientOptions *options, Address *address, GError **error)
+{
+	if (options->program != NULL) {
+		memset(address, 0, sizeof *address);
+		address->any.sa_family = AF_UNIX;
+		return true;
+	}
+	if (options->address != NULL && parse_address(options->address, options->port, address))
+		return true;
+	g_set_error(error, PH_ERROR, PH_ERROR_INVALID, "'%s' is no address to connect to",
+	            options->address != NULL ? options->address : "");
+	return false;
+}
+
 static void
 set_up(PhSession *session, const PhClientOptions *options, const Address *address, void *data)
 {
@@ -232,16 +276,17 @@ ph_client_open(PhSection *section,
 	g_return_val_if_fail(callbacks.connected != NULL && callbacks.closed != NULL
 	                             && callbacks.line != NULL,
 	                     false);
-	if (own.address == NULL || !parse_address(own.address, own.port, &address)
-	    || reactor == NULL) {
-		g_set_error(error, PH_ERROR, PH_ERROR_INVALID, "'%s' is no address to connect to",
-		            own.address != NULL ? own.address : "");
+	if (!take_address(&own, &address, error))
+		return false;
+	if (reactor == NULL) {
+		g_set_error(error, PH_ERROR, PH_ERROR_INVALID, "nobody can be connected to here");
 		return false;
 	}
 	endpoint = make_endpoint(section, &own, &callbacks, error);
 	if (endpoint == NULL)
 		return false;
-	fd = begin_connecting(&own, &address, error);
+	fd = own.program != NULL ? begin_program(&own, endpoint, error)
+	                         : begin_connecting(&own, &address, error);
 	if (fd >= 0)
 		session = ph_session_new(ph_reactor_home(reactor), endpoint, fd, NULL);
 	ph_endpoint_unref(endpoint);

@@ -95,6 +95,16 @@ void ph_listener_drain_old(PhListener *listener, PhDuration deadline);
 /* ph_workers_submit: runs @func on the pool, in turn with the sessions. Thread: any. */
 void ph_workers_submit(PhReactor *reactor, void (*func)(void *user_data), void *user_data);
 
+/* PhProgramTable: how programs are begun for client sessions. start: @fd_out: (out, owned) its standard
+ * input and output. end: kills it. Thread: any. */
+typedef struct {
+	bool (*start)(const char *const *argv, uint64_t *id_out, int *fd_out, GError **error);
+	void (*end)(uint64_t id);
+} PhProgramTable;
+
+/* ph_client_set_programs: @table: (borrowed, for ever). Thread: load. */
+void ph_client_set_programs(const PhProgramTable *table);
+
 /* ph_workers_enter_blocking, _leave_blocking: around what may block on this thread, so that the
  * pool knows. Nothing happens on threads that are no workers. They nest. */
 void ph_workers_enter_blocking(void);

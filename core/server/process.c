@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/lock.h"
 #include "net/channel.h"
+#include "net/net.h"
 #include "server/process-spawn.h"
 
 #include <errno.h>
@@ -49,14 +50,6 @@ static struct {
 	uint64_t last_id;
 	GPtrArray *waiting; /* of Waiting, borrowed */
 } programs = { .lock = PH_LOCK_INIT, .channel = -1 };
-
-void
-ph_process_open(int channel)
-{
-	ph_signal_init(&programs.ended);
-	programs.waiting = g_ptr_array_new();
-	programs.channel = channel;
-}
 
 void
 ph_process_ended(const char *text)
@@ -343,22 +336,52 @@ ph_kept_start(const char *const *argv, PhKept *child_out, GError **error)
 	return good;
 }
 
-void
-ph_kept_end(PhKept *child)
+static void
+kill_kept(uint64_t id)
 {
-	g_autofree char *text = g_strdup_printf("end %" G_GUINT64_FORMAT, child->id);
+	g_autofree char *text = g_strdup_printf("end %" G_GUINT64_FORMAT, id);
 
-	(void) close(child->fd);
-	child->fd = -1;
-	if (child->id == 0)
-		return;
 	if (programs.starts_itself) {
-		(void) kill(-(pid_t) child->id, SIGKILL);
-		(void) waitpid((pid_t) child->id, NULL, 0);
+		(void) kill(-(pid_t) id, SIGKILL);
+		(void) waitpid((pid_t) id, NULL, 0);
 		return;
 	}
 	PH_LOCKED(&programs.lock);
 	(void) ph_channel_send(programs.channel, "run", text, -1);
+}
+
+void
+ph_kept_end(PhKept *child)
+{
+	(void) close(child->fd);
+	child->fd = -1;
+	if (child->id > 0)
+		kill_kept(child->id);
+}
+
+/* --- for client sessions ----------------------------------------------------------------------- */
+
+static bool
+start_for_session(const char *const *argv, uint64_t *id_out, int *fd_out, GError **error)
+{
+	PhKept child = { .fd = -1 };
+
+	if (!ph_kept_start(argv, &child, error))
+		return false;
+	*id_out = child.id;
+	*fd_out = child.fd;
+	return true;
+}
+
+static const PhProgramTable for_sessions = { start_for_session, kill_kept };
+
+void
+ph_process_open(int channel)
+{
+	ph_signal_init(&programs.ended);
+	programs.waiting = g_ptr_array_new();
+	programs.channel = channel;
+	ph_client_set_programs(&for_sessions);
 }
 
 void

@@ -33,6 +33,10 @@ typedef struct {
 	const char *source_address; /* (nullable) to bind to */
 	PhDuration connect_timeout; /* for connecting, and as long for the handshake; 0: 30 s */
 	const char *sni;            /* (nullable) SNI when tls_name is NULL: named, not verified */
+	/* (nullable) Instead of an address: the words of a program that a value of the config begins
+	 * with (process.h). Spoken to over its standard input and output; it is killed when the
+	 * session closes. */
+	const char *const *program;
 } PhClientOptions;
 
 typedef struct {
@@ -57,7 +61,7 @@ typedef struct {
 
 /* ph_client_open: starts connecting and returns at once; the first callback is `connected` or
  * `closed`. @data becomes ph_session_data(). Thread: any. Errors: INVALID for a bad address,
- * LIMIT when no descriptor is left. */
+ * LIMIT when no descriptor is left, TEMPORARY when no program can be run here. */
 PH_PUBLIC bool ph_client_open(PhSection *section,
                               const PhClientOptions *options,
                               const PhClientTable *table,

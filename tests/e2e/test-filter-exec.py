@@ -4,6 +4,7 @@
 import base64
 import json
 import os
+import socket
 import socketserver
 import threading
 import time
@@ -85,6 +86,56 @@ def test_one_that_dies_hangs_or_babbles_is_replaced():
                                                  False, True, False], pids
         assert len(set(pids) - {None}) == 4, pids
         assert server.events("worker-died") == []
+
+
+SLOW = """#!/usr/bin/env python3
+import sys, time
+for line in sys.stdin:
+    time.sleep(0.15)
+    print("{}", flush=True)
+"""
+
+
+def test_many_who_wait_for_a_slow_program_hold_up_nobody():
+    """200 sessions wait for four copies that take 0.15 s each; two threads serve all the others."""
+    config = (CONFIG.replace("log = json", "log = json\nworkers = 2").replace(
+        "filters = x\n", "filters = x\nmax-connections-per-address = 500\n")
+              + "command = {dir}/program.py\nstages = sender\n\n"
+              "[listener free]\nplugin = smtp\naddress = 127.0.0.1:{free}\n")
+    server = Server(config, ports=("smtp", "imap", "free"))
+    path = os.path.join(server.dir, "program.py")
+    with open(path, "w", encoding="ascii") as stream:
+        stream.write(SLOW)
+    os.chmod(path, 0o755)
+    with server:
+        port = server.values["smtp"]
+        slow = [socket.create_connection(("127.0.0.1", int(port)), timeout=30) for _ in range(200)]
+        for one in slow:
+            one.recv(512)
+            one.sendall(b"HELO client.example.org\r\n")
+            one.recv(512)
+        for one in slow:
+            one.sendall(b"MAIL FROM:<carla@example.net>\r\n")
+        took = []
+        for _ in range(20):
+            began = time.monotonic()
+            with socket.create_connection(("127.0.0.1", int(server.values["free"])), timeout=10) as client:
+                assert client.recv(512).startswith(b"220")
+                for command in (b"HELO client.example.org\r\n", b"MAIL FROM:<a@example.net>\r\n"):
+                    client.sendall(command)
+                    assert client.recv(512).startswith(b"250")
+            took.append(time.monotonic() - began)
+        assert max(took) < 1, max(took)
+        answered = 0
+        for one in slow[:40]:
+            answered += one.recv(512).startswith(b"250")
+            one.close()
+        assert answered == 40
+        for one in slow[40:]:
+            one.close()
+        deliver(server, "after")
+        assert len(texts(server)) == 1
+        assert not server.events("filter-failed")
 
 
 def test_a_socket_is_told_what_is_known():

@@ -3,9 +3,9 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include <posthorn/error.h>
-#include <posthorn/process.h>
 
 #include "json.h"
+#include "pool.h"
 
 typedef struct {
 	const char *command;
@@ -18,7 +18,7 @@ typedef struct {
 
 typedef struct {
 	const Settings *settings;
-	PhHelper *helper;
+	Pool *pool;
 	uint32_t stages; /* bits */
 } Exec;
 
@@ -33,7 +33,8 @@ static const PhOption options[] = {
 		Settings,
 		stages,
 		"message",
-		"where it is asked: connect, helo, sender, recipient, data, message, delivery"),
+		"where it is asked: connect, helo, sender, recipient, data, header, message, "
+		"delivery"),
 	PH_OPTION_INTEGER(Settings, copies, "4", 1, 64, "copies that run at once, or connections"),
 	PH_OPTION_DURATION(Settings,
 	                   answer_timeout,
@@ -52,7 +53,7 @@ destroy(void *instance)
 {
 	Exec *exec = instance;
 
-	ph_helper_free(exec->helper);
+	pool_end(exec->pool);
 	g_free(exec);
 }
 
@@ -65,7 +66,7 @@ read_stages(Exec *exec, GError **error)
 		if (stage == 0) {
 			ph_error_set(error, PH_ERROR_INVALID,
 			             "'stages' has '%s'; there are connect, helo, sender, "
-			             "recipient, data, message and delivery",
+			             "recipient, data, header, message and delivery",
 			             exec->settings->stages[i]);
 			return false;
 		}
@@ -78,14 +79,15 @@ static bool
 create(PhSection *section, const void *settings, void **instance_out, GError **error)
 {
 	Exec *exec = g_new0(Exec, 1);
-	PhHelperOptions helper = { .size = sizeof helper };
+	PoolOptions pool = { 0 };
 
 	exec->settings = settings;
-	helper.command = exec->settings->command;
-	helper.copies = (uint32_t) exec->settings->copies;
+	pool.command = exec->settings->command;
+	pool.copies = (uint32_t) exec->settings->copies;
+	pool.answer_timeout = exec->settings->answer_timeout;
 	if (read_stages(exec, error))
-		exec->helper = ph_helper_new(&helper, error);
-	if (exec->helper == NULL) {
+		exec->pool = pool_new(&pool, error);
+	if (exec->pool == NULL) {
 		destroy(exec);
 		return false;
 	}
@@ -93,41 +95,67 @@ create(PhSection *section, const void *settings, void **instance_out, GError **e
 	return true;
 }
 
+static void *
+begin(void *instance, PhMail *mail)
+{
+	return pool_state_new(((const Exec *) instance)->pool);
+}
+
+static void
+end(void *instance, void *state)
+{
+	pool_state_free(state);
+}
+
+static void
+cancel(void *instance, void *state)
+{
+	pool_cancel(state);
+}
+
 static bool
 ask(void *instance, void *state, PhFilterQuestion *question, GError **error)
 {
-	const Exec *exec = instance;
-	const Settings *settings = exec->settings;
-	g_autofree char *line = NULL;
-	g_autoptr(GString) said = NULL;
-	g_autoptr(Answer) answer = NULL;
+	const Settings *settings = ((const Exec *) instance)->settings;
+	g_autofree char *line =
+		json_question(question, settings->show, settings->show_most.octets, error);
 
-	if ((exec->stages & 1U << question->stage) == 0)
-		return true;
-	line = json_question(question, settings->show, settings->show_most.octets, error);
 	if (line == NULL)
 		return false;
-	said = g_string_new(NULL);
-	if (!ph_helper_ask(exec->helper, ph_slice(line), settings->answer_timeout, said, error))
-		return false;
-	answer = json_answer(PH_SLICE(said->str, said->len), error);
-	if (answer == NULL || !json_answer_apply(answer, question->mail, error))
-		return false;
-	question->verdict = *json_answer_verdict(answer);
+	pool_ask(state, question, g_string_new(line));
 	return true;
+}
+
+static uint32_t
+wants(void *instance)
+{
+	return ((const Exec *) instance)->stages;
 }
 
 static const PhFilter filter = {
 	.size = sizeof filter,
 	.stages = 1U << PH_STAGE_CONNECT | 1U << PH_STAGE_HELO | 1U << PH_STAGE_SENDER
-	          | 1U << PH_STAGE_RECIPIENT | 1U << PH_STAGE_DATA | 1U << PH_STAGE_MESSAGE
-	          | 1U << PH_STAGE_DELIVERY,
+	          | 1U << PH_STAGE_RECIPIENT | 1U << PH_STAGE_DATA | 1U << PH_STAGE_HEADER
+	          | 1U << PH_STAGE_MESSAGE | 1U << PH_STAGE_DELIVERY,
 	.create = create,
 	.destroy = destroy,
+	.begin = begin,
+	.end = end,
 	.ask = ask,
+	.cancel = cancel,
+	.wants = wants,
 };
 
-static const PhOffer offers[] = { PH_OFFER_FILTER("exec", &filter), PH_OFFERS_END };
+static const PhOffer offers[] = {
+	{
+		.kind = PH_KIND_FILTER,
+		.name = "exec",
+		.filter = &filter,
+		.not_isolated =
+			"its program is kept running by the server, outside of its process already",
+	},
+	PH_OFFERS_END,
+};
 
 PH_EXPORT const PhPlugin ph_plugin = {
 	.abi = PH_ABI,

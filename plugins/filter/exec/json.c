@@ -27,10 +27,10 @@ typedef struct {
 } Word;
 
 static const Word stages[] = {
-	{ "connect", PH_STAGE_CONNECT },   { "helo", PH_STAGE_HELO },
-	{ "sender", PH_STAGE_SENDER },     { "recipient", PH_STAGE_RECIPIENT },
-	{ "data", PH_STAGE_DATA },         { "message", PH_STAGE_MESSAGE },
-	{ "delivery", PH_STAGE_DELIVERY },
+	{ "connect", PH_STAGE_CONNECT }, { "helo", PH_STAGE_HELO },
+	{ "sender", PH_STAGE_SENDER },   { "recipient", PH_STAGE_RECIPIENT },
+	{ "data", PH_STAGE_DATA },       { "message", PH_STAGE_MESSAGE },
+	{ "header", PH_STAGE_HEADER },   { "delivery", PH_STAGE_DELIVERY },
 };
 
 static const Word verdicts[] = {
@@ -138,12 +138,19 @@ add_whole(JsonObject *object, const PhMail *mail, GError **error)
 }
 
 static bool
-add_content(JsonObject *object, PhMail *mail, Show show, uint64_t most, GError **error)
+add_content(JsonObject *object,
+            const PhFilterQuestion *question,
+            Show show,
+            uint64_t most,
+            GError **error)
 {
+	PhMail *mail = question->mail;
+	uint32_t stage = question->stage;
 	const PhContent *content = ph_mail_content(mail);
 
 	if (content == NULL)
-		return true;
+		return stage != PH_STAGE_HEADER || show == SHOW_NOTHING
+		       || add_header(object, mail, error);
 	json_object_set_int_member(object, "size", (gint64) ph_content_length(content));
 	if (show == SHOW_NOTHING)
 		return true;
@@ -184,7 +191,7 @@ json_question(const PhFilterQuestion *question, Show show, uint64_t most, GError
 	json_node_set_object(root, object);
 	json_object_set_string_member(object, "ask", json_stage(question->stage));
 	add_envelope(object, question);
-	if (!add_content(object, question->mail, show, most, error))
+	if (!add_content(object, question, show, most, error))
 		return NULL;
 	return json_to_string(root, FALSE);
 }
