@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "plugin/adopt.h"
+#include "server/isolated-filter-packet.h"
 #include "server/mail.h"
 
 #include <errno.h>
@@ -199,50 +200,28 @@ write_question(State *state, PhIsolateCall *call, const PhFilterQuestion *questi
 
 /* --- the answer ------------------------------------------------------------------------------- */
 
-static void
-copy_text(char *out, size_t size, char *text)
+/* What the packet says is done to the mail when all of it is good. */
+static bool
+apply_answer(const PhFilterAnswer *answer, PhFilterQuestion *question)
 {
-	g_strlcpy(out, text != NULL ? text : "", size);
-	g_free(text);
-}
+	PhMail *mail = question->mail;
 
-static void
-read_verdict(PhPacketReader *reader, PhVerdict *verdict)
-{
-	*verdict = (PhVerdict){ .result = (uint32_t) ph_read_number(reader, PH_VERDICT_FAILED) };
-	verdict->smtp_code = (uint32_t) ph_read_number(reader, 599);
-	copy_text(verdict->status, sizeof verdict->status, ph_read_text(reader));
-	copy_text(verdict->text, sizeof verdict->text, ph_read_text(reader));
-	verdict->delay.us = ph_read_number(reader, UINT64_MAX);
-}
+	for (guint i = 0; i < answer->removed->len; i++)
+		if (g_array_index(answer->removed, uint64_t, i) >= mail->recipients->len)
+			return false;
+	question->verdict = answer->verdict;
+	for (guint i = 0; i < answer->removed->len; i++)
+		ph_mail_remove_recipient(mail, g_array_index(answer->removed, uint64_t, i));
+	for (guint i = 0; i < answer->parameters->len; i++) {
+		const PhMailParameter *row = &g_array_index(answer->parameters, PhMailParameter, i);
 
-static void
-read_parameters(PhPacketReader *reader, PhMail *mail)
-{
-	uint64_t n = ph_read_number(reader, PH_PACKET_LIST_MAX);
-
-	for (uint64_t i = 0; i < n && !reader->bad; i++) {
-		g_autofree char *name = ph_read_text(reader);
-		g_autofree char *value = ph_read_text(reader);
-
-		if (name != NULL && value != NULL)
-			ph_mail_set_parameter(mail, name, ph_slice(value));
+		ph_mail_set_parameter(mail, row->name, ph_slice(row->value));
 	}
-}
-
-static void
-read_removed(PhPacketReader *reader, PhMail *mail)
-{
-	uint64_t n = ph_read_number(reader, PH_PACKET_LIST_MAX);
-
-	for (uint64_t i = 0; i < n && !reader->bad; i++) {
-		uint64_t index = ph_read_number(reader, G_MAXUINT32);
-
-		if (index < mail->recipients->len)
-			ph_mail_remove_recipient(mail, index);
-		else
-			reader->bad = true;
-	}
+	if (answer->sender != NULL)
+		ph_mail_set_sender(mail, ph_slice(answer->sender));
+	if (answer->prepended.length > 0)
+		ph_mail_prepend(mail, answer->prepended);
+	return true;
 }
 
 /* @length octets from @offset of a file that belongs to the child: it may be shorter by now. */
@@ -290,54 +269,44 @@ take_header(PhMail *mail, PhContent *header, GError **error)
 	return n >= 0 && ph_mail_replace_header(mail, PH_SLICE(block->str, (size_t) n), error);
 }
 
-/* Lengths of the header and the body, each one more than it is; 0: unchanged. */
+/* The new header, and the new body behind it. */
 static bool
-read_edits(PhIsolateCall *call, PhMail *mail, uint64_t most, GError **error)
+take_edits(const PhFilterAnswer *answer, PhMail *mail, int passed, GError **error)
 {
-	uint64_t header_mark = ph_read_number(&call->reply, PH_HEADER_SUM_MAX + 1);
-	uint64_t body_mark = ph_read_number(&call->reply, most + 1);
-	uint64_t length = header_mark > 0 ? header_mark - 1 : 0;
+	uint64_t length = answer->header_mark > 0 ? answer->header_mark - 1 : 0;
 	g_autoptr(PhContent) header = NULL;
 	g_autoptr(PhContent) body = NULL;
 
-	if (call->reply.bad || (header_mark == 0 && body_mark == 0))
+	if (answer->header_mark == 0)
 		return true;
-	if (call->passed < 0 || header_mark == 0) {
-		call->reply.bad = true;
-		return true;
-	}
-	header = take_range(call->passed, 0, length, error);
+	header = take_range(passed, 0, length, error);
 	if (header == NULL || !take_header(mail, header, error))
 		return false;
-	if (body_mark == 0)
+	if (answer->body_mark == 0)
 		return true;
-	body = take_range(call->passed, length, body_mark - 1, error);
+	body = take_range(passed, length, answer->body_mark - 1, error);
 	return body != NULL && ph_mail_replace_body(mail, body, error);
 }
 
-static bool
-read_answer(PhIsolateCall *call, PhFilterQuestion *question, GError **error)
+PhFilterReading
+ph_isolated_filter_read(PhPacketReader *reader,
+                        int passed,
+                        uint64_t most,
+                        PhFilterQuestion *question,
+                        GError **error)
 {
-	PhMail *mail = question->mail;
-	uint64_t most = ph_section_message_size_limit(ph_pool_section(call->pool));
-	bool failed = ph_read_number(&call->reply, 1) == 0;
-	g_autofree char *sender = NULL;
-	PhSlice prepended;
+	g_auto(PhFilterAnswer) answer = { .sender = NULL };
 
-	if (failed) {
-		ph_read_error(&call->reply, error);
-		return false;
+	if (!ph_filter_answer_read(reader, most, &answer) || (answer.header_mark > 0 && passed < 0))
+		return PH_FILTER_NONSENSE;
+	if (answer.error != NULL) {
+		g_propagate_error(error, g_steal_pointer(&answer.error));
+		return PH_FILTER_FAILED;
 	}
-	read_verdict(&call->reply, &question->verdict);
-	sender = ph_read_text(&call->reply);
-	read_parameters(&call->reply, mail);
-	read_removed(&call->reply, mail);
-	prepended = ph_read_octets(&call->reply, PH_PACKET_MAX);
-	if (!call->reply.bad && sender != NULL)
-		ph_mail_set_sender(mail, ph_slice(sender));
-	if (!call->reply.bad && prepended.length > 0)
-		ph_mail_prepend(mail, prepended);
-	return read_edits(call, mail, most, error);
+	if (!apply_answer(&answer, question))
+		return PH_FILTER_NONSENSE;
+	return take_edits(&answer, question->mail, passed, error) ? PH_FILTER_ANSWERED
+	                                                          : PH_FILTER_FAILED;
 }
 
 /* --- asking ------------------------------------------------------------------------------------ */
@@ -394,19 +363,19 @@ ask(void *instance, void *pointer, PhFilterQuestion *question, GError **error)
 {
 	State *state = pointer;
 	PhIsolateCall call;
+	uint64_t most = ph_section_message_size_limit(ph_pool_section(instance));
+	PhFilterReading reading = PH_FILTER_FAILED;
 	bool good = false;
 
 	if (!enter(state, &call, instance, error))
 		return false;
 	if (write_question(state, &call, question, error)
 	    && converse(&call, question->mail, error)) {
-		good = read_answer(&call, question, error);
-		if (!ph_read_is_done(&call.reply)) {
-			g_clear_error(error);
+		reading = ph_isolated_filter_read(&call.reply, call.passed, most, question, error);
+		if (reading == PH_FILTER_NONSENSE)
 			ph_isolate_nonsense(&call, error);
-			good = false;
-		}
 	}
+	good = reading == PH_FILTER_ANSWERED;
 	if (!good && error != NULL && *error == NULL)
 		ph_error_set(error, PH_ERROR_TEMPORARY, "it failed and did not say why");
 	if (!good)

@@ -44,6 +44,20 @@ void ph_isolated_filter_open(void);
 /* ph_isolated_filter_park: ph_filter_park() in such a process, which waits by itself. */
 PhWake *ph_isolated_filter_park(PhFilterQuestion *question);
 
+/* ph_isolated_filter_read: what a child has answered, done to the question's mail; of nonsense nothing is.
+ * @passed: -1: no descriptor came with it. @most: octets of a new body. */
+typedef enum {
+	PH_FILTER_ANSWERED = 1,
+	PH_FILTER_FAILED = 2,   /* with an error */
+	PH_FILTER_NONSENSE = 3, /* without one */
+} PhFilterReading;
+
+PhFilterReading ph_isolated_filter_read(PhPacketReader *reader,
+                                        int passed,
+                                        uint64_t most,
+                                        PhFilterQuestion *question,
+                                        GError **error);
+
 /* ph_isolated_octets: @content in memory that nobody can change any more, to be passed; -1 with an
  * error. @head: stands before it. */
 int ph_isolated_octets(PhSlice head, PhContent *content, GError **error);

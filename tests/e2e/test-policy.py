@@ -132,6 +132,9 @@ def test_rates_are_kept_and_refused_mail_does_not_count():
         assert answer(running, to="ben@example.org")[0] == 250
         assert answer(running, to="ben@example.org", sender="other@example.net")[0] == 451
         assert answer(running)[0] == 451, "the sender has had three"
+        running.stop()
+        running.start()
+        assert answer(running)[0] == 451, "the sender has had three before the restart"
         client = running.smtp()
         assert client.mail("third@example.net")[0] == 250
         assert client.rcpt("postmaster@example.org")[0] == 250

@@ -83,6 +83,27 @@ def test_implicit_tls_and_a_limit_by_the_hour():
         client.quit()
 
 
+def test_the_limit_is_one_for_all_listeners_and_survives_a_restart():
+    config = CONFIG.replace("plaintext-auth = never\n", "plaintext-auth = never\nmessages-per-hour = 3\n")
+    running = Server(config=config, ports=PORTS)
+    with open(running.dir + "/aliases", "w", encoding="ascii"):
+        os.chmod(running.dir + "/aliases", 0o600)
+    with running:
+        for _ in range(2):
+            client = connect(running)
+            client.sendmail("anna@example.org", ["ben@example.org"], BARE)
+            client.quit()
+        assert running.stop() == 0
+        running.start()
+        client = smtplib.SMTP_SSL("127.0.0.1", running.ports["submissions"], context=running.trust(), timeout=20)
+        client.login("anna@example.org", PASSWORD)
+        client.sendmail("anna@example.org", ["ben@example.org"], BARE)
+        client.quit()
+        client = connect(running)
+        assert client.mail("anna@example.org")[0] == 450
+        client.quit()
+
+
 def test_without_a_login_nothing_is_taken():
     with server() as running:
         client = smtplib.SMTP("127.0.0.1", running.ports["submission"], timeout=20)

@@ -21,10 +21,10 @@ static const Row units[] = { { "messages", UNIT_MESSAGES },
 	                     { "recipients", UNIT_RECIPIENTS },
 	                     { "octets", UNIT_OCTETS } };
 
-static const Row whose[] = { { "client", OF_CLIENT },
-	                     { "sender", OF_SENDER },
-	                     { "user", OF_USER },
-	                     { "recipient", OF_RECIPIENT } };
+static const Row whose_rows[] = { { "client", OF_CLIENT },
+	                          { "sender", OF_SENDER },
+	                          { "user", OF_USER },
+	                          { "recipient", OF_RECIPIENT } };
 
 static const Row sizes[] = { { "", 1 },
 	                     { "K", UINT64_C(1) << 10 },
@@ -93,7 +93,7 @@ read_words(const char *key, const PhSlice *words, Limit *limit, GError **error)
 		return complain(key, words[3], "a time such as 10min or 1h", error);
 	if (!ph_slice_is(words[4], "of"))
 		return complain(key, words[4], "'of'", error);
-	if (!find(whose, G_N_ELEMENTS(whose), words[5], &of))
+	if (!find(whose_rows, G_N_ELEMENTS(whose_rows), words[5], &of))
 		return complain(key, words[5], "client, sender, user or recipient", error);
 	limit->unit = (LimitUnit) unit;
 	limit->of = (LimitOf) of;
@@ -119,167 +119,34 @@ limit_parse(const char *key, const char *text, Limit *limit_out, GError **error)
 	return true;
 }
 
-/* --- buckets ---------------------------------------------------------------------------------- */
+/* --- charges ---------------------------------------------------------------------------------- */
 
-/* Bucket: what is left for one of somebody. */
-typedef struct {
-	const Limit *limit;
-	char *whose;
-	double tokens;
-	uint64_t filled_us; /* when that was */
-	GList link;         /* in the order of use */
-} Bucket;
-
-struct Buckets {
-	size_t max;
-	GMutex lock; /* guards the rest */
-	GHashTable *by_key;
-	GQueue order; /* the head was used longest ago */
-};
-
-static guint
-hash_bucket(gconstpointer pointer)
+/* Rows stand in the order of their values. */
+static const char *
+word_of(const Row *rows, unsigned value)
 {
-	const Bucket *bucket = pointer;
-
-	return ph_str_hash(bucket->whose) ^ g_direct_hash(bucket->limit);
+	return rows[value].word;
 }
 
-static gboolean
-equal_bucket(gconstpointer a, gconstpointer b)
-{
-	const Bucket *one = a;
-	const Bucket *other = b;
-
-	return one->limit == other->limit && strcmp(one->whose, other->whose) == 0;
-}
-
-static void
-free_bucket(gpointer pointer)
-{
-	Bucket *bucket = pointer;
-
-	g_free(bucket->whose);
-	g_free(bucket);
-}
-
-Buckets *
-buckets_new(size_t max)
-{
-	Buckets *buckets = g_new0(Buckets, 1);
-
-	buckets->max = max;
-	buckets->by_key = g_hash_table_new_full(hash_bucket, equal_bucket, NULL, free_bucket);
-	g_queue_init(&buckets->order);
-	g_mutex_init(&buckets->lock);
-	return buckets;
-}
-
+/* A bucket that lacks a small part of one counts as having it: sums of fractions. */
 void
-buckets_free(Buckets *buckets)
-{
-	if (buckets == NULL)
-		return;
-	g_hash_table_unref(buckets->by_key);
-	g_mutex_clear(&buckets->lock);
-	g_free(buckets);
-}
-
-size_t
-buckets_count(const Buckets *buckets)
-{
-	return g_hash_table_size(buckets->by_key);
-}
-
-static void
-forget_oldest(Buckets *buckets)
-{
-	GList *link = g_queue_peek_head_link(&buckets->order);
-	Bucket *bucket = link->data;
-
-	g_queue_unlink(&buckets->order, link);
-	g_hash_table_remove(buckets->by_key, bucket);
-}
-
-static Bucket *
-make_bucket(Buckets *buckets, const Charge *charge, uint64_t now_us)
-{
-	Bucket *bucket = g_new0(Bucket, 1);
-
-	while (g_hash_table_size(buckets->by_key) >= buckets->max)
-		forget_oldest(buckets);
-	bucket->limit = charge->limit;
-	bucket->whose = g_strdup(charge->whose);
-	bucket->tokens = (double) charge->limit->amount;
-	bucket->filled_us = now_us;
-	bucket->link.data = bucket;
-	g_hash_table_insert(buckets->by_key, bucket, bucket);
-	g_queue_push_tail_link(&buckets->order, &bucket->link);
-	return bucket;
-}
-
-static double
-rate(const Limit *limit)
-{
-	return (double) limit->amount / (double) limit->per_us;
-}
-
-static Bucket *
-find_bucket(Buckets *buckets, const Charge *charge, uint64_t now_us)
-{
-	Bucket key = { .limit = charge->limit, .whose = (char *) (uintptr_t) charge->whose };
-	Bucket *bucket = g_hash_table_lookup(buckets->by_key, &key);
-
-	if (bucket == NULL)
-		return make_bucket(buckets, charge, now_us);
-	g_queue_unlink(&buckets->order, &bucket->link);
-	g_queue_push_tail_link(&buckets->order, &bucket->link);
-	bucket->tokens += (double) (now_us - bucket->filled_us) * rate(bucket->limit);
-	bucket->tokens = MIN(bucket->tokens, (double) bucket->limit->amount);
-	bucket->filled_us = now_us;
-	return bucket;
-}
-
-/* A bucket that lacks a small part of one token counts as having it: sums of fractions. */
-static bool
-has_some(const Bucket *bucket)
+limit_charge(const Limit *limit, const char *key, uint64_t amount, PhTallyCharge *charge_out)
 {
 	const double almost = 0.999;
+	double each = (double) limit->per_us / (double) limit->amount;
+	double cost = MIN(each * (double) amount, (double) (G_MAXINT64 / 4));
 
-	return bucket->tokens >= almost;
+	*charge_out = (PhTallyCharge){ .key = key,
+		                       .per_us = limit->per_us,
+		                       .least_us = (uint64_t) MAX(each * almost, 1.0),
+		                       .cost_us = (uint64_t) MAX(cost, amount > 0 ? 1.0 : 0.0) };
 }
 
-static const Charge *
-find_empty(Buckets *buckets,
-           const Charge *charges,
-           size_t n,
-           uint64_t now_us,
-           uint64_t *wait_us_out)
+/* "100 messages per 3600000000us of client" whose; the same as long as the limit is. */
+char *
+limit_key(const Limit *limit, const char *whose)
 {
-	for (size_t i = 0; i < n; i++) {
-		const Bucket *bucket = find_bucket(buckets, &charges[i], now_us);
-
-		if (has_some(bucket))
-			continue;
-		*wait_us_out = (uint64_t) ((1.0 - bucket->tokens) / rate(bucket->limit)) + 1;
-		return &charges[i];
-	}
-	return NULL;
-}
-
-const Charge *
-buckets_charge(Buckets *buckets,
-               const Charge *charges,
-               size_t n,
-               uint64_t now_us,
-               uint64_t *wait_us_out)
-{
-	const Charge *empty = NULL;
-
-	g_mutex_lock(&buckets->lock);
-	empty = find_empty(buckets, charges, n, now_us, wait_us_out);
-	for (size_t i = 0; empty == NULL && i < n; i++)
-		find_bucket(buckets, &charges[i], now_us)->tokens -= (double) charges[i].amount;
-	g_mutex_unlock(&buckets->lock);
-	return empty;
+	return g_strdup_printf("%" G_GUINT64_FORMAT " %s/%" G_GUINT64_FORMAT " %s:%s",
+	                       limit->amount, word_of(units, limit->unit), limit->per_us,
+	                       word_of(whose_rows, limit->of), whose);
 }

@@ -1,8 +1,7 @@
 /* limit.h: limits as options describe them, and how much of each is used
  *
  * A limit is a bucket for each client, sender, user or recipient that holds so many tokens, and is
- * filled evenly over its time. Buckets are kept in bounded memory: when there are too many, the one
- * that was used longest ago is forgotten, which is the one that is fullest.
+ * filled evenly over its time; tally.h keeps them.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -10,6 +9,7 @@
 #define RATELIMIT_LIMIT_H
 
 #include <posthorn/slice.h>
+#include <posthorn/tally.h>
 
 /* LimitUnit: what is counted. */
 typedef enum {
@@ -36,26 +36,10 @@ typedef struct {
 /* limit_parse: "100 messages per 1h of client". @key: for the error. Errors: INVALID. */
 bool limit_parse(const char *key, const char *text, Limit *limit_out, GError **error);
 
-/* Charge: one use of one limit. */
-typedef struct {
-	const Limit *limit;
-	const char *whose; /* borrowed */
-	uint64_t amount;
-} Charge;
+/* limit_charge: one use of @amount. @key: borrowed by the charge. */
+void limit_charge(const Limit *limit, const char *key, uint64_t amount, PhTallyCharge *charge_out);
 
-typedef struct Buckets Buckets;
-
-Buckets *buckets_new(size_t max);
-void buckets_free(Buckets *buckets);
-size_t buckets_count(const Buckets *buckets);
-
-/* buckets_charge: takes all the charges, or none. A bucket that is not empty can be charged with
- * more than it holds, and is in debt then. @now_us: monotonic. Returns: NULL, or the charge whose
- * bucket is empty, with the time until it is not. Thread: any. */
-const Charge *buckets_charge(Buckets *buckets,
-                             const Charge *charges,
-                             size_t n,
-                             uint64_t now_us,
-                             uint64_t *wait_us_out);
+/* limit_key: whom the use counts for. Returns: (owned). */
+char *limit_key(const Limit *limit, const char *whose);
 
 #endif

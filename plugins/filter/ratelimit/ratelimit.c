@@ -33,10 +33,16 @@ typedef enum {
 
 static const char *const action_words[] = { "temporary", "reject", "drop", NULL };
 
+/* Charge: one use of one limit; its key is owned. */
+typedef struct {
+	const Limit *limit;
+	PhTallyCharge charge;
+} Charge;
+
 typedef struct {
 	const Settings *settings;
 	GArray *limits; /* of Limit; does not change */
-	Buckets *buckets;
+	PhTally *tally;
 } Ratelimit;
 
 static const PhOption options[] = {
@@ -54,7 +60,7 @@ static const PhOption options[] = {
 	                  "100000",
 	                  100,
 	                  100000000,
-	                  "most clients, senders, users and recipients that are kept in memory"),
+	                  "most clients, senders, users and recipients that are remembered"),
 	PH_OPTIONS_END,
 };
 
@@ -63,7 +69,7 @@ destroy(void *instance)
 {
 	Ratelimit *ratelimit = instance;
 
-	buckets_free(ratelimit->buckets);
+	ph_tally_close(ratelimit->tally);
 	g_array_unref(ratelimit->limits);
 	g_free(ratelimit);
 }
@@ -88,6 +94,15 @@ read_limits(Ratelimit *ratelimit, GError **error)
 	return false;
 }
 
+/* One a section: listeners that name it share it. */
+static PhTally *
+open_tally(PhSection *section, size_t entries)
+{
+	g_autofree char *name = g_strdup_printf("ratelimit-%s", ph_section_name(section));
+
+	return ph_tally_open(section, name, entries);
+}
+
 static bool
 create(PhSection *section, const void *settings_pointer, void **instance_out, GError **error)
 {
@@ -95,11 +110,11 @@ create(PhSection *section, const void *settings_pointer, void **instance_out, GE
 
 	ratelimit->settings = settings_pointer;
 	ratelimit->limits = g_array_new(FALSE, FALSE, sizeof(Limit));
-	ratelimit->buckets = buckets_new((size_t) ratelimit->settings->entries);
 	if (!read_limits(ratelimit, error)) {
 		destroy(ratelimit);
 		return false;
 	}
+	ratelimit->tally = open_tally(section, (size_t) ratelimit->settings->entries);
 	*instance_out = ratelimit;
 	return true;
 }
@@ -166,18 +181,19 @@ amount_of(const Limit *limit, const PhMail *mail)
 static void
 add_charge(GArray *charges, const Limit *limit, const PhMail *mail, size_t recipient)
 {
-	Charge charge = { .limit = limit,
-		          .whose = name_of(limit, mail, recipient),
-		          .amount = amount_of(limit, mail) };
+	g_autofree char *whose = name_of(limit, mail, recipient);
+	Charge charge = { .limit = limit };
 
-	if (charge.whose != NULL)
-		g_array_append_val(charges, charge);
+	if (whose == NULL)
+		return;
+	limit_charge(limit, limit_key(limit, whose), amount_of(limit, mail), &charge.charge);
+	g_array_append_val(charges, charge);
 }
 
 static void
 clear_charge(void *data)
 {
-	g_free((char *) (uintptr_t) ((Charge *) data)->whose);
+	g_free((char *) (uintptr_t) ((Charge *) data)->charge.key);
 }
 
 static GArray *
@@ -203,7 +219,7 @@ gather(const Ratelimit *ratelimit, const PhFilterQuestion *question)
 }
 
 static void
-refuse(const Ratelimit *ratelimit, const Charge *charge, uint64_t wait_us, PhVerdict *verdict)
+refuse(const Ratelimit *ratelimit, const Limit *limit, uint64_t wait_us, PhVerdict *verdict)
 {
 	static const char *const units[] = { "messages", "recipients", "octets" };
 	static const uint32_t results[] = { PH_VERDICT_TEMPORARY, PH_VERDICT_REJECT,
@@ -214,7 +230,7 @@ refuse(const Ratelimit *ratelimit, const Charge *charge, uint64_t wait_us, PhVer
 	g_strlcpy(verdict->status, is_final ? "5.7.1" : "4.7.1", sizeof verdict->status);
 	g_snprintf(verdict->text, sizeof verdict->text,
 	           "Too many %s, please try again in %" G_GUINT64_FORMAT " seconds",
-	           units[charge->limit->unit], (guint64) (wait_us / G_USEC_PER_SEC + 1));
+	           units[limit->unit], (guint64) (wait_us / G_USEC_PER_SEC + 1));
 }
 
 static bool
@@ -222,15 +238,16 @@ ask(void *instance, void *state, PhFilterQuestion *question, GError **error)
 {
 	const Ratelimit *ratelimit = instance;
 	g_autoptr(GArray) charges = gather(ratelimit, question);
-	const Charge *empty = NULL;
+	g_autofree PhTallyCharge *rows = g_new0(PhTallyCharge, charges->len);
 	uint64_t wait_us = 0;
+	size_t refused = 0;
 
-	if (charges->len == 0)
-		return true;
-	empty = buckets_charge(ratelimit->buckets, (const Charge *) (const void *) charges->data,
-	                       charges->len, (uint64_t) g_get_monotonic_time(), &wait_us);
-	if (empty != NULL)
-		refuse(ratelimit, empty, wait_us, &question->verdict);
+	for (guint i = 0; i < charges->len; i++)
+		rows[i] = g_array_index(charges, Charge, i).charge;
+	refused = ph_tally_charge(ratelimit->tally, rows, charges->len, &wait_us);
+	if (refused < charges->len)
+		refuse(ratelimit, g_array_index(charges, Charge, refused).limit, wait_us,
+		       &question->verdict);
 	return true;
 }
 
@@ -254,7 +271,15 @@ static const PhFilter filter = {
 	.wants = wants,
 };
 
-static const PhOffer offers[] = { PH_OFFER_FILTER("ratelimit", &filter), PH_OFFERS_END };
+static const PhOffer offers[] = {
+	{
+		.kind = PH_KIND_FILTER,
+		.name = "ratelimit",
+		.filter = &filter,
+		.not_isolated = "its counts are one table in the server's process",
+	},
+	PH_OFFERS_END,
+};
 
 PH_EXPORT const PhPlugin ph_plugin = {
 	.abi = PH_ABI,

@@ -47,81 +47,25 @@ test_read(void)
 	}
 }
 
-static bool
-take(Buckets *buckets, const Limit *limit, const char *whose, uint64_t amount, uint64_t now_s)
-{
-	Charge charge = { .limit = limit, .whose = whose, .amount = amount };
-	uint64_t wait_us = 0;
-
-	return buckets_charge(buckets, &charge, 1, now_s * SECOND, &wait_us) == NULL;
-}
-
 static void
-test_refill(void)
+test_charges(void)
 {
 	Limit limit = read_one("3 messages per 30s of client");
-	Buckets *buckets = buckets_new(10);
+	Limit octets = read_one("1K octets per 10s of sender");
+	g_autofree char *key = limit_key(&limit, "192.0.2.1");
+	PhTallyCharge charge;
 
-	for (unsigned i = 0; i < 3; i++)
-		g_assert_true(take(buckets, &limit, "a", 1, 100));
-	g_assert_false(take(buckets, &limit, "a", 1, 100));
-	g_assert_true(take(buckets, &limit, "b", 1, 100));
-	g_assert_false(take(buckets, &limit, "a", 1, 109));
-	g_assert_true(take(buckets, &limit, "a", 1, 110));
-	g_assert_false(take(buckets, &limit, "a", 1, 110));
-	for (unsigned i = 0; i < 3; i++)
-		g_assert_true(take(buckets, &limit, "a", 1, 1000));
-	g_assert_false(take(buckets, &limit, "a", 1, 1000));
-	buckets_free(buckets);
-}
-
-static void
-test_debt(void)
-{
-	Limit limit = read_one("1K octets per 10s of sender");
-	Buckets *buckets = buckets_new(10);
-
-	g_assert_true(take(buckets, &limit, "a", 3072, 100));
-	g_assert_false(take(buckets, &limit, "a", 1, 119));
-	g_assert_true(take(buckets, &limit, "a", 1, 121));
-	buckets_free(buckets);
-}
-
-static void
-test_together(void)
-{
-	Limit wide = read_one("10 messages per 1h of client");
-	Limit narrow = read_one("1 messages per 1h of sender");
-	Charge both[] = { { .limit = &wide, .whose = "a", .amount = 1 },
-		          { .limit = &narrow, .whose = "a", .amount = 1 } };
-	Buckets *buckets = buckets_new(10);
-	uint64_t wait_us = 0;
-
-	g_assert_null(buckets_charge(buckets, both, 2, SECOND, &wait_us));
-	for (unsigned i = 0; i < 20; i++)
-		g_assert_true(buckets_charge(buckets, both, 2, SECOND, &wait_us) == &both[1]);
-	g_assert_cmpuint(wait_us, >, 3599 * SECOND);
-	for (unsigned i = 0; i < 9; i++)
-		g_assert_true(take(buckets, &wide, "a", 1, 1));
-	g_assert_false(take(buckets, &wide, "a", 1, 1));
-	buckets_free(buckets);
-}
-
-static void
-test_bounded(void)
-{
-	Limit limit = read_one("1 messages per 1h of client");
-	Buckets *buckets = buckets_new(100);
-
-	for (unsigned i = 0; i < 1000; i++) {
-		g_autofree char *whose = g_strdup_printf("c%u", i);
-
-		g_assert_true(take(buckets, &limit, whose, 1, 100));
-	}
-	g_assert_cmpuint(buckets_count(buckets), ==, 100);
-	g_assert_false(take(buckets, &limit, "c999", 1, 100));
-	g_assert_true(take(buckets, &limit, "c0", 1, 100));
-	buckets_free(buckets);
+	g_assert_cmpstr(key, ==, "3 messages/30000000 client:192.0.2.1");
+	limit_charge(&limit, key, 1, &charge);
+	g_assert_cmpuint(charge.per_us, ==, 30 * SECOND);
+	g_assert_cmpuint(charge.cost_us, ==, 10 * SECOND);
+	g_assert_cmpuint(charge.least_us, <, 10 * SECOND);
+	g_assert_cmpuint(charge.least_us, >, 9 * SECOND);
+	limit_charge(&octets, key, 3072, &charge);
+	g_assert_cmpuint(charge.cost_us, ==, 30 * SECOND);
+	g_assert_cmpuint(charge.least_us, <=, SECOND / 100);
+	limit_charge(&octets, key, UINT64_MAX, &charge);
+	g_assert_cmpuint(charge.cost_us, <=, (uint64_t) G_MAXINT64 / 2);
 }
 
 int
@@ -129,9 +73,6 @@ main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/ratelimit/limit/reads-only-what-is-a-limit", test_read);
-	g_test_add_func("/ratelimit/limit/fills-up-evenly", test_refill);
-	g_test_add_func("/ratelimit/limit/large-things-are-paid-off", test_debt);
-	g_test_add_func("/ratelimit/limit/charges-all-or-none", test_together);
-	g_test_add_func("/ratelimit/limit/keeps-no-more-than-it-may", test_bounded);
+	g_test_add_func("/ratelimit/limit/uses-are-times", test_charges);
 	return g_test_run();
 }

@@ -1,14 +1,14 @@
-/* rates.h: how much one user may send in an hour
+/* rates.h: how much one user may send in an hour, over all listeners
  *
- * One moment is kept for each user and kind: that at which everything sent so far would have been
- * sent at the steady rate. So an hour's worth may come at once, and the rest as time passes.
+ * An hour's worth may come at once, and the rest as time passes. A listener with a smaller limit lets
+ * less through of what all of them count.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #ifndef POSTHORN_SMTP_RATES_H
 #define POSTHORN_SMTP_RATES_H
 
-#include <posthorn/types.h>
+#include <posthorn/plugin.h>
 
 typedef enum {
 	RATE_MESSAGES = 0,
@@ -18,14 +18,11 @@ typedef enum {
 
 typedef struct Rates Rates;
 
-/* rates_new: @per_hour: for each kind; 0: no limit. Returns: (owned). Thread: any, for all. */
-Rates *rates_new(const int64_t per_hour[RATE_KINDS]);
+/* rates_new: @per_hour: for each kind; 0: no limit. Returns: (owned). Thread: load. */
+Rates *rates_new(PhSection *section, const int64_t per_hour[RATE_KINDS]);
 void rates_free(Rates *rates);
 
-/* rates_take: one more for @user at @now_us (monotonic); false: too many. */
-bool rates_take(Rates *rates, const char *user, RateKind kind, int64_t now_us);
-
-/* rates_users: how many users are remembered. */
-unsigned rates_users(const Rates *rates);
+/* rates_take: one more for @user; false: too many. Thread: any. */
+bool rates_take(Rates *rates, const char *user, RateKind kind);
 
 #endif

@@ -85,7 +85,7 @@ make_server(PhSection *section, const Settings *settings, uint32_t service)
 		g_strdup_printf("220 %s %s %s", ph_section_hostname(section),
 	                        service == SERVICE_LMTP ? "LMTP" : "ESMTP", settings->banner);
 	if (per_hour[RATE_MESSAGES] > 0 || per_hour[RATE_RECIPIENTS] > 0)
-		server->rates = rates_new(per_hour);
+		server->rates = rates_new(section, per_hour);
 	return server;
 }
 

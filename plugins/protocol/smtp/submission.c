@@ -67,8 +67,7 @@ smtp_may_send(PhSession *session, const PhAddress *sender)
 	if (server->settings->sender_check != SENDER_ANY)
 		problem = check_sender(session, sender);
 	if (problem == NULL && server->rates != NULL
-	    && !rates_take(server->rates, ph_identity_address(client->user), RATE_MESSAGES,
-	                   g_get_monotonic_time()))
+	    && !rates_take(server->rates, ph_identity_address(client->user), RATE_MESSAGES))
 		problem = "450 4.7.1 too many messages in this hour, try later";
 	return problem;
 }
@@ -80,8 +79,7 @@ smtp_may_add(PhSession *session)
 	const Server *server = client->server;
 
 	if (client->user == NULL || server->rates == NULL
-	    || rates_take(server->rates, ph_identity_address(client->user), RATE_RECIPIENTS,
-	                  g_get_monotonic_time()))
+	    || rates_take(server->rates, ph_identity_address(client->user), RATE_RECIPIENTS))
 		return NULL;
 	return "450 4.7.1 too many recipients in this hour, try later";
 }

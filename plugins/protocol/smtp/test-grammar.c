@@ -1,4 +1,4 @@
-/* test-grammar.c: the pure parts of the smtp plugin: parameters, header fields, rates
+/* test-grammar.c: the pure parts of the smtp plugin: parameters, header fields
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -7,7 +7,6 @@
 #include "fields.h"
 #include "hops.h"
 #include "parameters.h"
-#include "rates.h"
 
 #include <string.h>
 
@@ -337,52 +336,6 @@ test_authors(void)
 	g_assert_cmpstr(authors->pdata[1], ==, "b b@y");
 }
 
-/* --- rates ---------------------------------------------------------------------------------- */
-
-static unsigned
-take_all(Rates *rates, const char *user, RateKind kind, int64_t now_us)
-{
-	unsigned n = 0;
-
-	while (n < 1000 && rates_take(rates, user, kind, now_us))
-		n++;
-	return n;
-}
-
-static void
-test_rates(void)
-{
-	const int64_t per_hour[RATE_KINDS] = { 10, 0 };
-	const int64_t minute = 60 * G_USEC_PER_SEC;
-	Rates *rates = rates_new(per_hour);
-
-	g_assert_cmpuint(take_all(rates, "a", RATE_MESSAGES, minute), ==, 10);
-	g_assert_cmpuint(take_all(rates, "b", RATE_MESSAGES, minute), ==, 10);
-	g_assert_cmpuint(take_all(rates, "a", RATE_RECIPIENTS, minute), ==, 1000);
-	g_assert_cmpuint(take_all(rates, "a", RATE_MESSAGES, 6 * minute), ==, 0);
-	g_assert_cmpuint(take_all(rates, "a", RATE_MESSAGES, 7 * minute), ==, 1);
-	g_assert_cmpuint(take_all(rates, "a", RATE_MESSAGES, 37 * minute), ==, 5);
-	g_assert_cmpuint(take_all(rates, "a", RATE_MESSAGES, 1000 * minute), ==, 10);
-	rates_free(rates);
-}
-
-static void
-test_many_rates(void)
-{
-	const int64_t per_hour[RATE_KINDS] = { 1, 1 };
-	const int64_t hour = 3600 * (int64_t) G_USEC_PER_SEC;
-	Rates *rates = rates_new(per_hour);
-
-	for (unsigned i = 0; i < 250000; i++) {
-		char name[16];
-
-		g_snprintf(name, sizeof name, "u%u", i);
-		g_assert_true(rates_take(rates, name, RATE_MESSAGES, i / 50000 * 2 * hour));
-	}
-	g_assert_cmpuint(rates_users(rates), <=, 150000);
-	rates_free(rates);
-}
-
 static uint32_t
 count_received(const char *text, size_t step)
 {
@@ -420,8 +373,6 @@ main(int argc, char **argv)
 	g_test_add_func("/smtp/fields/are-completed-in-any-pieces", test_fields);
 	g_test_add_func("/smtp/fields/that-cannot-be-right-are-refused", test_fields_refused);
 	g_test_add_func("/smtp/fields/tell-the-authors", test_authors);
-	g_test_add_func("/smtp/rates/an-hours-worth-then-as-time-passes", test_rates);
-	g_test_add_func("/smtp/rates/forgets-those-whose-time-has-passed", test_many_rates);
 	g_test_add_func("/smtp/hops/counts-received-in-any-pieces", test_hops);
 	return g_test_run();
 }
