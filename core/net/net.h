@@ -102,6 +102,10 @@ typedef struct {
 	void (*end)(uint64_t id);
 } PhProgramTable;
 
+/* ph_tls_certificate_names: whose it is, and who says so, as in RFC 4514. @subject_out, @issuer_out: (out,
+ * owned) untouched when it is no certificate. */
+void ph_tls_certificate_names(PhSlice der, char **subject_out, char **issuer_out);
+
 /* ph_client_set_programs: @table: (borrowed, for ever). Thread: load. */
 void ph_client_set_programs(const PhProgramTable *table);
 

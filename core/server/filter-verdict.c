@@ -89,6 +89,7 @@ redirect(const PhFilterRow *row, uint32_t stage, PhMail *mail, size_t recipient,
 	}
 	if (result == PH_RCPT_OK) {
 		remove_others(mail, stage, recipient, n_before);
+		mail->is_redirected |= stage == PH_STAGE_SENDER;
 		set_verdict(verdict, PH_VERDICT_NONE, "", "");
 		return;
 	}

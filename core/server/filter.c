@@ -9,6 +9,7 @@
 #include <posthorn/wake.h>
 
 #include "base/clock.h"
+#include "net/net.h"
 #include "server/filter-session.h"
 
 #define DELAY_MAX_US (UINT64_C(3600) * G_USEC_PER_SEC)
@@ -114,6 +115,15 @@ is_last_stage(uint32_t stage)
 	return stage == PH_STAGE_MESSAGE || stage == PH_STAGE_DELIVERY;
 }
 
+/* Recipients that were named after the mail was redirected. */
+static void
+drop_named(PhMail *mail)
+{
+	for (size_t i = 0; i < ph_mail_n_recipients(mail); i++)
+		if ((ph_mail_recipient_flags(mail, i) & PH_RECIPIENT_ADDED) == 0)
+			ph_mail_remove_recipient(mail, i);
+}
+
 static void
 settle(PhFilters *filters)
 {
@@ -128,6 +138,8 @@ settle(PhFilters *filters)
 	}
 	if (is_final(filters) && filters->stage == PH_STAGE_RECIPIENT)
 		drop_refused(filters);
+	if (!is_final(filters) && is_last_stage(filters->stage) && mail->is_redirected)
+		drop_named(mail);
 	if (!is_final(filters) && is_last_stage(filters->stage) && mail->hold != NULL
 	    && !ph_quarantine_settle(mail))
 		*verdict = (PhVerdict){ .result = PH_VERDICT_TEMPORARY };
@@ -205,6 +217,23 @@ ph_filters_tell_command(PhFilters *filters, PhSlice line)
 		ph_mail_set_fact(filters->known, "command", line);
 }
 
+/* A client that has shown a certificate which was verified. */
+static void
+note_certificate(const PhSession *session, PhMail *known)
+{
+	g_autoptr(GByteArray) der = g_byte_array_new();
+	g_autofree char *subject = NULL;
+	g_autofree char *issuer = NULL;
+
+	if (!ph_session_tls_certificate(session, der))
+		return;
+	ph_tls_certificate_names(PH_SLICE((const char *) der->data, der->len), &subject, &issuer);
+	if (subject != NULL)
+		ph_mail_set_fact(known, "tls-subject", ph_slice(subject));
+	if (issuer != NULL)
+		ph_mail_set_fact(known, "tls-issuer", ph_slice(issuer));
+}
+
 /* They change when TLS begins. */
 static void
 note_facts(PhFilters *filters)
@@ -218,6 +247,8 @@ note_facts(PhFilters *filters)
 	g_snprintf(port, sizeof port, "%u", ph_session_peer_port(session));
 	ph_mail_set_fact(known, "client-port", ph_slice(port));
 	ph_mail_set_fact(known, "local-address", ph_slice(ph_session_local(session)));
+	if (tls != NULL && ph_mail_fact(known, "tls") == NULL)
+		note_certificate(session, known);
 	if (tls != NULL)
 		ph_mail_set_fact(known, "tls", ph_slice(tls));
 	if (ph_session_section(session) != NULL)
@@ -269,7 +300,7 @@ static bool
 is_due(const PhFilters *filters, uint32_t stage, const PhMail *mail)
 {
 	return stage == PH_STAGE_SENDER || ph_filters_want(filters, stage)
-	       || (is_last_stage(stage) && mail->hold != NULL);
+	       || (is_last_stage(stage) && (mail->hold != NULL || mail->is_redirected));
 }
 
 bool

@@ -75,8 +75,9 @@ struct PhMail {
 	bool is_suspect;   /* it was under way when the server crashed: see base/attempt.h */
 	bool is_discarded; /* a filter says: deliver nothing */
 	bool is_filtered;  /* the route's filters have passed it */
-	uint32_t n_made;   /* targets, those that were removed too */
-	PhMailEdit *edit;  /* (owned, nullable) */
+	bool is_redirected; /* a filter has said where all of it goes, before there were recipients */
+	uint32_t n_made;    /* targets, those that were removed too */
+	PhMailEdit *edit;   /* (owned, nullable) */
 	bool is_guest; /* nobody vouches for the submitter: routes for trusted ones are closed */
 	bool is_part;  /* of another mail, which remembers who was served: split.c */
 	/* What a filter has put in quarantine (both owned, nullable): why, as the queue shows it; and

@@ -127,6 +127,9 @@ struct PhFilter {
  *   helo            what the client calls itself
  *   tls             "TLSv1.3 TLS_AES_256_GCM_SHA384"
  *   listener        the name of the listener's section
+ *   auth-mechanism  "SCRAM-SHA-256": how the user has logged in
+ *   tls-subject     whose certificate the client has shown, when it was verified: "CN=mx.example.net"
+ *   tls-issuer      who has signed it
  * The user is ph_mail_user(), parameters of MAIL are ph_mail_parameter(). Thread: session. */
 PH_PUBLIC const char *ph_mail_fact(const PhMail *mail, const char *name);
 

@@ -39,11 +39,14 @@ def change_header(index, name, value):
 
 
 class Milter:
-    def __init__(self, script=None, version=6, actions=ALL_ACTIONS, protocol=0, tcp=False):
+    def __init__(self, script=None, version=6, actions=ALL_ACTIONS, protocol=0, tcp=False,
+                 names=None):
         self.script = script or {}
+        self.names = names or {}  # of macros, by stage (SMFIM_*)
         self.options = (version, actions, protocol)
         self.connections = []  # each a list of (letter, data)
         self.lock = threading.Lock()
+        self.n_open = 0
         self.folder = tempfile.mkdtemp(prefix="posthorn-milter-")
         if tcp:
             self.socket = socket.create_server(("127.0.0.1", 0))
@@ -83,6 +86,7 @@ class Milter:
         events = []
         with self.lock:
             self.connections.append(events)
+            self.n_open += 1
         stream = connection.makefile("rb")
         try:
             while True:
@@ -94,7 +98,9 @@ class Milter:
                     offered = struct.unpack(">III", data)
                     version, actions, protocol = self.options
                     connection.sendall(packet(b"O" + struct.pack(
-                        ">III", version, actions & offered[1], protocol & offered[2])))
+                        ">III", version, actions & offered[1], protocol & offered[2]) + b"".join(
+                            struct.pack(">I", stage) + names.encode() + b"\0"
+                            for stage, names in self.names.items())))
                     continue
                 replies = self.script.get(letter, [] if letter.encode() in SILENT and letter != "B"
                                           else [b"c"])
@@ -114,6 +120,8 @@ class Milter:
             pass
         finally:
             connection.close()
+            with self.lock:
+                self.n_open -= 1
 
     @property
     def talks(self):

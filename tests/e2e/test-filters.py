@@ -7,7 +7,7 @@ import smtplib
 import threading
 import time
 
-from lib import BUILD, PEOPLE, ROUTE, SERVER, SMTP, STORE, IMAP, Server, main, wait_for
+from lib import BUILD, PASSWORD, PEOPLE, ROUTE, SERVER, SMTP, STORE, IMAP, Server, main, wait_for
 
 RULES = """
 [filter trouble]
@@ -26,6 +26,7 @@ rule-data = at data if sender matches no-data@* then reject 554 no data for you
 rule-no = at header if header Subject is never then reject 550 5.7.9 not with that subject
 rule-cut = at header if header Subject is cut then drop "enough"
 rule-think = at header if header Subject is think then delay 300ms and reject 5.7.8 thought
+rule-moved = at sender if sender is moved@example.net then redirect ben@example.org
 rule-third = at sender if sender is third@example.net every 3 then temporary third time
 """
 FILTERED = SERVER + PEOPLE + STORE + ROUTE + IMAP + SMTP + "filters = trouble\n" + RULES
@@ -137,6 +138,59 @@ def test_the_header_is_asked_about_while_the_body_is_coming():
         thinking.close()
 
 
+MORE_LISTENERS = """
+[listener lmtp]
+plugin = lmtp
+address = 127.0.0.1:{lmtp}
+filters = trouble
+
+[listener submission]
+plugin = smtp
+service = submission
+address = 127.0.0.1:{submission}
+directory = people
+mechanisms = plain
+filters = trouble
+"""
+
+
+def test_headers_of_submitted_and_of_local_mail_are_asked_about_early_too():
+    config = FILTERED.replace("\n[filter trouble]", MORE_LISTENERS + "\n[filter trouble]")
+    with Server(config, users=("anna@example.org", "ben@example.org"),
+                ports=("smtp", "imap", "lmtp", "submission")) as server:
+        client = smtplib.LMTP("127.0.0.1", server.ports["lmtp"])
+        client.ehlo("client.example.org")
+        client.mail("carla@example.net")
+        client.rcpt("anna@example.org")
+        client.rcpt("ben@example.org")
+        assert client.docmd("DATA")[0] == 354
+        client.send(b"Subject: never\r\n\r\nfirst\r\nlast\r\n.\r\n")
+        assert [client.getreply()[0] for _ in range(2)] == [550, 550]
+        client.mail("carla@example.net")
+        client.rcpt("anna@example.org")
+        assert client.docmd("DATA")[0] == 354
+        client.send(b"Subject: cut\r\n\r\nfirst\r\n")
+        assert client.getreply()[0] == 421
+        client = smtplib.SMTP("127.0.0.1", server.ports["submission"])
+        client.login("anna@example.org", PASSWORD)
+        client.mail("anna@example.org")
+        client.rcpt("ben@example.org")
+        assert client.docmd("DATA")[0] == 354
+        client.send(b"Subject: big sale\r\n\r\nfirst\r\n")
+        time.sleep(0.1)
+        client.send(b"last\r\n.\r\n")
+        assert client.getreply()[0] == 250
+        (text,) = texts(server, "ben@example.org")
+        head, _, body = text.partition("\r\n\r\n")
+        assert body == "first\r\nlast\r\n" and "\r\nDate: " in head, text
+        assert head.count("X-Sale: yes") == 1 and head.count("Message-ID: ") == 1, text
+        client.mail("anna@example.org")
+        client.rcpt("ben@example.org")
+        assert client.docmd("DATA")[0] == 354
+        client.send(b"Subject: cut\r\n\r\nfirst\r\n")
+        assert client.getreply()[0] == 421
+
+
 def test_every_third():
     with Server(FILTERED, ports=("smtp", "imap")) as server:
         client = server.smtp()
@@ -160,6 +214,9 @@ def test_mail_is_changed_redirected_kept_aside_and_discarded():
         deliver(server, "moved", "old@example.org")
         assert texts(server, "old@example.org") == []
         assert len(texts(server, "ben@example.org")) == 1
+        deliver(server, "moved early", sender="moved@example.net")
+        assert len(texts(server, "ben@example.org")) == 2
+        assert len(texts(server, "anna@example.org")) == 1
         for _ in range(2):
             deliver(server, "suspect")
         assert len(texts(server, "anna@example.org")) == 1

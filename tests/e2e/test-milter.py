@@ -4,6 +4,7 @@
 nonsense, with a scripted milter; and OpenDKIM, clamav-milter and rspamd where they are installed"""
 import base64
 import hashlib
+import itertools
 import os
 import re
 import smtplib
@@ -12,7 +13,7 @@ import subprocess
 import tempfile
 import time
 
-from lib import IMAP, PEOPLE, ROUTE, SERVER, SMTP, STORE, Server, main, need, wait_for
+from lib import IMAP, PASSWORD, PEOPLE, ROUTE, SERVER, SMTP, STORE, Server, main, need, wait_for
 from milters import RAW, Milter, add_header, change_header, insert_header
 
 USERS = ("anna@example.org", "ben@example.org")
@@ -82,6 +83,44 @@ def test_every_callback_is_made_in_order():
         assert milter.macros("R")[b"{rcpt_addr}"] == b"anna@example.org"
         assert len(milter.macros("M")[b"i"]) == 22
         assert len(texts(server)) == 1
+
+
+SUBMISSION = """
+[listener submission]
+plugin = smtp
+service = submission
+address = 127.0.0.1:{submission}
+directory = people
+mechanisms = plain, login
+filters = m
+"""
+
+
+def test_macros_are_those_that_the_milter_names():
+    names = {0: "j {client_addr}", 2: "i auth_type {auth_authen} {auth_author} {nothing}",
+             3: "", 5: "{mail_addr} {rcpt_addr}"}
+    with Milter(names=names) as milter, Server(
+            config(milter, listener=SUBMISSION), users=USERS,
+            ports=("smtp", "imap", "submission")) as server:
+        client = smtplib.SMTP("127.0.0.1", int(server.values["submission"]), timeout=10)
+        client.ehlo("client.example.org")
+        client.user, client.password = "anna@example.org", PASSWORD
+        client.auth("LOGIN", client.auth_login)
+        for _ in range(2):
+            client.sendmail("anna@example.org", ["ben@example.org"], MESSAGE.replace("carla", "anna"))
+        client.quit()
+        assert set(milter.macros("C")) == {b"j", b"{client_addr}"}, milter.macros("C")
+        found = milter.macros("M")
+        assert found.pop(b"i") and found == {
+            b"{auth_type}": b"LOGIN", b"{auth_authen}": b"anna@example.org",
+            b"{auth_author}": b"anna@example.org"}, found
+        assert milter.macros("R") == {}
+        assert milter.macros("E") == {b"{mail_addr}": b"anna@example.org",
+                                      b"{rcpt_addr}": b"ben@example.org"}, milter.macros("E")
+        assert set(milter.macros("T")) == {b"i"}
+    with Milter(names=names, actions=0xFF) as milter, serve(milter) as server:  # it may not name any
+        assert send(server)[0] == 250
+        assert b"{client_port}" in milter.macros("C") and b"{auth_type}" not in milter.macros("M")
 
 
 def test_what_is_not_wanted_is_not_said():
@@ -228,6 +267,28 @@ def test_one_that_hangs_or_is_away_costs_its_time_only():
             assert error.smtp_code == 421
         else:
             raise AssertionError("greeted without its filter")
+
+
+def test_endless_progress_ends_with_the_question():
+    with Milter({"E": lambda data: itertools.chain.from_iterable(
+            itertools.repeat([b"p", 0.1]))}) as milter, serve(
+                milter, "on-failure = accept\ntimeout = 1s\n") as server:
+        assert send(server)[0] == 250
+        wait_for(lambda: milter.n_open == 0, 5, "the end of that connection")
+
+
+def test_edits_out_of_range_harm_nothing():
+    edits = [change_header(0, "Subject", "zero"), change_header(4294967295, "Subject", ""),
+             change_header(7, "X-None", ""), insert_header(4294967295, "X-Last", "last"),
+             b"-<nobody@example.org>\0", b"-nonsense\0", b"+<>\0", b"+nonsense\0", b"enonsense\0",
+             add_header("X-Bare", "a\rb\nX-Injected: c\n\nd"), b"c"]
+    with Milter({"E": edits}) as milter, serve(milter) as server:
+        assert send(server)[0] == 250
+        (text,) = texts(server)
+        head, _, body = text.partition("\r\n\r\n")
+        assert body == "body\r\n" and "\nX-Injected" not in text, text
+        assert head.count("Subject:") <= 2 and "X-Last: last" in head, text
+        assert text.startswith("Return-Path: <carla@example.net>"), text
 
 
 def test_one_connection_serves_a_session_and_is_opened_again():

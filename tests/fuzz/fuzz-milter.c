@@ -25,14 +25,18 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	PhSlice packet = PH_SLICE((const char *) data, size);
 	g_autoptr(GString) out = g_string_new(NULL);
+	PhSlice macros[MILTER_STAGES];
 	Options options;
 	Reply reply;
 
 	if (size == 0)
 		return 0;
 	g_assert_cmpuint(packet_length(packet), <=, MILTER_PACKET);
-	if (packet_options(packet, &options))
+	if (packet_options(packet, &options, macros)) {
 		g_assert_cmpuint(options.actions, <=, MAY_ALL);
+		for (size_t i = 0; i < MILTER_STAGES; i++)
+			g_assert_cmpuint(macros[i].length, <, size);
+	}
 	if (packet_reply(packet, MAY_ALL, &reply))
 		g_assert_cmpuint(reply.first.length + reply.second.length, <, size);
 	g_assert_true(!packet_reply(packet, 0, &reply) || packet_reply(packet, MAY_ALL, &reply));

@@ -145,6 +145,13 @@ ask(void *instance, void *state, PhFilterQuestion *question, GError **error)
 	return true;
 }
 
+/* The next packet, or the time for it, ends the question. */
+static void
+cancel(void *instance, void *state)
+{
+	g_atomic_int_set(&((Talk *) state)->is_cancelled, 1);
+}
+
 static const PhFilter filter = {
 	.size = sizeof filter,
 	.stages = 1U << PH_STAGE_CONNECT | 1U << PH_STAGE_HELO | 1U << PH_STAGE_SENDER
@@ -155,6 +162,7 @@ static const PhFilter filter = {
 	.begin = begin,
 	.end = end,
 	.ask = ask,
+	.cancel = cancel,
 };
 
 static const PhOffer offers[] = {

@@ -51,22 +51,27 @@ packet_length(PhSlice octets)
 	return length;
 }
 
-/* Behind the numbers may stand names of macros for each stage; all that are known are sent anyway. */
+/* Behind the numbers may stand names of macros for each stage. */
 static bool
-are_macros(PhSlice rest)
+take_macros(PhSlice rest, uint32_t actions, PhSlice macros_out[MILTER_STAGES])
 {
+	for (size_t i = 0; i < MILTER_STAGES; i++)
+		macros_out[i] = PH_SLICE_EMPTY;
 	while (rest.length > 0) {
 		uint32_t stage = 0;
 		PhSlice names;
 
-		if (!take_number(&rest, &stage) || !take_text(&rest, &names))
+		if (!take_number(&rest, &stage) || !take_text(&rest, &names)
+		    || stage >= MILTER_STAGES)
 			return false;
+		if ((actions & MAY_NAME_MACROS) != 0)
+			macros_out[stage] = names;
 	}
 	return true;
 }
 
 bool
-packet_options(PhSlice packet, Options *out)
+packet_options(PhSlice packet, Options *out, PhSlice macros_out[MILTER_STAGES])
 {
 	PhSlice rest = ph_slice_from(packet, 1);
 
@@ -76,7 +81,8 @@ packet_options(PhSlice packet, Options *out)
 		return false;
 	return out->version >= MILTER_OLDEST && out->version <= MILTER_VERSION
 	       && (out->actions & ~(uint32_t) MAY_ALL) == 0
-	       && (out->protocol & ~(uint32_t) PROTOCOL_ALL) == 0 && are_macros(rest);
+	       && (out->protocol & ~(uint32_t) PROTOCOL_ALL) == 0
+	       && take_macros(rest, out->actions, macros_out);
 }
 
 /* What must have been negotiated; 0: nothing. */

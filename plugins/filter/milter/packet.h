@@ -17,7 +17,8 @@ enum {
 	MILTER_OLDEST = 2,
 	MILTER_LENGTH = 4,     /* octets before each packet */
 	MILTER_PACKET = 65536, /* largest with its command */
-	MILTER_CHUNK = 65535   /* of a body */
+	MILTER_CHUNK = 65535,  /* of a body */
+	MILTER_STAGES = 7      /* that macros can be named for (SMFIM_*) */
 };
 
 /* What a milter may do (SMFIF_*). */
@@ -118,8 +119,10 @@ typedef struct {
 /* packet_length: of the 4 octets. 0: nonsense. */
 size_t packet_length(PhSlice octets);
 
-/* packet_options: @packet: with its command. False: nonsense, or more than was offered. */
-bool packet_options(PhSlice packet, Options *out);
+/* packet_options: @packet: with its command. @macros_out: the names that are wanted for each stage,
+ * borrowed from the packet; its data is NULL where nothing is said. False: nonsense, or more than was
+ * offered. */
+bool packet_options(PhSlice packet, Options *out, PhSlice macros_out[MILTER_STAGES]);
 
 /* packet_reply: @actions: as negotiated. False: nonsense. */
 bool packet_reply(PhSlice packet, uint32_t actions, Reply *out);

@@ -20,109 +20,6 @@ enum {
 	HELD_MAX = 32768  /* octets that wait for the next question */
 };
 
-/* --- macros ----------------------------------------------------------------------------------- */
-
-static void
-add_macro(GString *out, const char *name, const char *value)
-{
-	if (value == NULL || value[0] == '\0')
-		return;
-	packet_text(out, ph_slice(name));
-	packet_text(out, ph_slice(value));
-}
-
-static size_t
-begin_macros(GString *out, char command)
-{
-	size_t begun = packet_begin(out, SAY_MACROS);
-
-	g_string_append_c(out, command);
-	return begun;
-}
-
-/* "[192.0.2.1]" when nobody knows a name. Returns: (owned). */
-static char *
-client_name(const PhMail *mail)
-{
-	const char *name = ph_mail_fact(mail, "client-name");
-	const char *address = ph_mail_fact(mail, "client-address");
-
-	return name != NULL ? g_strdup(name)
-	                    : g_strdup_printf("[%s]", address != NULL ? address : "unknown");
-}
-
-static void
-add_connect_macros(GString *out, const Milter *milter, const PhMail *mail)
-{
-	const char *address = ph_mail_fact(mail, "client-address");
-	g_autofree char *name = client_name(mail);
-	g_autofree char *validated =
-		g_strdup_printf("%s [%s]", name, address != NULL ? address : "");
-	size_t begun = begin_macros(out, SAY_CONNECT);
-
-	add_macro(out, "j", ph_section_hostname(milter->section));
-	add_macro(out, "v", "Posthorn");
-	add_macro(out, "_", validated);
-	add_macro(out, "{daemon_name}", ph_mail_fact(mail, "listener"));
-	add_macro(out, "{daemon_addr}", ph_mail_fact(mail, "local-address"));
-	add_macro(out, "{client_addr}", address);
-	add_macro(out, "{client_name}", name);
-	add_macro(out, "{client_ptr}", name);
-	add_macro(out, "{client_port}", ph_mail_fact(mail, "client-port"));
-	packet_end(out, begun);
-}
-
-static void
-add_helo_macros(GString *out, const PhMail *mail)
-{
-	const char *tls = ph_mail_fact(mail, "tls");
-	size_t begun = begin_macros(out, SAY_HELO);
-	g_auto(GStrv) words = g_strsplit(tls != NULL ? tls : "", " ", 2);
-
-	if (words[0] != NULL) {
-		add_macro(out, "{tls_version}", words[0]);
-		add_macro(out, "{cipher}", words[1]);
-	}
-	packet_end(out, begun);
-}
-
-static void
-add_address_macros(GString *out, const char *kind, const char *mailer, const char *address)
-{
-	const char *at = strrchr(address, '@');
-	g_autofree char *addr = g_strdup_printf("{%s_addr}", kind);
-	g_autofree char *host = g_strdup_printf("{%s_host}", kind);
-	g_autofree char *how = g_strdup_printf("{%s_mailer}", kind);
-
-	add_macro(out, addr, address);
-	add_macro(out, host, at != NULL ? at + 1 : "");
-	add_macro(out, how, mailer);
-}
-
-static void
-add_mail_macros(GString *out, const PhMail *mail)
-{
-	const PhIdentity *user = ph_mail_user(mail);
-	size_t begun = begin_macros(out, SAY_MAIL);
-
-	add_macro(out, "i", ph_mail_id(mail));
-	if (user != NULL) {
-		add_macro(out, "{auth_type}", "PLAIN");
-		add_macro(out, "{auth_authen}", ph_identity_address(user));
-	}
-	add_address_macros(out, "mail", "smtp", ph_mail_sender(mail));
-	packet_end(out, begun);
-}
-
-static void
-add_id_macro(GString *out, char command, const PhMail *mail)
-{
-	size_t begun = begin_macros(out, command);
-
-	add_macro(out, "i", ph_mail_id(mail));
-	packet_end(out, begun);
-}
-
 /* --- commands --------------------------------------------------------------------------------- */
 
 static void
@@ -141,7 +38,7 @@ add_connect(GString *out, const PhMail *mail)
 {
 	const char *address = ph_mail_fact(mail, "client-address");
 	const char *port_text = ph_mail_fact(mail, "client-port");
-	g_autofree char *name = client_name(mail);
+	g_autofree char *name = macros_client_name(mail);
 	uint8_t octets[16];
 	char family = 'U';
 	uint32_t port = 0;
@@ -204,11 +101,8 @@ add_rcpt(GString *out, const PhMail *mail, size_t index)
 	static const char *const names[] = { "NOTIFY", "ORCPT" };
 	const char *address = ph_mail_recipient(mail, index);
 	g_autofree char *path = g_strdup_printf("<%s>", address);
-	size_t begun = begin_macros(out, SAY_RCPT);
+	size_t begun = packet_begin(out, SAY_RCPT);
 
-	add_address_macros(out, "rcpt", "local", address);
-	packet_end(out, begun);
-	begun = packet_begin(out, SAY_RCPT);
 	packet_text(out, ph_slice(path));
 	for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
 		add_parameter(out, names[i], ph_mail_recipient_parameter(mail, index, names[i]));
@@ -219,14 +113,8 @@ static void
 add_refused(GString *out, const PhMail *mail)
 {
 	const char *address = ph_mail_fact(mail, "refused-recipient");
-	const char *reply = ph_mail_fact(mail, "refused-reply");
 	g_autofree char *path = g_strdup_printf("<%s>", address != NULL ? address : "");
-	size_t begun = begin_macros(out, SAY_RCPT);
 
-	add_macro(out, "{rcpt_mailer}", "error");
-	add_macro(out, "{rcpt_host}", "5.0.0");
-	add_macro(out, "{rcpt_addr}", reply);
-	packet_end(out, begun);
 	add_word(out, SAY_RCPT, path);
 }
 
@@ -239,20 +127,18 @@ add_command(Talk *talk, char command, const PhFilterQuestion *question)
 	const char *line = ph_mail_fact(mail, "command");
 	GString *out = talk->said;
 
+	macros_add(talk, out, command, question);
 	switch (command) {
 	case SAY_OPTIONS:
 		add_options(out);
 		break;
 	case SAY_CONNECT:
-		add_connect_macros(out, talk->milter, mail);
 		add_connect(out, mail);
 		break;
 	case SAY_HELO:
-		add_helo_macros(out, mail);
 		add_word(out, SAY_HELO, helo != NULL ? helo : "");
 		break;
 	case SAY_MAIL:
-		add_mail_macros(out, mail);
 		add_mail(out, mail);
 		break;
 	case SAY_RCPT:
@@ -261,17 +147,8 @@ add_command(Talk *talk, char command, const PhFilterQuestion *question)
 		else
 			add_rcpt(out, mail, question->recipient);
 		break;
-	case SAY_DATA:
-		add_id_macro(out, SAY_DATA, mail);
-		packet_plain(out, SAY_DATA);
-		break;
 	case SAY_UNKNOWN:
 		add_word(out, SAY_UNKNOWN, line != NULL ? line : "");
-		break;
-	case SAY_EOH:
-	case SAY_END:
-		add_id_macro(out, command, mail);
-		packet_plain(out, command);
 		break;
 	default:
 		packet_plain(out, command);
@@ -359,6 +236,9 @@ script_prepare(Talk *talk, PhFilterQuestion *question, bool is_connected, GError
 	script_forget(talk);
 	if (has_message && !take_message(talk, question->mail, error))
 		return false;
+	if (!is_connected)
+		macros_forget(talk);
+	talk->is_cut = talk->knows_macros;
 	g_snprintf(talk->script, sizeof talk->script, "%s%s",
 	           is_connected ? first : catch_up(question->stage), commands_of(question->stage));
 	for (size_t i = 0; talk->script[i] != '\0'; i++)
@@ -433,25 +313,49 @@ await(Talk *talk, char command)
 		g_string_append_c(talk->awaited, command);
 }
 
+/* The next packet of those that are written. */
+static PhSlice
+next_packet(Talk *talk)
+{
+	const uint8_t *at = (const uint8_t *) talk->said->str + talk->said_at;
+	uint32_t length =
+		(uint32_t) at[0] << 24 | (uint32_t) at[1] << 16 | (uint32_t) at[2] << 8 | at[3];
+	PhSlice packet = PH_SLICE(talk->said->str + talk->said_at, MILTER_LENGTH + length);
+
+	talk->said_at += packet.length;
+	return packet;
+}
+
+/* Macros that were written before the milter said which it wants. */
+static void
+say_packet(const Talk *talk, PhSession *session, PhSlice packet)
+{
+	g_autoptr(GString) cut = NULL;
+
+	if (talk->is_cut || packet.data[MILTER_LENGTH] != SAY_MACROS) {
+		ph_session_write(session, packet);
+		return;
+	}
+	cut = g_string_sized_new(packet.length);
+	macros_cut(talk, packet, cut);
+	ph_session_write(session, PH_SLICE(cut->str, cut->len));
+}
+
 /* The packets up to the end of that command: its macros and itself. */
 static void
 say_written(Talk *talk, PhSession *session, char command)
 {
-	size_t from = talk->said_at;
 	bool is_last = false;
 
 	while (!is_last && talk->said_at + MILTER_LENGTH < talk->said->len) {
-		const uint8_t *at = (const uint8_t *) talk->said->str + talk->said_at;
-		uint32_t length = (uint32_t) at[0] << 24 | (uint32_t) at[1] << 16
-		                  | (uint32_t) at[2] << 8 | at[3];
+		PhSlice packet = next_packet(talk);
 
-		is_last = at[MILTER_LENGTH] == (uint8_t) command;
-		talk->said_at += MILTER_LENGTH + length;
+		is_last = packet.data[MILTER_LENGTH] == command;
+		if (session != NULL)
+			say_packet(talk, session, packet);
 	}
-	if (session == NULL)
-		return;
-	ph_session_write(session, PH_SLICE(talk->said->str + from, talk->said_at - from));
-	await(talk, command);
+	if (session != NULL)
+		await(talk, command);
 }
 
 static PhSlice

@@ -44,6 +44,7 @@ talk_unref(Talk *talk)
 	if (!g_atomic_int_dec_and_test(&talk->refs))
 		return;
 	script_forget(talk);
+	macros_forget(talk);
 	g_string_free(talk->said, TRUE);
 	g_string_free(talk->awaited, TRUE);
 	g_string_free(talk->held, TRUE);
@@ -221,8 +222,11 @@ take_final(Talk *talk, const Reply *reply, char command)
 static bool
 take_options(Talk *talk, PhSlice packet)
 {
-	if (!packet_options(packet, &talk->options))
+	PhSlice macros[MILTER_STAGES];
+
+	if (!packet_options(packet, &talk->options, macros))
 		return false;
+	macros_learn(talk, macros);
 	if (talk->options.version < MILTER_VERSION)
 		talk->options.protocol &= ~(uint32_t) WANTS_BLANK;
 	return true;
@@ -261,6 +265,10 @@ take_packet(PhSession *session, PhSlice packet)
 	char command = talk->awaited->len > 0 ? talk->awaited->str[0] : '\0';
 
 	talk->was_answered = true;
+	if (g_atomic_int_get(&talk->is_cancelled)) {
+		talk_fail(talk, "nobody waits for it any more");
+		return finish(session);
+	}
 	if (command == '\0' || !take_reply(talk, packet, command)) {
 		talk_fail(talk, "the milter sends nonsense");
 		return finish(session);

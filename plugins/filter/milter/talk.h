@@ -44,7 +44,8 @@ enum {
 };
 
 typedef struct {
-	gint refs; /* the filter's state, and the connection */
+	gint refs;         /* the filter's state, and the connection */
+	gint is_cancelled; /* atomic: nobody waits for the answer to the question */
 	const Milter *milter;
 	GMutex lock;       /* guards the four below */
 	bool is_connected; /* there is a client session, perhaps still connecting */
@@ -69,8 +70,10 @@ typedef struct {
 	size_t header_offset;
 	uint64_t body_at;
 	Options options;
+	char *macros[MILTER_STAGES]; /* (nullable) names that the milter wants at each stage */
+	bool knows_macros;           /* it has said so */
+	bool is_cut;                 /* what is in `said` holds no other macros */
 	PhVerdict verdict;
-	bool is_fresh;     /* nothing was said on this connection */
 	bool was_answered; /* something in this question */
 	bool may_retry;
 	bool in_message;      /* between MAIL and the end of its message */
@@ -93,6 +96,15 @@ bool talk_open(Talk *talk, GError **error);
 /* talk_answer: the question is over: with what the verdict says. */
 void talk_answer(Talk *talk);
 void talk_fail(Talk *talk, const char *why);
+
+/* macros.c: macros_add: those of @command, before it. macros_cut: those of @packet that are wanted.
+ * macros_learn: @lists: what was negotiated. macros_client_name: "[192.0.2.1]" when nobody knows a
+ * name; (owned). */
+void macros_add(const Talk *talk, GString *out, char command, const PhFilterQuestion *question);
+void macros_cut(const Talk *talk, PhSlice packet, GString *out);
+void macros_learn(Talk *talk, const PhSlice *lists);
+void macros_forget(Talk *talk);
+char *macros_client_name(const PhMail *mail);
 
 /* script.c: what is said for a question. False with @error. */
 bool script_prepare(Talk *talk, PhFilterQuestion *question, bool is_connected, GError **error);

@@ -9,20 +9,32 @@
 static void
 test_options(void)
 {
+	PhSlice macros[MILTER_STAGES];
 	Options options;
 
-	g_assert_true(packet_options(OCTETS("O\0\0\0\6\0\0\1\xff\0\x1f\xff\xff"), &options));
+	g_assert_true(
+		packet_options(OCTETS("O\0\0\0\6\0\0\1\xff\0\x1f\xff\xff"), &options, macros));
 	g_assert_cmpuint(options.version, ==, 6);
 	g_assert_cmpuint(options.actions, ==, MAY_ALL);
 	g_assert_cmpuint(options.protocol, ==, PROTOCOL_ALL);
-	g_assert_true(packet_options(OCTETS("O\0\0\0\2\0\0\0\0\0\0\0\0\0\0\0\1{i} j\0"), &options));
-	g_assert_false(packet_options(OCTETS("O\0\0\0\2\0\0\0\0\0\0\0\0\0\0\0\1{i}"), &options));
-	g_assert_false(packet_options(OCTETS("O\0\0\0\7\0\0\0\0\0\0\0\0"), &options));
-	g_assert_false(packet_options(OCTETS("O\0\0\0\1\0\0\0\0\0\0\0\0"), &options));
-	g_assert_false(packet_options(OCTETS("O\0\0\0\6\0\0\2\0\0\0\0\0"), &options));
-	g_assert_false(packet_options(OCTETS("O\0\0\0\6\0\0\0\0\0\x40\0\0"), &options));
-	g_assert_false(packet_options(OCTETS("O\0\0\0\6\0\0\0\0\0\0\0"), &options));
-	g_assert_false(packet_options(OCTETS("c"), &options));
+	g_assert_true(packet_options(OCTETS("O\0\0\0\2\0\0\0\0\0\0\0\0\0\0\0\1{i} j\0"), &options,
+	                             macros));
+	g_assert_null(macros[1].data); /* it may not name any */
+	g_assert_true(packet_options(OCTETS("O\0\0\0\6\0\0\1\0\0\0\0\0\0\0\0\1{i} j\0\0\0\0\5\0"),
+	                             &options, macros));
+	g_assert_true(ph_slice_is(macros[1], "{i} j"));
+	g_assert_true(macros[5].data != NULL && macros[5].length == 0);
+	g_assert_null(macros[0].data);
+	g_assert_false(packet_options(OCTETS("O\0\0\0\6\0\0\1\0\0\0\0\0\0\0\0\7{i} j\0"), &options,
+	                              macros));
+	g_assert_false(
+		packet_options(OCTETS("O\0\0\0\2\0\0\0\0\0\0\0\0\0\0\0\1{i}"), &options, macros));
+	g_assert_false(packet_options(OCTETS("O\0\0\0\7\0\0\0\0\0\0\0\0"), &options, macros));
+	g_assert_false(packet_options(OCTETS("O\0\0\0\1\0\0\0\0\0\0\0\0"), &options, macros));
+	g_assert_false(packet_options(OCTETS("O\0\0\0\6\0\0\2\0\0\0\0\0"), &options, macros));
+	g_assert_false(packet_options(OCTETS("O\0\0\0\6\0\0\0\0\0\x40\0\0"), &options, macros));
+	g_assert_false(packet_options(OCTETS("O\0\0\0\6\0\0\0\0\0\0\0"), &options, macros));
+	g_assert_false(packet_options(OCTETS("c"), &options, macros));
 }
 
 static void

@@ -109,6 +109,19 @@ order_problem(const Client *client)
 	return NULL;
 }
 
+/* Its name, for the filters. */
+static void
+note_mechanism(Client *client, PhSlice argument)
+{
+	PhSlice word = ph_slice_split(&argument, ' ');
+
+	g_strlcpy(client->mechanism, "", sizeof client->mechanism);
+	for (size_t i = 0; i < word.length && i + 1 < sizeof client->mechanism; i++) {
+		client->mechanism[i] = g_ascii_toupper(word.data[i]);
+		client->mechanism[i + 1] = '\0';
+	}
+}
+
 PhNext
 smtp_auth(PhSession *session, PhSlice argument)
 {
@@ -120,6 +133,7 @@ smtp_auth(PhSession *session, PhSlice argument)
 		return smtp_refuse(session, problem);
 	if (argument.length > client->server->settings->auth_length.octets)
 		return smtp_refuse(session, "500 5.5.6 line too long");
+	note_mechanism(client, argument);
 	client->login = ph_login_start_line(session, argument, &outcome);
 	return go_on(session, outcome);
 }

@@ -189,6 +189,8 @@ open_envelope(PhSession *session, const PhAddress *sender, MailParameters *param
 	set_parameters(envelope->mail, parameters);
 	if (client->user != NULL)
 		ph_mail_set_user(envelope->mail, client->user);
+	if (client->user != NULL && client->mechanism[0] != '\0')
+		ph_mail_set_fact(envelope->mail, "auth-mechanism", ph_slice(client->mechanism));
 }
 
 /* RFC 6710 section 4.1: strangers do not push ahead, and are told so. */

@@ -137,6 +137,7 @@ typedef struct {
 	uint64_t chunk;                     /* announced by the BDAT under way */
 	uint32_t n_errors;                  /* since the last accepted message */
 	uint32_t n_messages;
+	char mechanism[24]; /* of AUTH, upper case */
 	uint8_t mode;
 	uint8_t verdict;
 	uint8_t asking_mode; /* that goes on when the filters have answered about a header */

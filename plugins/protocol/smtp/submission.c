@@ -46,6 +46,7 @@ check_sender(PhSession *session, const PhAddress *sender)
 	case PH_RCPT_TOO_MANY:
 	case PH_RCPT_DISABLED:
 	case PH_RCPT_OVER_QUOTA:
+	case PH_RCPT_LATER:
 		break;
 	}
 	ph_log_session(session, PH_LOG_INFO, "refused", "the sender is not the user's",
