@@ -17,28 +17,15 @@
 #include "base/identity.h"
 #include "config/config.h"
 #include "journal/journal.h"
+#include "mailbox/account-registry.h"
+#include "mailbox/echo.h"
 #include "mailbox/foreign.h"
 #include "plugin/call.h"
 #include "plugin/instance.h"
 
 #include <sys/random.h>
 
-enum {
-	SWITCH_LOOK_US = 5000,
-};
-
-static struct {
-	PhLock lock;          /* guards all */
-	GHashTable *accounts; /* key -> PhAccount, not counted */
-	GPtrArray *open;      /* PhAccount with an open handle */
-	size_t max_open;
-	PhJournal *journal; /* (nullable) */
-	bool defers;        /* handles that are opened now defer their commits */
-	bool is_switching;  /* none is opened now */
-	unsigned n_moving;  /* handles that are being opened or closed */
-	PhSignal moved;
-	bool ready; /* `moved` is */
-} registry = { .lock = PH_LOCK_INIT, .max_open = PH_ACCOUNTS_OPEN };
+PhAccountRegistry ph_account_registry = { .lock = PH_LOCK_INIT, .max_open = PH_ACCOUNTS_OPEN };
 
 /* --- life --------------------------------------------------------------------------------------- */
 
@@ -73,6 +60,7 @@ account_new(char *key, PhSection *section, PhIdentity *identity)
 	PhAccount *account = g_new0(PhAccount, 1);
 
 	account->key = key;
+	account->echo = ph_echo_key(key);
 	account->section = section;
 	account->config = section->config != NULL ? ph_config_ref(section->config) : NULL;
 	account->store = ph_section_table(section);
@@ -105,14 +93,38 @@ account_free(PhAccount *account)
 	g_free(account);
 }
 
+/* With the registry's lock held: accounts with the same key are in a row, the newest first. */
+static void
+leave_row(PhAccount *account)
+{
+	PhAccount *first = g_hash_table_lookup(ph_account_registry.accounts, account->key);
+	PhAccount *before = first;
+
+	if (first != account) {
+		while (before != NULL && before->sibling != account)
+			before = before->sibling;
+		if (before == NULL)
+			return;
+		before->sibling = account->sibling;
+		g_atomic_int_add(&ph_account_registry.n_siblings, -1);
+		return;
+	}
+	if (account->sibling == NULL) {
+		(void) g_hash_table_remove(ph_account_registry.accounts, account->key);
+		return;
+	}
+	(void) g_hash_table_replace(ph_account_registry.accounts, account->sibling->key,
+	                            account->sibling);
+	g_atomic_int_add(&ph_account_registry.n_siblings, -1);
+}
+
 /* With the registry's lock held: nobody refers to it and nothing is open. */
 static bool
 take_if_unused(PhAccount *account)
 {
 	if (g_atomic_int_get(&account->n_refs) != 0 || account->state != PH_HANDLE_CLOSED)
 		return false;
-	if (g_hash_table_lookup(registry.accounts, account->key) == account)
-		(void) g_hash_table_remove(registry.accounts, account->key);
+	leave_row(account);
 	return true;
 }
 
@@ -137,10 +149,10 @@ ph_account_unref(PhAccount *account)
 	}
 	if (n == 0)
 		return;
-	ph_lock_take(&registry.lock);
+	ph_lock_take(&ph_account_registry.lock);
 	if (g_atomic_int_dec_and_test(&account->n_refs))
 		unused = take_if_unused(account);
-	ph_lock_drop(&registry.lock);
+	ph_lock_drop(&ph_account_registry.lock);
 	if (unused)
 		account_free(account);
 }
@@ -148,22 +160,22 @@ ph_account_unref(PhAccount *account)
 /* --- handles ------------------------------------------------------------------------------------ */
 
 /* With the registry's lock held. */
-static void
-end_moving(void)
+void
+ph_accounts_moved(void)
 {
-	registry.n_moving--;
-	if (registry.ready)
-		ph_signal_all(&registry.moved);
+	ph_account_registry.n_moving--;
+	if (ph_account_registry.ready)
+		ph_signal_all(&ph_account_registry.moved);
 }
 
 /* Waits while the handles of the process change from one way of committing to the other. */
 static void
 begin_opening_one(void)
 {
-	PH_LOCKED(&registry.lock);
-	while (registry.is_switching)
-		ph_signal_wait(&registry.moved, &registry.lock);
-	registry.n_moving++;
+	PH_LOCKED(&ph_account_registry.lock);
+	while (ph_account_registry.is_switching)
+		ph_signal_wait(&ph_account_registry.moved, &ph_account_registry.lock);
+	ph_account_registry.n_moving++;
 }
 
 static void
@@ -186,8 +198,8 @@ claim_oldest(PhSection *section)
 	PhAccount *oldest = NULL;
 	uint64_t oldest_used = UINT64_MAX;
 
-	for (guint i = 0; i < registry.open->len; i++) {
-		PhAccount *account = g_ptr_array_index(registry.open, i);
+	for (guint i = 0; i < ph_account_registry.open->len; i++) {
+		PhAccount *account = g_ptr_array_index(ph_account_registry.open, i);
 		uint64_t last_used = 0;
 
 		if (section != NULL && account->section != section)
@@ -208,26 +220,26 @@ claim_oldest(PhSection *section)
 	if (oldest->n_users != 0 || oldest->state != PH_HANDLE_OPEN)
 		return NULL;
 	oldest->state = PH_HANDLE_MOVING;
-	registry.n_moving++;
-	(void) g_ptr_array_remove_fast(registry.open, oldest);
+	ph_account_registry.n_moving++;
+	(void) g_ptr_array_remove_fast(ph_account_registry.open, oldest);
 	return ph_account_ref(oldest);
 }
 
-static bool
-close_oldest(PhSection *section, size_t keep)
+bool
+ph_accounts_close_oldest(PhSection *section, size_t keep)
 {
 	PhAccount *account = NULL;
 
-	ph_lock_take(&registry.lock);
-	if (registry.open != NULL && registry.open->len > keep)
+	ph_lock_take(&ph_account_registry.lock);
+	if (ph_account_registry.open != NULL && ph_account_registry.open->len > keep)
 		account = claim_oldest(section);
-	ph_lock_drop(&registry.lock);
+	ph_lock_drop(&ph_account_registry.lock);
 	if (account == NULL)
 		return false;
 	close_handle(account);
-	ph_lock_take(&registry.lock);
-	end_moving();
-	ph_lock_drop(&registry.lock);
+	ph_lock_take(&ph_account_registry.lock);
+	ph_accounts_moved();
+	ph_lock_drop(&ph_account_registry.lock);
 	ph_account_unref(account);
 	return true;
 }
@@ -250,7 +262,7 @@ open_handle(PhAccount *account, void **handle_out, GError **error)
 	PhCall call;
 	bool good = false;
 
-	while (close_oldest(NULL, registry.max_open - 1))
+	while (ph_accounts_close_oldest(NULL, ph_account_registry.max_open - 1))
 		;
 	if (!begin_opening(account, &attempt, error))
 		return false;
@@ -273,14 +285,14 @@ open_handle(PhAccount *account, void **handle_out, GError **error)
 static void
 close_outdated(PhAccount *account)
 {
-	ph_lock_take(&registry.lock);
-	(void) g_ptr_array_remove_fast(registry.open, account);
-	registry.n_moving++;
-	ph_lock_drop(&registry.lock);
+	ph_lock_take(&ph_account_registry.lock);
+	(void) g_ptr_array_remove_fast(ph_account_registry.open, account);
+	ph_account_registry.n_moving++;
+	ph_lock_drop(&ph_account_registry.lock);
 	account->store->close_account(account->handle);
 	ph_foreign_closed(account);
-	PH_LOCKED(&registry.lock);
-	end_moving();
+	PH_LOCKED(&ph_account_registry.lock);
+	ph_accounts_moved();
 }
 
 /* Is the handle there, or are we the one to open it? With the account's lock held. */
@@ -315,7 +327,7 @@ ph_account_acquire(PhAccount *account, GError **error)
 		close_outdated(account);
 	begin_opening_one();
 	good = open_handle(account, &handle, error);
-	ph_lock_take(&registry.lock);
+	ph_lock_take(&ph_account_registry.lock);
 	ph_lock_take(&account->lock);
 	account->handle = good ? handle : NULL;
 	account->state = good ? PH_HANDLE_OPEN : PH_HANDLE_CLOSED;
@@ -324,9 +336,9 @@ ph_account_acquire(PhAccount *account, GError **error)
 	ph_signal_all(&account->moved);
 	ph_lock_drop(&account->lock);
 	if (good)
-		g_ptr_array_add(registry.open, account);
-	end_moving();
-	ph_lock_drop(&registry.lock);
+		g_ptr_array_add(ph_account_registry.open, account);
+	ph_accounts_moved();
+	ph_lock_drop(&ph_account_registry.lock);
 	return good ? handle : NULL;
 }
 
@@ -368,15 +380,12 @@ ph_account_leave(PhAccountCall *call, bool ok)
 	ph_account_release(call->account);
 }
 
-/* A commit that runs now may have been seen already, and has no position yet. */
-void
-ph_account_show(PhAccount *account)
+static void
+show(PhAccount *account)
 {
 	uint64_t begun = 0;
 	uint64_t position = 0;
 
-	if (g_atomic_pointer_get(&account->journal) == NULL || !ph_horizon_is_collecting())
-		return;
 	ph_lock_take(&account->lock);
 	begun = account->n_begun;
 	while (account->n_entered < begun)
@@ -384,6 +393,22 @@ ph_account_show(PhAccount *account)
 	position = account->entered;
 	ph_lock_drop(&account->lock);
 	ph_horizon_show(position);
+}
+
+/* A commit that runs now may have been seen already, and has no position yet; it may be one of another
+ * config's account. */
+void
+ph_account_show(PhAccount *account)
+{
+	g_autoptr(GPtrArray) others = NULL;
+
+	if (!ph_horizon_is_collecting())
+		return;
+	if (g_atomic_pointer_get(&account->journal) != NULL)
+		show(account);
+	others = ph_account_siblings(account);
+	for (guint i = 0; others != NULL && i < others->len; i++)
+		show(others->pdata[i]);
 }
 
 /* --- open mailboxes -------------------------------------------------------------------------- */
@@ -422,20 +447,21 @@ ph_account_touched(PhAccount *account, const PhMailboxId *id, uint64_t change)
 void
 ph_accounts_configure(const PhAccountsParams *params)
 {
-	PH_LOCKED(&registry.lock);
-	if (!registry.ready)
-		ph_signal_init(&registry.moved);
-	registry.ready = true;
-	registry.max_open = params->open_accounts != 0 ? params->open_accounts : PH_ACCOUNTS_OPEN;
-	registry.journal = params->journal;
-	registry.defers = params->journal != NULL && !params->commits_directly;
+	PH_LOCKED(&ph_account_registry.lock);
+	if (!ph_account_registry.ready)
+		ph_signal_init(&ph_account_registry.moved);
+	ph_account_registry.ready = true;
+	ph_account_registry.max_open =
+		params->open_accounts != 0 ? params->open_accounts : PH_ACCOUNTS_OPEN;
+	ph_account_registry.journal = params->journal;
+	ph_account_registry.defers = params->journal != NULL && !params->commits_directly;
 }
 
 PhJournal *
 ph_accounts_journal(void)
 {
-	PH_LOCKED(&registry.lock);
-	return registry.journal;
+	PH_LOCKED(&ph_account_registry.lock);
+	return ph_account_registry.journal;
 }
 
 PhJournal *
@@ -443,10 +469,10 @@ ph_account_journal(const PhAccount *account)
 {
 	PhJournal *journal = NULL;
 
-	ph_lock_take(&registry.lock);
-	if (registry.defers && account->store->defer != NULL)
-		journal = registry.journal;
-	ph_lock_drop(&registry.lock);
+	ph_lock_take(&ph_account_registry.lock);
+	if (ph_account_registry.defers && account->store->defer != NULL)
+		journal = ph_account_registry.journal;
+	ph_lock_drop(&ph_account_registry.lock);
 	return journal != NULL && ph_journal_is_started(journal) ? journal : NULL;
 }
 
@@ -454,9 +480,10 @@ ph_account_journal(const PhAccount *account)
 static PhAccount *
 find_open(const PhSection *section)
 {
-	PH_LOCKED(&registry.lock);
-	for (guint i = 0; registry.open != NULL && i < registry.open->len; i++) {
-		PhAccount *account = g_ptr_array_index(registry.open, i);
+	PH_LOCKED(&ph_account_registry.lock);
+	for (guint i = 0; ph_account_registry.open != NULL && i < ph_account_registry.open->len;
+	     i++) {
+		PhAccount *account = g_ptr_array_index(ph_account_registry.open, i);
 
 		if (section == NULL || account->section == section)
 			return ph_account_ref(account);
@@ -485,80 +512,13 @@ ph_accounts_forget_section(PhSection *section)
 	while (idle) {
 		g_autoptr(PhAccount) account = NULL;
 
-		while (close_oldest(section, 0))
+		while (ph_accounts_close_oldest(section, 0))
 			;
 		account = find_open(section);
 		if (account == NULL)
 			return;
 		idle = wait_until_idle(account, deadline_us);
 	}
-}
-
-/* --- one way of committing, or the other ---------------------------------------------------------- */
-
-/* With the registry's lock held: whoever needs a handle next, when nobody uses it, opens it anew. */
-static void
-outdate_all(void)
-{
-	for (guint i = 0; registry.open != NULL && i < registry.open->len; i++) {
-		PhAccount *account = g_ptr_array_index(registry.open, i);
-
-		PH_LOCKED(&account->lock);
-		account->is_outdated = true;
-	}
-}
-
-static bool
-is_any_open(void)
-{
-	PH_LOCKED(&registry.lock);
-	if ((registry.open == NULL || registry.open->len == 0) && registry.n_moving == 0)
-		return false;
-	(void) ph_signal_wait_until(&registry.moved, &registry.lock,
-	                            ph_clock_us() + SWITCH_LOOK_US);
-	return (registry.open != NULL && registry.open->len > 0) || registry.n_moving > 0;
-}
-
-bool
-ph_accounts_begin_switch(PhDuration within)
-{
-	uint64_t deadline_us = ph_clock_us() + within.us;
-	bool is_open = true;
-
-	ph_lock_take(&registry.lock);
-	registry.is_switching = true;
-	outdate_all();
-	ph_lock_drop(&registry.lock);
-	while (is_open && ph_clock_us() < deadline_us) {
-		while (close_oldest(NULL, 0))
-			;
-		is_open = is_any_open();
-	}
-	if (!is_open)
-		return true;
-	PH_LOCKED(&registry.lock);
-	registry.is_switching = false;
-	ph_signal_all(&registry.moved);
-	return false;
-}
-
-void
-ph_accounts_end_switch(PhJournal *journal)
-{
-	PH_LOCKED(&registry.lock);
-	registry.journal = journal;
-	registry.defers = journal != NULL;
-	registry.is_switching = false;
-	ph_signal_all(&registry.moved);
-}
-
-void
-ph_accounts_use_journal(PhJournal *journal)
-{
-	PH_LOCKED(&registry.lock);
-	registry.journal = journal;
-	registry.defers = journal != NULL;
-	outdate_all();
 }
 
 /* The identity with these limits. Returns: (owned). */
@@ -596,20 +556,27 @@ ph_account_get(PhSection *section, const PhIdentity *identity, const PhLimits *l
 	char *key =
 		g_strconcat(ph_section_name(section), "\n", ph_identity_address(identity), NULL);
 	PhAccount *account = NULL;
+	PhAccount *first = NULL;
 
-	PH_LOCKED(&registry.lock);
-	if (registry.accounts == NULL) {
-		registry.accounts = g_hash_table_new(ph_str_hash, g_str_equal);
-		registry.open = g_ptr_array_new();
+	PH_LOCKED(&ph_account_registry.lock);
+	if (ph_account_registry.accounts == NULL) {
+		ph_account_registry.accounts = g_hash_table_new(ph_str_hash, g_str_equal);
+		ph_account_registry.open = g_ptr_array_new();
 	}
-	account = g_hash_table_lookup(registry.accounts, key);
-	if (account != NULL && account->section == section) {
+	first = g_hash_table_lookup(ph_account_registry.accounts, key);
+	for (account = first; account != NULL && account->section != section;
+	     account = account->sibling)
+		;
+	if (account != NULL) {
 		take_limits(account, identity, limits);
 		g_free(key);
 		return ph_account_ref(account);
 	}
 	account = account_new(key, section, limited(identity, limits));
-	(void) g_hash_table_replace(registry.accounts, account->key, account);
+	account->sibling = first;
+	if (first != NULL)
+		g_atomic_int_inc(&ph_account_registry.n_siblings);
+	(void) g_hash_table_replace(ph_account_registry.accounts, account->key, account);
 	return ph_account_ref(account);
 }
 

@@ -83,6 +83,8 @@ typedef enum {
 struct PhAccount {
 	gint n_refs;
 	char *key;
+	struct PhAccount *sibling; /* (nullable) of the same key, made by an earlier config */
+	uint64_t echo;             /* of the key, for other processes */
 	PhSection *section;
 	PhConfig *config; /* (nullable) the section's, kept: a commit may outlast a reload */
 	const PhStore *store;
@@ -149,6 +151,14 @@ bool ph_account_commit_held(PhAccount *account, PhTransaction *transaction, GErr
 bool ph_account_mark_moved(PhAccount *account, const char *section, GError **error);
 void ph_account_retire(PhAccount *account, const char *section);
 bool ph_account_moved_to(PhAccount *account, char **section_out, GError **error);
+
+/* ph_account_tell_others: what was committed here may be seen through an earlier or a later config, in
+ * this process or another: whoever has it open there is told. When it is durable.
+ * ph_accounts_set_beside: another process is there. ph_accounts_hear: tells sessions of what it did
+ * since the last call. Thread of the last two: main. */
+void ph_account_tell_others(PhAccount *account);
+void ph_accounts_set_beside(bool is_beside);
+void ph_accounts_hear(void);
 
 /* ph_account_touch_all: everybody who has a mailbox open is told to look again.
  * ph_account_forget_names: the mailbox list is read anew. */

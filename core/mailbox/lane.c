@@ -221,6 +221,13 @@ resolve_all(GPtrArray *batch, bool good, const GError *error)
 		resolve(g_ptr_array_index(batch, i), good, error);
 }
 
+/* When it is durable, and before the transactions are gone. */
+static void
+tell_others(GPtrArray *batch)
+{
+	ph_account_tell_others(((const PhTx *) g_ptr_array_index(batch, 0))->account);
+}
+
 /* --- with a journal ------------------------------------------------------------------------------ */
 
 /* Undecided: a batch that is applied and waits until that is durable; the lane goes on. */
@@ -235,7 +242,9 @@ decided(PhHorizonWait *wait, bool durable)
 	Undecided *undecided = (Undecided *) wait;
 	g_autoptr(GError) error = NULL;
 
-	if (!durable)
+	if (durable)
+		tell_others(undecided->batch);
+	else
 		ph_error_set(&error, PH_ERROR_OUTCOME_UNKNOWN, "the journal has failed");
 	resolve_all(undecided->batch, durable, error);
 	g_ptr_array_unref(undecided->batch);
@@ -357,8 +366,10 @@ work_directly(PhAccount *account, GPtrArray *batch)
 	bool good = apply(account, batch, &error);
 
 	ph_account_release(account);
-	if (good)
+	if (good) {
 		note_commit(account, batch);
+		tell_others(batch);
+	}
 	resolve_all(batch, good, error);
 }
 
@@ -547,6 +558,7 @@ ph_account_commit_held(PhAccount *account, PhTransaction *transaction, GError **
 	if (!good)
 		return false;
 	note_commit(account, batch);
+	tell_others(batch);
 	if (!transaction->done && error != NULL && transaction->error != NULL)
 		*error = g_error_copy(transaction->error);
 	return transaction->done;

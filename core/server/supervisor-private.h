@@ -36,6 +36,7 @@ typedef struct {
 	PhIsolates *isolates;
 	PhSuspects suspects;
 	int signals;
+	int echo;       /* the ring of mailbox/echo.h */
 	char *handover; /* why a new process is started */
 	bool has_served;
 	bool is_stopping;

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "mailbox/echo.h"
 #include "net/channel.h"
 #include "server/isolates.h"
 #include "server/notify.h"
@@ -63,6 +64,8 @@ ph_supervisor_start_next(PhSupervisor *s)
 	g_ptr_array_add(s->children, child);
 	if (child->attempts != NULL)
 		ph_suspects_hold(&s->suspects, child->attempts);
+	if (s->echo >= 0)
+		ph_child_send(child, "echo", NULL, s->echo);
 	s->next = child;
 }
 
@@ -505,6 +508,7 @@ open_supervisor(PhSupervisor *s, GError **error)
 		return false;
 	(void) ph_log_open(s->outline->log_sink, s->outline->log_level);
 	ph_notify_open();
+	s->echo = ph_echo_make(NULL);
 	s->sockets = ph_sockets_new();
 	s->programs = ph_programs_new();
 	s->isolates = ph_isolates_new(s->program);
@@ -525,6 +529,8 @@ close_supervisor(PhSupervisor *s)
 	g_clear_pointer(&s->checked, ph_outline_free);
 	g_clear_pointer(&s->program, g_free);
 	g_clear_pointer(&s->handover, g_free);
+	if (s->echo >= 0)
+		close(s->echo);
 	if (s->signals >= 0)
 		close(s->signals);
 }
@@ -532,7 +538,7 @@ close_supervisor(PhSupervisor *s)
 int
 ph_supervisor_run(const char *config)
 {
-	PhSupervisor s = { .config = config, .signals = -1, .exit_status = EXIT_GOOD };
+	PhSupervisor s = { .config = config, .signals = -1, .echo = -1, .exit_status = EXIT_GOOD };
 	g_autoptr(GError) error = NULL;
 
 	if (!open_supervisor(&s, &error)) {

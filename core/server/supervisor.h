@@ -7,6 +7,7 @@
  *
  * Messages, supervisor to worker:
  *	attempts + fd                                      the table of base/attempt.h, at once
+ *	echo + fd                                          the ring of mailbox/echo.h, at once
  *	listener NAME\nADDRESS + fd, control + fd, go      the sockets, then: start
  *	reload                                             build a new generation (sockets came before)
  *	result TEXT                                        of a reload asked for by `reload`

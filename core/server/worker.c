@@ -18,6 +18,7 @@
 #include "base/reserve.h"
 #include "base/spool.h"
 #include "mailbox/account.h"
+#include "mailbox/echo.h"
 #include "net/channel.h"
 #include "net/resolver.h"
 #include "plugin/call.h"
@@ -152,6 +153,7 @@ static void
 be_beside(Worker *w)
 {
 	w->is_alone = false;
+	ph_accounts_set_beside(true);
 	if (w->beside_timer == 0)
 		w->beside_timer = g_timeout_add(BESIDE_MS, look_beside, w);
 }
@@ -167,6 +169,7 @@ be_alone(Worker *w)
 	if (w->beside_timer != 0)
 		(void) g_source_remove(w->beside_timer);
 	w->beside_timer = 0;
+	ph_accounts_set_beside(false);
 	if (!ph_ownership_defer(w->ownership, ph_generation_config(w->generation), &error))
 		ph_log(PH_LOG_ERROR, "journal", "commits do not go through the journal",
 		       PH_LOG_FAILURE(error), PH_LOG_END);
@@ -283,6 +286,7 @@ look_beside(gpointer user_data)
 	Worker *w = user_data;
 
 	ph_ownership_tend(w->ownership);
+	ph_accounts_hear();
 	if (w->end_us != 0
 	    && (ph_worker_sockets_n_sessions(w->sockets) == 0 || ph_clock_us() >= w->end_us))
 		end(w, (PhDuration){ OLD_GOODBYE_US });
@@ -404,6 +408,18 @@ take_attempts(PhChannelMessage *message)
 		       PH_LOG_END);
 }
 
+/* Without it sessions of the other process see changes when they look at a mailbox anew. */
+static void
+take_echo(const PhChannelMessage *message)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (message->fd >= 0 && !ph_echo_use(message->fd, &error))
+		ph_log(PH_LOG_WARNING, "echo-failed",
+		       "two processes at a reload will not tell each other of changes",
+		       PH_LOG_FAILURE(error), PH_LOG_END);
+}
+
 /* Ready to serve, as soon as every isolated plugin has a process. */
 static void
 tell_loaded(Worker *w)
@@ -426,6 +442,8 @@ obey(Worker *w, PhChannelMessage *message)
 {
 	if (ph_channel_message_is(message, "attempts"))
 		take_attempts(message);
+	else if (ph_channel_message_is(message, "echo"))
+		take_echo(message);
 	else if (ph_channel_message_is(message, "listener"))
 		ph_worker_sockets_take(w->sockets, message);
 	else if (ph_channel_message_is(message, "control"))

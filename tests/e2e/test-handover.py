@@ -139,11 +139,6 @@ def missing(server, ledger):
             for to in recipients if (name, to) not in there]
 
 
-def n_exists(client):
-    """How many messages the client was told of."""
-    return int(client.response("EXISTS")[1][-1] or 0)
-
-
 def read_until(reader, text, seconds=5):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -189,7 +184,10 @@ def test_nobody_is_turned_away_and_nothing_is_lost_or_doubled():
         twice = [key for key, count in deliveries(server).items() if count > 1]
         assert not twice, twice[:5]
         assert len(ledger.acknowledged) > 30
-        # the session in IDLE was told, and lives
+        # the session in IDLE is told of what the new process does, and lives
+        count = int(server.imap().select("INBOX")[1][0])
+        server.send(b"Subject: one more\r\n\r\n")
+        read_until(reader, b"* %d EXISTS" % (count + 1), 2)
         sleeper.sendall(b"DONE\r\n")
         read_until(reader, b"c OK")
         assert reader_box.noop()[0] == "OK"
@@ -205,6 +203,42 @@ def test_nobody_is_turned_away_and_nothing_is_lost_or_doubled():
         print("# %d mails acknowledged" % len(ledger.acknowledged))
         assert server.stop() == 0
     assert not server.events("worker-died")
+
+
+def told_both_ways(server, change):
+    """Sessions of before and after the change are told of each other's work at once."""
+    sleeper, reader = idle(server)
+    worker = server.imap()
+    worker.select("INBOX")
+    change()
+    server.send(b"Subject: by a new session\r\n\r\n")
+    read_until(reader, b"* 1 EXISTS", 2)
+    assert worker.noop()[0] == "OK" and worker.response("EXISTS")[1][-1] == b"1"
+    other, other_reader = idle(server)
+    worker.store("1", "+FLAGS", "\\Flagged")
+    read_until(other_reader, b"\\Flagged", 2)
+    for one in (reader, sleeper, other_reader, other):
+        one.close()
+    worker.logout()
+
+
+def test_sessions_of_an_old_config_are_told():
+    for durability in ("store", "journal"):
+        with Server(lib.WHOLE.replace("[server]\n", "[server]\ndurability = %s\n" % durability)) as server:
+            def change(server=server):
+                server.write_config(server.text.replace("plugin = sqlite\n",
+                                                        "plugin = sqlite\nquota = 1G\n"))
+                done = server.run("reload")
+                assert "the same process" in done.stdout, done.stdout + done.stderr
+            told_both_ways(server, change)
+
+
+def test_sessions_of_an_old_process_are_told():
+    with Server(CONFIG) as server:
+        def change():
+            done = reload(server, 1)
+            assert "a new process" in done.stdout, done.stdout + done.stderr
+        told_both_ways(server, change)
 
 
 def test_a_new_process_that_cannot_begin_leaves_everything_as_it_was():
