@@ -12,6 +12,7 @@ static struct {
 	PhLock lock; /* guards all but `failed` when read */
 	PhHorizonWait *first;
 	PhHorizonWait **last_link;
+	PhHorizonStats stats;
 	atomic_bool failed;
 } waiting = { .lock = PH_LOCK_INIT, .last_link = &waiting.first };
 
@@ -27,6 +28,8 @@ note(PhHorizonWait *wait)
 	wait->next = NULL;
 	*waiting.last_link = wait;
 	waiting.last_link = &wait->next;
+	waiting.stats.n_waiting++;
+	waiting.stats.n_ever++;
 	return true;
 }
 
@@ -53,6 +56,7 @@ take_reached(uint64_t position)
 			continue;
 		}
 		*link = wait->next;
+		waiting.stats.n_waiting--;
 		wait->next = NULL;
 		*end = wait;
 		end = &wait->next;
@@ -110,6 +114,13 @@ ph_horizon_begin(uint64_t position)
 	PH_LOCKED(&waiting.lock);
 	atomic_store(&waiting.failed, false);
 	atomic_store(&ph_horizon, position);
+}
+
+void
+ph_horizon_stats(PhHorizonStats *stats_out)
+{
+	PH_LOCKED(&waiting.lock);
+	*stats_out = waiting.stats;
 }
 
 void

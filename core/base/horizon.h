@@ -45,6 +45,14 @@ void ph_horizon_fail(void);
 bool ph_horizon_has_failed(void);
 void ph_horizon_begin(uint64_t position);
 
+/* ph_horizon_stats: what is held back now, and what ever was. */
+typedef struct {
+	uint64_t n_waiting;
+	uint64_t n_ever;
+} PhHorizonStats;
+
+void ph_horizon_stats(PhHorizonStats *stats_out);
+
 /* ph_horizon_collect: from now on this thread works for somebody who must not tell before *@shown is
  * reached. @shown: (nullable, borrowed). ph_horizon_show: it has seen a change of that position.
  * ph_horizon_is_collecting: is it worth asking for a position? */

@@ -116,12 +116,56 @@ is_blank(const char *octets, ssize_t n)
 	return n == 2 * STATE_OCTETS && strspn(octets, " ") >= 2 * STATE_OCTETS;
 }
 
+/* The newer of the two places; number 0 when none is whole. */
+static State
+newest_state(const char *octets, ssize_t n)
+{
+	State best = { .number = 0 };
+
+	for (size_t i = 0; n == 2 * STATE_OCTETS && i < 2; i++) {
+		State state = { .number = 0 };
+
+		if (parse_state(octets + i * STATE_OCTETS, &state) && state.number > best.number)
+			best = state;
+	}
+	return best;
+}
+
+bool
+ph_journal_holds(const char *folder, uint64_t id)
+{
+	g_autofree char *path = g_build_filename(folder, "state", NULL);
+	char octets[2 * STATE_OCTETS + 1] = "";
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	State state;
+	ssize_t n = 0;
+
+	if (fd < 0)
+		return errno != ENOENT;
+	n = pread(fd, octets, 2 * STATE_OCTETS, 0);
+	(void) close(fd);
+	state = newest_state(octets, n);
+	return state.number == 0 || (state.id == id && state.clean != 1);
+}
+
+uint64_t
+ph_journal_id(const PhJournal *journal)
+{
+	return journal->id;
+}
+
+const char *
+ph_journal_folder(const PhJournal *journal)
+{
+	return journal->folder;
+}
+
 /* Reads the state, or begins a journal. */
 static bool
 take_state(PhJournal *journal, bool *clean_out, GError **error)
 {
 	char octets[2 * STATE_OCTETS + 1] = "";
-	State best = { .number = 0 };
+	State best;
 	ssize_t n = 0;
 
 	*clean_out = true;
@@ -134,12 +178,7 @@ take_state(PhJournal *journal, bool *clean_out, GError **error)
 		(void) close(journal->state_fd);
 		return make_state(journal, error);
 	}
-	for (size_t i = 0; n == 2 * STATE_OCTETS && i < 2; i++) {
-		State state = { .number = 0 };
-
-		if (parse_state(octets + i * STATE_OCTETS, &state) && state.number > best.number)
-			best = state;
-	}
+	best = newest_state(octets, n);
 	if (best.number == 0) {
 		ph_error_set(error, PH_ERROR_CORRUPT, "the journal's state in '%s' cannot be read",
 		             journal->folder);
@@ -426,6 +465,15 @@ ph_journal_close(PhJournal *journal, bool remove)
 	journal_free(journal);
 }
 
+/* With the lock held: of what was entered and is not synced. */
+static uint64_t
+age_of_oldest(const PhJournal *journal)
+{
+	uint64_t since_us = journal->writing_us != 0 ? journal->writing_us : journal->filling_us;
+
+	return since_us != 0 ? ph_clock_us() - since_us : 0;
+}
+
 void
 ph_journal_stats(PhJournal *journal, PhJournalStats *stats_out)
 {
@@ -433,7 +481,10 @@ ph_journal_stats(PhJournal *journal, PhJournalStats *stats_out)
 	*stats_out = (PhJournalStats){
 		.end = journal->end,
 		.checkpoint = journal->checkpoint,
+		.room = journal->segment_size * (PH_JOURNAL_SEGMENTS - 1),
+		.unsynced_us = age_of_oldest(journal),
 		.n_batches = journal->n_batches,
+		.n_syncs = journal->n_syncs,
 		.n_checkpoints = journal->n_checkpoints,
 		.n_pending = g_hash_table_size(journal->pending),
 	};

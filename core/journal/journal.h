@@ -50,6 +50,13 @@ bool ph_journal_lets_pass(const char *folder, GError **error);
  * TEMPORARY (another process has it), CORRUPT (records are missing between others). */
 PhJournal *ph_journal_open(const PhJournalParams *params, GError **error);
 
+/* ph_journal_id: never the same for two journals. ph_journal_folder: (borrowed).
+ * ph_journal_holds: has the journal in that folder this id, and was not closed cleanly? True when that
+ * cannot be told. */
+uint64_t ph_journal_id(const PhJournal *journal);
+const char *ph_journal_folder(const PhJournal *journal);
+bool ph_journal_holds(const char *folder, uint64_t id);
+
 /* ph_journal_start: from now on changes may be entered. Without it a journal is only replayed. */
 bool ph_journal_start(PhJournal *journal, GError **error);
 bool ph_journal_is_started(const PhJournal *journal);
@@ -134,9 +141,12 @@ PhContent *ph_journal_octets(PhJournal *journal, const PhJournalOctets *octets, 
 
 /* PhJournalStats: for status and tests. */
 typedef struct {
-	uint64_t end;        /* position behind what was entered */
-	uint64_t checkpoint; /* what lies before is in the stores */
-	uint64_t n_batches;  /* written */
+	uint64_t end;         /* position behind what was entered */
+	uint64_t checkpoint;  /* what lies before is in the stores */
+	uint64_t room;        /* octets between the two */
+	uint64_t unsynced_us; /* age of the oldest that is not synced yet; 0: all is */
+	uint64_t n_batches;   /* written */
+	uint64_t n_syncs;
 	uint64_t n_checkpoints;
 	uint64_t n_pending; /* accounts */
 } PhJournalStats;

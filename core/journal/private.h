@@ -64,6 +64,9 @@ struct PhJournal {
 	uint64_t checkpoint;
 	uint64_t epoch; /* octets before this position may not be named again */
 	uint64_t reserved;
+	uint64_t filling_us; /* when the first of `filling` was entered; 0: nothing was */
+	uint64_t writing_us; /* the same of what is being written */
+	uint64_t n_syncs;
 	uint64_t n_batches;
 	uint64_t n_checkpoints;
 	bool checkpoint_wanted;

@@ -181,6 +181,8 @@ ph_journal_enter(PhJournal *journal, const PhJournalBatch *batch, uint64_t *posi
 	for (size_t i = 0; i < batch->n && good; i++)
 		if (batch->transactions[i]->done)
 			good = enter_transaction(journal, batch, batch->transactions[i]);
+	if (journal->filling_us == 0)
+		journal->filling_us = ph_clock_us();
 	*position_out = journal->end;
 	if (journal->is_idle)
 		ph_signal_one(&journal->work);
@@ -323,6 +325,7 @@ write_some(PhJournal *journal, uint64_t position, size_t *at, GError **error)
 		return false;
 	ph_lock_take(&journal->lock);
 	segment->end = position + n;
+	journal->n_syncs++;
 	ph_lock_drop(&journal->lock);
 	*at += n;
 	return true;
@@ -407,6 +410,8 @@ take_batch(PhJournal *journal, uint64_t *position_out)
 	taken = journal->filling;
 	journal->filling = journal->writing;
 	journal->writing = taken;
+	journal->writing_us = journal->filling_us;
+	journal->filling_us = 0;
 	*position_out = journal->end - taken->len;
 	return taken->len > 0;
 }
@@ -426,6 +431,7 @@ ph_journal_write_for_ever(void *data)
 		}
 		ph_lock_take(&journal->lock);
 		journal->durable = end;
+		journal->writing_us = 0;
 		journal->n_batches++;
 		ph_lock_drop(&journal->lock);
 		ph_horizon_advance(end);

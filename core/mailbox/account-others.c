@@ -1,4 +1,4 @@
-/* account-others.c: accounts that are the same mail, seen through another config or by another process
+/* account-others.c: the same mail seen through another config, or by another process
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */

@@ -7,7 +7,11 @@
 #include <posthorn/error.h>
 #include <posthorn/log.h>
 
+#include "server/claims.h"
+
 #define LOCK_WAIT_US UINT64_C(10000000)
+
+static PhClaims *claims; /* of the one journal of the process */
 
 static const uint64_t least_size = UINT64_C(32) * 1024 * 1024;
 
@@ -72,6 +76,8 @@ ph_durability_check(PhJournal *journal, PhConfig *config, GError **error)
 {
 	Check check = { .config = config };
 
+	if (!ph_claims_check(config, journal != NULL ? ph_journal_id(journal) : 0, error))
+		return false;
 	if (journal == NULL)
 		return true;
 	ph_journal_each_pending(journal, check_section, &check);
@@ -84,14 +90,30 @@ ph_durability_check(PhJournal *journal, PhConfig *config, GError **error)
 bool
 ph_durability_start(PhJournal *journal, const PhConfig *config, GError **error)
 {
-	return journal == NULL || !wants_journal(config) || ph_journal_is_started(journal)
-	       || ph_journal_start(journal, error);
+	if (journal == NULL || !wants_journal(config))
+		return true;
+	if (claims == NULL)
+		claims = ph_claims_new();
+	return ph_claims_take(claims, config, ph_journal_id(journal), ph_journal_folder(journal),
+	                      error)
+	       && (ph_journal_is_started(journal) || ph_journal_start(journal, error));
+}
+
+void
+ph_durability_yield(PhJournal *journal)
+{
+	bool is_clean = ph_journal_end(journal, false);
+
+	ph_claims_free(g_steal_pointer(&claims), is_clean);
 }
 
 void
 ph_durability_end(PhJournal *journal, const PhConfig *config)
 {
-	ph_journal_close(journal, !wants_journal(config));
+	bool is_clean = journal != NULL && ph_journal_end(journal, !wants_journal(config));
+
+	ph_claims_free(g_steal_pointer(&claims), is_clean);
+	ph_journal_free(journal);
 }
 
 bool

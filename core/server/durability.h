@@ -17,14 +17,18 @@ bool ph_durability_open(const PhConfig *config,
                         PhJournal **journal_out,
                         GError **error);
 
-/* ph_durability_check: what waits in the journal must find its sections. ph_durability_start: changes
- * may be entered, if the config wants it. @journal: (nullable). */
+/* ph_durability_check: what waits in the journal must find its sections, and no section may be another
+ * server's (claims.h). ph_durability_start: changes may be entered, if the config wants it; again for
+ * another config with more sections. @journal: (nullable). */
 bool ph_durability_check(PhJournal *journal, PhConfig *config, GError **error);
 bool ph_durability_start(PhJournal *journal, const PhConfig *config, GError **error);
 
 /* ph_durability_end: when no account is open any more. A journal that the config does not want
  * goes, once nothing waits in it. @journal: (nullable, owned). */
 void ph_durability_end(PhJournal *journal, const PhConfig *config);
+
+/* ph_durability_yield: ends the journal, for another process; it is still to be freed. */
+void ph_durability_yield(PhJournal *journal);
 
 /* ph_durability_is_same: can a process that runs with @old go on with @next? */
 bool ph_durability_is_same(const PhConfig *old, const PhConfig *next);

@@ -73,13 +73,16 @@ ph_ownership_take(PhOwnership *ownership, PhConfig *config, GError **error)
 bool
 ph_ownership_defer(PhOwnership *ownership, const PhConfig *config, GError **error)
 {
+	bool was_started = false;
+
 	/* what was left beside the queue by the last one that has ended */
 	ph_ownership_tend(ownership);
-	if (ownership->journal == NULL || ph_journal_is_started(ownership->journal))
+	if (ownership->journal == NULL)
 		return true;
+	was_started = ph_journal_is_started(ownership->journal);
 	if (!ph_durability_start(ownership->journal, config, error))
 		return false;
-	if (ph_journal_is_started(ownership->journal))
+	if (!was_started && ph_journal_is_started(ownership->journal))
 		ph_accounts_use_journal(ownership->journal);
 	return true;
 }
@@ -98,7 +101,7 @@ end_journal(PhOwnership *ownership, GError **error)
 		             "hands; try again");
 		return false;
 	}
-	(void) ph_journal_end(ownership->journal, false);
+	ph_durability_yield(ownership->journal);
 	g_ptr_array_add(ownership->former, g_steal_pointer(&ownership->journal));
 	ph_accounts_end_switch(NULL);
 	return true;

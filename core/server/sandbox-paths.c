@@ -50,6 +50,23 @@ fixed_part(const char *path_template)
 	return g_path_get_dirname(head);
 }
 
+char *
+ph_sandbox_folder_of(const PhSection *section)
+{
+	const PhOption *row = section->offer->options;
+
+	for (; section->settings != NULL && row->key != NULL; row++) {
+		const char *value = NULL;
+
+		if (row->type != PH_OPTION_TYPE_PATH && row->type != PH_OPTION_TYPE_TEMPLATE)
+			continue;
+		memcpy(&value, (const char *) section->settings + row->offset, sizeof value);
+		if (value != NULL && value[0] == '/')
+			return fixed_part(value);
+	}
+	return NULL;
+}
+
 static bool
 writes(uint32_t kind)
 {

@@ -31,6 +31,10 @@ bool ph_sandbox_is_sanitized(void);
 bool ph_sandbox_covers(const PhSandbox *sandbox, const PhConfig *config, char **missing_out);
 void ph_sandbox_free(PhSandbox *sandbox);
 
+/* ph_sandbox_folder_of: the folder that everything of a store's section lies below. Returns: (owned,
+ * nullable). */
+char *ph_sandbox_folder_of(const PhSection *section);
+
 /* --- inside: sandbox-paths.c ------------------------------------------------------------------ */
 
 /* PhGrant: one folder (or file) and what may be done below it. */

@@ -9,8 +9,11 @@
 #include "base/attempt.h"
 #include "base/clock.h"
 #include "base/counters.h"
+#include "base/horizon.h"
 #include "config/options.h"
 #include "isolate/isolate.h"
+#include "journal/journal.h"
+#include "mailbox/account.h"
 #include "plugin/call.h"
 #include "server/json.h"
 #include "server/queue-tool.h"
@@ -135,6 +138,40 @@ write_held(GString *out)
 	ph_json_close(out, ']');
 }
 
+/* What is known of the journal; false when there is none. */
+static bool
+read_journal(PhJournalStats *journal_out, PhHorizonStats *held_out)
+{
+	PhJournal *journal = ph_accounts_journal();
+
+	if (journal == NULL)
+		return false;
+	ph_journal_stats(journal, journal_out);
+	ph_horizon_stats(held_out);
+	return true;
+}
+
+static void
+write_journal(GString *out)
+{
+	PhJournalStats journal;
+	PhHorizonStats held;
+
+	if (!read_journal(&journal, &held))
+		return;
+	ph_json_open(out, "journal", '{');
+	ph_json_boolean(out, "in-use", ph_journal_is_started(ph_accounts_journal()));
+	ph_json_number(out, "octets", (int64_t) (journal.end - journal.checkpoint));
+	ph_json_number(out, "room-octets", (int64_t) journal.room);
+	ph_json_number(out, "oldest-unsynced-us", (int64_t) journal.unsynced_us);
+	ph_json_number(out, "syncs", (int64_t) journal.n_syncs);
+	ph_json_number(out, "checkpoints", (int64_t) journal.n_checkpoints);
+	ph_json_number(out, "held-back", (int64_t) held.n_waiting);
+	ph_json_number(out, "held-back-ever", (int64_t) held.n_ever);
+	ph_json_number(out, "accounts-to-replay", (int64_t) journal.n_pending);
+	ph_json_close(out, '}');
+}
+
 static void
 write_counter(const PhCounterReading *reading, void *user_data)
 {
@@ -178,6 +215,7 @@ write_json(const PhStatusInput *input, GString *out)
 	write_held(out);
 	if (queue != NULL)
 		ph_queue_write_stats(queue, false, "queue", out);
+	write_journal(out);
 	ph_json_open(out, "counters", '{');
 	ph_counters_each(write_counter, out);
 	ph_json_close(out, '}');
@@ -283,6 +321,30 @@ write_text_held(GString *out)
 		g_string_append_printf(out, "%s (%u crashes)\n", held[i].name, held[i].crashes);
 }
 
+static void
+write_text_journal(GString *out)
+{
+	PhJournalStats journal;
+	PhHorizonStats held;
+
+	if (!read_journal(&journal, &held))
+		return;
+	g_string_append_printf(out,
+	                       "\nJournal%s\n%.1f MB of %.0f MB since the last checkpoint; the "
+	                       "oldest record that is not synced is %.1f ms old\n",
+	                       ph_journal_is_started(ph_accounts_journal()) ? "" : " (not in use)",
+	                       (double) (journal.end - journal.checkpoint) / 1048576.0,
+	                       (double) journal.room / 1048576.0,
+	                       (double) journal.unsynced_us / 1000.0);
+	g_string_append_printf(out,
+	                       "%" G_GUINT64_FORMAT " syncs, %" G_GUINT64_FORMAT
+	                       " checkpoints, %" G_GUINT64_FORMAT
+	                       " replies held back now, %" G_GUINT64_FORMAT
+	                       " ever, %" G_GUINT64_FORMAT " accounts to be replayed\n",
+	                       journal.n_syncs, journal.n_checkpoints, held.n_waiting, held.n_ever,
+	                       journal.n_pending);
+}
+
 /* What was counted since the start, and a second on average. */
 static void
 write_text_counter(const PhCounterReading *reading, void *user_data)
@@ -329,5 +391,6 @@ ph_status_write(const PhStatusInput *input, bool as_text, GString *out)
 		g_string_append(out, "\nQueue\n");
 		ph_queue_write_stats(queue, true, NULL, out);
 	}
+	write_text_journal(out);
 	write_text_counters(input, out);
 }

@@ -228,6 +228,16 @@ drain_old_later(Worker *w)
 			g_timeout_add_seconds((guint) MIN(seconds, G_MAXUINT), drain_old, w);
 }
 
+/* New stores may be another server's. */
+static bool
+may_use(Worker *w, const PhGeneration *next, GError **error)
+{
+	PhConfig *config = ph_generation_config(next);
+
+	return ph_ownership_take(w->ownership, config, error)
+	       && (!w->is_alone || ph_ownership_defer(w->ownership, config, error));
+}
+
 static void
 reload(Worker *w)
 {
@@ -245,6 +255,11 @@ reload(Worker *w)
 	if (next == NULL) {
 		text = ph_mistakes_text(mistakes);
 		tell("failed", text);
+		return;
+	}
+	if (!may_use(w, next, &error)) {
+		tell("failed", error->message);
+		ph_generation_unref(next);
 		return;
 	}
 	log_warnings(mistakes);

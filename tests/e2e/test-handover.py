@@ -7,6 +7,7 @@ was acknowledged. Without a crash nobody is turned away, nothing is lost and not
 twice; when a worker is killed in the middle nothing is lost. POSTHORN_HANDOVER_ROUNDS says how often
 one is killed (4).
 """
+import json
 import os
 import random
 import signal
@@ -239,6 +240,73 @@ def test_sessions_of_an_old_process_are_told():
             done = reload(server, 1)
             assert "a new process" in done.stdout, done.stdout + done.stderr
         told_both_ways(server, change)
+
+
+def status(server):
+    return json.loads(server.run("status", "--json").stdout)["journal"]
+
+
+def test_the_journal_has_figures():
+    with Server(CONFIG) as server:
+        for _ in range(3):
+            server.send(b"Subject: x\r\n\r\n" + b"x" * 1000 + b"\r\n")
+        journal = status(server)
+        assert journal["in-use"] and journal["octets"] > 3000 and journal["syncs"] >= 3, journal
+        assert journal["octets"] < journal["room-octets"] and journal["oldest-unsynced-us"] == 0
+        assert journal["held-back"] == 0 and journal["held-back-ever"] >= 3, journal
+        assert server.run("store", "sync", "mail").returncode == 0
+        after = status(server)
+        assert after["octets"] == 0 and after["checkpoints"] == journal["checkpoints"] + 1, after
+        text = server.run("status").stdout
+        assert "replies held back" in text and "since the last checkpoint" in text, text
+        # while an old process is there, commits do not go through the journal
+        old = server.smtp()
+        assert reload(server, 1).returncode == 0
+        assert not status(server)["in-use"]
+        server.send(b"Subject: y\r\n\r\n")
+        assert status(server)["octets"] == 0
+        old.quit()
+        wait_for(lambda: status(server)["in-use"], 5, "the journal to be used again")
+        server.send(b"Subject: z\r\n\r\n")
+        assert status(server)["octets"] > 0
+
+
+def second_server(first, durability="journal"):
+    """Another server, with a data folder of its own, on the first one's store."""
+    text = lib.WHOLE.replace("[server]\n", "[server]\ndurability = %s\n" % durability)
+    second = Server(text)
+    second.write_config(text.replace("path = {{data}}/mail", "path = %s/mail" % first.values["data"]))
+    return second
+
+
+def refused(second):
+    """What a server says that does not start."""
+    try:
+        with second:
+            return ""
+    except AssertionError as trouble:
+        return str(trouble)
+
+
+def test_two_servers_cannot_defer_to_one_store():
+    with Server(CONFIG) as first:
+        first.send(b"Subject: x\r\n\r\n")
+        for durability in ("journal", "store"):
+            why = refused(second_server(first, durability))
+            assert "used by another server" in why, why
+            assert first.values["data"] + "/journal" in why, why
+        first.kill()
+        # what its journal holds must not be written over
+        why = refused(second_server(first))
+        assert "may hold mail" in why, why
+        first.start()
+        assert first.imap().select("INBOX")[1] == [b"1"]
+        assert first.stop() == 0
+        with second_server(first) as second:
+            assert second.imap().select("INBOX")[1] == [b"1"]
+            why = refused(second_server(first))
+            assert "used by another server" in why, why
+        first.start()
 
 
 def test_a_new_process_that_cannot_begin_leaves_everything_as_it_was():
