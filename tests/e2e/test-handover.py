@@ -243,7 +243,7 @@ def test_sessions_of_an_old_process_are_told():
 
 
 def status(server):
-    return json.loads(server.run("status", "--json").stdout)["journal"]
+    return json.loads(server.run("status", "--json").stdout).get("journal", {"in-use": False})
 
 
 def test_the_journal_has_figures():
@@ -314,14 +314,14 @@ def test_a_new_process_that_cannot_begin_leaves_everything_as_it_was():
     with Server(CONFIG) as server:
         old = server.smtp()
         first = server.worker()
-        # the check is done before the folder is no folder
-        blocker = server.values["data"] + "/other"
-        with open(blocker, "w", encoding="ascii") as stream:
-            stream.write("not a folder\n")
+        # the config is right, but the queue in that folder cannot be locked
+        os.makedirs(server.values["data"] + "/other/lock")
         server.write_config(server.text.replace("[queue]\n", "[queue]\npath = {data}/other\n"))
         done = server.run("reload")
         assert done.returncode == 1, done.stdout
+        assert "cannot make a file" in server.events("start-failed")[0]["error"]
         assert server.worker() == first
+        wait_for(lambda: status(server)["in-use"], 5, "the journal to be taken back")
         with Load(server, ledger):
             name = send(old, ledger, [ANNA, "joe@a.example"])
             wait_for(lambda: (name, "joe@a.example") in queued_deliveries(server), 3, "the delivery")
