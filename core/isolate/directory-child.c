@@ -195,6 +195,31 @@ answer_remove(PhIsolateChild *child)
 	return true;
 }
 
+/* --- numbers ---------------------------------------------------------------------------------- */
+
+static bool
+answer_version(PhIsolateChild *child)
+{
+	if (!ph_read_is_done(&child->reader))
+		return false;
+	ph_isolated_begin(child, PH_REPLY_DONE);
+	ph_packet_number(&child->packet, table_of(child)->version(child->section->instance));
+	return true;
+}
+
+static bool
+answer_gives(PhIsolateChild *child)
+{
+	g_autofree char *scheme = ph_read_text(&child->reader);
+
+	if (!ph_read_is_done(&child->reader) || scheme == NULL)
+		return false;
+	ph_isolated_begin(child, PH_REPLY_DONE);
+	ph_packet_number(&child->packet,
+	                 table_of(child)->gives(child->section->instance, scheme) ? 1 : 0);
+	return true;
+}
+
 static bool
 serve(PhIsolateChild *child, uint64_t operation)
 {
@@ -211,6 +236,8 @@ serve(PhIsolateChild *child, uint64_t operation)
 		[PH_ASK_LIST] = { table->list != NULL, answer_list },
 		[PH_ASK_SET] = { table->set != NULL, answer_set },
 		[PH_ASK_REMOVE] = { table->remove != NULL, answer_remove },
+		[PH_ASK_VERSION] = { table->version != NULL, answer_version },
+		[PH_ASK_GIVES] = { table->gives != NULL, answer_gives },
 	};
 
 	return operation < G_N_ELEMENTS(rows) && rows[operation].there

@@ -10,11 +10,15 @@
 #include <posthorn/directory.h>
 #include <posthorn/error.h>
 
-#include "isolate/isolate.h"
+#include "base/clock.h"
+#include "isolate/carrier.h"
 #include "plugin/adopt.h"
 
 enum {
-	ITEMS_MAX = 1000000 /* of one answer */
+	ITEMS_MAX = 1000000, /* of one answer */
+	PROMPT_US = 250000,  /* what must be known at once is waited for so long */
+	FRESH_US = 200000,   /* and is asked anew after so long */
+	STALE_US = 2000000   /* and is good for so long while all processes are busy */
 };
 
 /* The answer of a call that was begun and written; false when none came. */
@@ -121,6 +125,101 @@ secret_of(void *instance,
 	if (result == PH_VERIFY_ERROR)
 		g_clear_pointer(secret_out, ph_secret_free);
 	return result;
+}
+
+/* --- questions that no thread waits for ------------------------------------------------------ */
+
+static void
+write_question(PhPacket *packet, void *user_data)
+{
+	const PhQuestion *question = user_data;
+	const PhSecret *secret = ph_question_secret(question);
+
+	ph_packet_text(packet, ph_question_user(question));
+	if (secret != NULL)
+		ph_packet_octets(packet, ph_secret_slice(secret));
+}
+
+static void
+answer_question(PhIsolateCall *call, uint64_t reply, GError *error, void *user_data)
+{
+	PhVerify result = PH_VERIFY_ERROR;
+	PhIdentity *identity = NULL;
+
+	if (call != NULL && reply != PH_REPLY_DONE)
+		ph_isolate_nonsense(call, &error);
+	else if (call != NULL)
+		result = read_result(call, &error);
+	if (result == PH_VERIFY_OK)
+		identity = ph_read_identity(&call->reply);
+	if (call != NULL)
+		result = finish(call, result, &error);
+	if (result != PH_VERIFY_OK)
+		g_clear_pointer(&identity, ph_identity_unref);
+	ph_question_answer(user_data, result, identity, error);
+}
+
+static void
+begin(void *instance, PhQuestion *question)
+{
+	const PhErrand errand = {
+		.operation = ph_question_secret(question) != NULL ? PH_ASK_VERIFY : PH_ASK_LOOKUP,
+		.deadline_us = MIN(ph_isolate_deadline(instance),
+		                   (uint64_t) ph_question_deadline(question)),
+		.write = write_question,
+		.done = answer_question,
+		.user_data = question,
+	};
+
+	ph_carrier_ask(ph_pool_carrier(instance), &errand);
+}
+
+/* --- what must be known at once ---------------------------------------------------------------- */
+
+/* @name: what it is kept as; @text: (nullable) goes with the question. A process that is busy is not waited
+ * for: then what was said before has to do, up to STALE_US. */
+static bool
+ask_number(PhPool *pool,
+           uint64_t operation,
+           const char *name,
+           const char *text,
+           uint64_t *value_out)
+{
+	g_autoptr(GError) error = NULL;
+	PhIsolateCall call;
+	uint64_t reply = 0;
+
+	if (ph_pool_find_number(pool, name, FRESH_US, value_out))
+		return true;
+	if (!ph_isolate_try_first(&call, pool, operation, ph_clock_us() + PROMPT_US))
+		return ph_pool_find_number(pool, name, STALE_US, value_out);
+	if (text != NULL)
+		ph_packet_text(&call.link->packet, text);
+	reply = ph_isolate_ask(&call, &error);
+	*value_out = reply == PH_REPLY_DONE ? ph_read_number(&call.reply, UINT64_MAX) : 0;
+	if (reply != 0 && (reply != PH_REPLY_DONE || !ph_read_is_done(&call.reply)))
+		ph_isolate_nonsense(&call, NULL);
+	reply = call.is_good ? reply : 0;
+	ph_isolate_end(&call);
+	if (reply != 0)
+		ph_pool_keep_number(pool, name, *value_out);
+	return reply != 0;
+}
+
+static uint64_t
+version(void *instance)
+{
+	uint64_t value = 0;
+
+	return ask_number(instance, PH_ASK_VERSION, "", NULL, &value) ? value : 0;
+}
+
+static bool
+gives(void *instance, const char *scheme)
+{
+	uint64_t value = 0;
+
+	return !ask_number(instance, PH_ASK_GIVES, scheme, scheme, &value) || value != 0;
 }
 
 /* --- answers of many parts ------------------------------------------------------------------- */
@@ -254,6 +353,9 @@ ph_isolate_directory_table(const void *real)
 		.list = has->list != NULL ? list : NULL,
 		.set = has->set != NULL ? set : NULL,
 		.remove = has->remove != NULL ? remove_user : NULL,
+		.version = has->version != NULL ? version : NULL,
+		.gives = has->gives != NULL ? gives : NULL,
+		.begin = has->verify != NULL ? begin : NULL,
 	};
 
 	return ph_adopt_table(PH_KIND_DIRECTORY, &table, NULL);

@@ -13,6 +13,8 @@ typedef enum {
 	PH_ASK_LIST = 5,
 	PH_ASK_SET = 6,
 	PH_ASK_REMOVE = 7,
+	PH_ASK_VERSION = 8,
+	PH_ASK_GIVES = 9,
 } PhAskDirectory;
 
 #endif

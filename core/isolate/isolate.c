@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/lock.h"
 #include "config/config.h"
+#include "isolate/carrier.h"
 #include "plugin/calls.h"
 #include "plugin/instance.h"
 
@@ -79,6 +80,7 @@ create(PhSection *section, void **instance_out, void **table_out, GError **error
 	}
 	pool = add_pool(section, order.n);
 	order.id = ph_pool_id(pool);
+	ph_pool_set_carrier(pool, ph_carrier_new(pool));
 	if (!control->start(&order, error)) {
 		remove_pool(pool);
 		g_free(table);
@@ -152,6 +154,45 @@ ph_isolate_child(PhSection *section, uint32_t index, PhPoolChild *child_out)
 
 /* --- calls ---------------------------------------------------------------------------------- */
 
+uint64_t
+ph_isolate_deadline(PhPool *pool)
+{
+	PhDuration timeout = ph_calls_timeout(ph_pool_section(pool)->calls);
+
+	return ph_clock_us() + (timeout.us > 0 ? timeout.us : TIMEOUT_DEFAULT_US);
+}
+
+static bool
+begin_on(PhIsolateCall *call, PhPool *pool, PhPoolLink *link, uint64_t operation)
+{
+	*call = (PhIsolateCall){ .pool = pool,
+		                 .link = link,
+		                 .pass = -1,
+		                 .passed = -1,
+		                 .is_good = true };
+	if (link != NULL)
+		ph_packet_number(&link->packet, operation);
+	return link != NULL;
+}
+
+bool
+ph_isolate_try(PhIsolateCall *call, PhPool *pool, uint64_t operation, uint64_t deadline_us)
+{
+	bool begun = begin_on(call, pool, ph_pool_try(pool, false), operation);
+
+	call->deadline_us = deadline_us;
+	return begun;
+}
+
+bool
+ph_isolate_try_first(PhIsolateCall *call, PhPool *pool, uint64_t operation, uint64_t deadline_us)
+{
+	bool begun = begin_on(call, pool, ph_pool_try(pool, true), operation);
+
+	call->deadline_us = deadline_us;
+	return begun;
+}
+
 bool
 ph_isolate_begin(PhIsolateCall *call,
                  PhPool *pool,
@@ -159,16 +200,12 @@ ph_isolate_begin(PhIsolateCall *call,
                  uint64_t operation,
                  GError **error)
 {
-	PhDuration timeout = ph_calls_timeout(ph_pool_section(pool)->calls);
-	uint64_t now_us = ph_clock_us();
+	uint64_t deadline_us = ph_isolate_deadline(pool);
+	bool begun =
+		begin_on(call, pool, ph_pool_take(pool, serial, deadline_us, error), operation);
 
-	*call = (PhIsolateCall){ .pool = pool, .pass = -1, .passed = -1, .is_good = true };
-	call->deadline_us = now_us + (timeout.us > 0 ? timeout.us : TIMEOUT_DEFAULT_US);
-	call->link = ph_pool_take(pool, serial, call->deadline_us, error);
-	if (call->link == NULL)
-		return false;
-	ph_packet_number(&call->link->packet, operation);
-	return true;
+	call->deadline_us = deadline_us;
+	return begun;
 }
 
 static void
@@ -193,55 +230,71 @@ ph_isolate_nonsense(PhIsolateCall *call, GError **error)
 	fail(call, "answered what makes no sense, and was killed", error);
 }
 
-/* The next packet that is no greeting. */
+/* The next packet that is no greeting. @until_us: when to stop waiting for it. True: it is there, or there
+ * will be none. */
 static bool
-receive(PhIsolateCall *call, uint64_t *reply_out, GError **error)
+receive(PhIsolateCall *call, uint64_t until_us, uint64_t *reply_out, GError **error)
 {
 	PhPoolLink *link = call->link;
-	uint64_t reply = PH_REPLY_HELLO;
 
-	while (reply == PH_REPLY_HELLO) {
+	*reply_out = PH_REPLY_HELLO;
+	while (*reply_out == PH_REPLY_HELLO) {
 		drop(&call->passed);
-		switch (ph_link_receive(link->fd, &link->packet, call->deadline_us,
-		                        &call->passed)) {
+		switch (ph_link_receive(link->fd, &link->packet, until_us, &call->passed)) {
 		case PH_LINK_LATE:
+			if (ph_clock_us() < call->deadline_us)
+				return false;
 			fail(call, "did not answer in time, and was killed", error);
-			return false;
+			*reply_out = 0;
+			return true;
 		case PH_LINK_GONE:
 			fail(call, "died", error);
-			return false;
+			*reply_out = 0;
+			return true;
 		case PH_LINK_PACKET:
 			break;
 		}
 		call->reply = ph_link_reader(&link->packet);
-		reply = ph_read_number(&call->reply, PH_REPLY_DONE);
+		*reply_out = ph_read_number(&call->reply, PH_REPLY_DONE);
 	}
-	*reply_out = reply;
+	if (*reply_out == 0)
+		ph_isolate_nonsense(call, error);
 	return true;
 }
 
-uint64_t
-ph_isolate_ask(PhIsolateCall *call, GError **error)
+bool
+ph_isolate_send(PhIsolateCall *call, GError **error)
 {
 	PhPoolLink *link = call->link;
-	uint64_t reply = 0;
 	size_t n_sent = link->packet.length;
 
 	if (link->packet.bad) {
 		ph_error_set(error, PH_ERROR_TOO_LARGE,
 		             "the question is too large for an isolated plugin");
-		return 0;
+		return false;
 	}
 	if (!ph_link_send_with(link->fd, PH_SLICE(link->packet.octets, n_sent), call->pass)) {
 		fail(call, "is gone", error);
-		return 0;
+		return false;
 	}
 	drop(&call->pass);
 	ph_secret_wipe(link->packet.octets, n_sent);
-	if (!receive(call, &reply, error))
-		return 0;
-	if (reply == 0)
-		ph_isolate_nonsense(call, error);
+	return true;
+}
+
+bool
+ph_isolate_take(PhIsolateCall *call, uint64_t *reply_out, GError **error)
+{
+	return receive(call, 1, reply_out, error);
+}
+
+uint64_t
+ph_isolate_ask(PhIsolateCall *call, GError **error)
+{
+	uint64_t reply = 0;
+
+	if (ph_isolate_send(call, error))
+		(void) receive(call, call->deadline_us, &reply, error);
 	return reply;
 }
 

@@ -68,9 +68,25 @@ bool ph_isolate_begin(PhIsolateCall *call,
                       uint64_t operation,
                       GError **error);
 
+/* ph_isolate_try: the same without waiting: false when no process is free. ph_isolate_try_first: the
+ * process in the first place, for what is a process's own. */
+bool ph_isolate_try(PhIsolateCall *call, PhPool *pool, uint64_t operation, uint64_t deadline_us);
+bool ph_isolate_try_first(PhIsolateCall *call,
+                          PhPool *pool,
+                          uint64_t operation,
+                          uint64_t deadline_us);
+
 /* ph_isolate_ask: sends what was written into call->link->packet and waits. Returns: what came, a
  * PhReply other than HELLO, to be read from call->reply; 0 with TEMPORARY. */
 uint64_t ph_isolate_ask(PhIsolateCall *call, GError **error);
+
+/* ph_isolate_send, ph_isolate_take: the two halves of ph_isolate_ask. take: does not wait. True: *@reply_out
+ * is as there, or @error is set because there will be none. */
+bool ph_isolate_send(PhIsolateCall *call, GError **error);
+bool ph_isolate_take(PhIsolateCall *call, uint64_t *reply_out, GError **error);
+
+/* ph_isolate_deadline: of a call that begins now. */
+uint64_t ph_isolate_deadline(PhPool *pool);
 
 /* ph_isolate_nonsense: the reply is not what it should be: TEMPORARY, and the child is killed. */
 void ph_isolate_nonsense(PhIsolateCall *call, GError **error);

@@ -94,14 +94,15 @@ wait_for(int fd, uint64_t deadline_us)
 
 	for (;;) {
 		uint64_t now_us = deadline_us > 0 ? ph_clock_us() : 0;
+		bool is_late = deadline_us > 0 && now_us >= deadline_us;
 		int timeout = -1;
 
-		if (deadline_us > 0 && now_us >= deadline_us)
-			return PH_LINK_LATE;
-		if (deadline_us > 0)
+		if (deadline_us > 0 && !is_late)
 			timeout = (int) MIN((deadline_us - now_us) / 1000 + 1, 1000000);
-		if (poll(&polled, 1, timeout) > 0)
+		if (poll(&polled, 1, is_late ? 0 : timeout) > 0)
 			return PH_LINK_PACKET;
+		if (is_late)
+			return PH_LINK_LATE;
 	}
 }
 

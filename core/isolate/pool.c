@@ -7,7 +7,9 @@
 #include <posthorn/error.h>
 #include <posthorn/plugin.h>
 
+#include "base/clock.h"
 #include "base/lock.h"
+#include "isolate/carrier.h"
 
 #include <stdatomic.h>
 #include <unistd.h>
@@ -30,7 +32,14 @@ struct PhPool {
 	uint32_t n;
 	uint32_t next; /* where the search for a free one begins */
 	Place *places;
+	GHashTable *numbers;       /* of Number */
+	struct PhCarrier *carrier; /* (owned, nullable) */
 };
+
+typedef struct {
+	uint64_t value;
+	uint64_t at_us;
+} Number;
 
 static _Atomic uint64_t last_serial;
 
@@ -45,6 +54,7 @@ ph_pool_new(PhSection *section, uint64_t id, uint32_t n)
 	pool->id = id;
 	pool->n = n;
 	pool->places = g_new0(Place, n);
+	pool->numbers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	return pool;
 }
 
@@ -64,6 +74,8 @@ ph_pool_free(PhPool *pool)
 {
 	if (pool == NULL)
 		return;
+	ph_carrier_free(pool->carrier);
+	g_hash_table_unref(pool->numbers);
 	for (uint32_t i = 0; i < pool->n; i++)
 		if (pool->places[i].link != NULL)
 			free_link(pool->places[i].link);
@@ -120,6 +132,7 @@ ph_pool_add(PhPool *pool, uint32_t index, int64_t pid, int fd)
 	pool->places[index].link = link;
 	pool->places[index].starts++;
 	ph_signal_all(&pool->changed);
+	ph_carrier_freed(pool->carrier);
 }
 
 uint32_t
@@ -206,6 +219,53 @@ ph_pool_give(PhPool *pool, PhPoolLink *link, bool good)
 	else if (!good)
 		drop(&pool->places[link->index]);
 	ph_signal_all(&pool->changed);
+	ph_carrier_freed(pool->carrier);
+}
+
+PhPoolLink *
+ph_pool_try(PhPool *pool, bool is_first)
+{
+	PhPoolLink *link = NULL;
+	PH_LOCKED(&pool->lock);
+
+	link = is_first ? pool->places[0].link : find_free(pool);
+	return link != NULL && !link->is_busy ? hold(pool, link) : NULL;
+}
+
+void
+ph_pool_set_carrier(PhPool *pool, struct PhCarrier *carrier)
+{
+	pool->carrier = carrier;
+}
+
+struct PhCarrier *
+ph_pool_carrier(const PhPool *pool)
+{
+	return pool->carrier;
+}
+
+void
+ph_pool_keep_number(PhPool *pool, const char *name, uint64_t value)
+{
+	Number *number = g_new0(Number, 1);
+	PH_LOCKED(&pool->lock);
+
+	number->value = value;
+	number->at_us = ph_clock_us();
+	(void) g_hash_table_insert(pool->numbers, g_strdup(name), number);
+}
+
+bool
+ph_pool_find_number(PhPool *pool, const char *name, uint64_t age_us, uint64_t *value_out)
+{
+	const Number *number = NULL;
+	PH_LOCKED(&pool->lock);
+
+	number = g_hash_table_lookup(pool->numbers, name);
+	if (number == NULL || ph_clock_us() - number->at_us > age_us)
+		return false;
+	*value_out = number->value;
+	return true;
 }
 
 void

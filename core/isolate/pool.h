@@ -14,6 +14,7 @@
 #include "isolate/link.h"
 
 typedef struct PhPool PhPool;
+struct PhCarrier;
 
 /* PhPoolLink: the connection to one child, from its start to its end. */
 typedef struct {
@@ -43,6 +44,18 @@ uint32_t ph_pool_awaited(PhPool *pool);
 /* ph_pool_take: a free link, with the head of a request in its packet; @serial: that one, 0 for any.
  * NULL with TEMPORARY when none was free until @deadline_us, or that one is gone. */
 PhPoolLink *ph_pool_take(PhPool *pool, uint64_t serial, uint64_t deadline_us, GError **error);
+
+/* ph_pool_try: the same without waiting, NULL when none is free. @is_first: that of the first place only,
+ * because what children number differs. */
+PhPoolLink *ph_pool_try(PhPool *pool, bool is_first);
+
+/* The calls that no thread waits for: told when a process is free, freed with the pool. @carrier: (owned) */
+void ph_pool_set_carrier(PhPool *pool, struct PhCarrier *carrier);
+struct PhCarrier *ph_pool_carrier(const PhPool *pool);
+
+/* What children have said not long ago, by name. keep: now. find: when it is not older than @age_us. */
+void ph_pool_keep_number(PhPool *pool, const char *name, uint64_t value);
+bool ph_pool_find_number(PhPool *pool, const char *name, uint64_t age_us, uint64_t *value_out);
 
 /* ph_pool_give: back; what its packet held is wiped. @good: false closes it. */
 void ph_pool_give(PhPool *pool, PhPoolLink *link, bool good);

@@ -239,6 +239,11 @@ def test_a_web_service_answers_and_may_be_away():
             n = len(Service.asked)
             assert login(server, "anna") == "" and len(Service.asked) == n, "it is kept"
             assert login(server, "anna", "x") == "AUTHENTICATIONFAILED"
+            server.stop()
+            server.write_config(server.text.replace("plugin = http", "plugin = http\nisolate = 2"))
+            server.start()
+            assert login(server, "anna") == "" and login(server, "bert") == ""
+            assert login(server, "anna", "z") == "AUTHENTICATIONFAILED"
             Service.status = 500
             assert login(server, "anna", "y") == "UNAVAILABLE"
             assert login(server, "bert", PASSWORD) == "", "the next directory knows him"

@@ -192,6 +192,15 @@ def test_the_contract_is_kept():
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_it_can_be_isolated():
+    with Slapd() as slapd, Site(SEARCH + "isolate = 2\n", slapd.uri) as server:
+        check_usual(server)
+        slapd.stop()
+        assert login(server, "anna") == "UNAVAILABLE"
+        slapd.__enter__()
+        assert login(server, "anna") == ""
+
+
 def test_names_cannot_widen_a_search():
     with Slapd() as slapd, Site(SEARCH, slapd.uri) as server:
         for name in ("*", "a*", "anna)(uid=*", "anna@example.org)(|(mail=*", "\\2a", "(", ")",

@@ -18,6 +18,7 @@
 #include "plugin/adopt.h"
 #include "plugin/instance.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -63,6 +64,12 @@ people_lookup(void *instance, const char *address, PhIdentity **identity_out, GE
 
 	if (strcmp(address, "nobody") == 0)
 		return PH_VERIFY_UNKNOWN_USER;
+	if (strcmp(address, "slow") == 0)
+		(void) poll(NULL, 0, 100);
+	if (strcmp(address, "hang") == 0)
+		(void) poll(NULL, 0, 60000);
+	if (strcmp(address, "crash") == 0)
+		_exit(1);
 	if (strcmp(address, "away") == 0) {
 		ph_error_set(error, PH_ERROR_LIMIT, "it is away");
 		return PH_VERIFY_ERROR;
@@ -133,6 +140,19 @@ people_remove(void *instance, const char *address, GError **error)
 	return people_set(instance, address, "", false, error);
 }
 
+/* Its own in each process. */
+static uint64_t
+people_version(void *instance)
+{
+	return (uint64_t) getpid();
+}
+
+static bool
+people_gives(void *instance, const char *scheme)
+{
+	return strcmp(scheme, "PLAIN") == 0;
+}
+
 static const PhDirectory people_table = {
 	.size = sizeof people_table,
 	.create = people_create,
@@ -144,6 +164,8 @@ static const PhDirectory people_table = {
 	.list = people_list,
 	.set = people_set,
 	.remove = people_remove,
+	.version = people_version,
+	.gives = people_gives,
 };
 static const PhOffer people_offers[] = {
 	PH_OFFER_DIRECTORY("people", &people_table),

@@ -2,12 +2,126 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include "login/chain.h"
 #include "people.h"
 
 static const PhDirectory *
 table_of(PhSection *section)
 {
 	return ph_section_table(section);
+}
+
+/* --- questions that no thread waits for --- */
+
+typedef struct {
+	PhSection *chain[2];
+	PhChainWalk walk;
+	const char *user;
+	PhIdentity *identity;
+	GError *error;
+	PhVerify result; /* 0: not yet */
+} Asked;
+
+/* True: it was answered. */
+static bool
+go_on(Asked *asked)
+{
+	g_autoptr(PhSecret) secret = ph_secret_new(PH_SLICE_LITERAL("secret"));
+
+	return asked->result != 0
+	       || ph_chain_walk(&asked->walk, asked->user, secret, &asked->identity, &asked->result,
+	                        &asked->error);
+}
+
+static void
+wait_for(Asked *asked)
+{
+	while (!go_on(asked))
+		(void) poll(NULL, 0, 1);
+	ph_chain_walk_clear(&asked->walk);
+}
+
+static void
+clear_asked(Asked *asked)
+{
+	g_clear_pointer(&asked->identity, ph_identity_unref);
+	g_clear_error(&asked->error);
+}
+
+static void
+test_begin(void)
+{
+	PhConfig *config = NULL;
+	PhSection *section = people_section("isolate = 2\ntimeout = 2s\n", &config);
+	Asked asked[9];
+	int64_t began_us = g_get_monotonic_time();
+
+	people.kills = 0;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(asked); i++) {
+		asked[i] =
+			(Asked){ .chain = { section, NULL }, .user = i == 8 ? "nobody" : "slow" };
+		asked[i].walk.at = asked[i].chain;
+		(void) go_on(&asked[i]);
+	}
+	g_assert_cmpint(g_get_monotonic_time() - began_us, <, 90000);
+	g_assert_cmpint(asked[0].result, ==, 0);
+	for (size_t i = 0; i < G_N_ELEMENTS(asked); i++) {
+		wait_for(&asked[i]);
+		g_assert_no_error(asked[i].error);
+		g_assert_cmpint(asked[i].result, ==,
+		                i == 8 ? PH_VERIFY_UNKNOWN_USER : PH_VERIFY_OK);
+		clear_asked(&asked[i]);
+	}
+	g_assert_cmpint(g_get_monotonic_time() - began_us, >=, 400000);
+	g_assert_cmpuint(people.kills, ==, 0);
+	people_clear(section, config);
+}
+
+static void
+check_begin_fails(const char *user, const char *keys, const char *why)
+{
+	PhConfig *config = NULL;
+	PhSection *section = people_section(keys, &config);
+	Asked asked = { .chain = { section, NULL }, .user = user };
+
+	people.kills = 0;
+	asked.walk.at = asked.chain;
+	wait_for(&asked);
+	g_assert_cmpint(asked.result, ==, PH_VERIFY_ERROR);
+	g_assert_error(asked.error, PH_ERROR, PH_ERROR_TEMPORARY);
+	g_assert_nonnull(strstr(asked.error->message, why));
+	for (int i = 0; i < 3000 && people.kills == 0; i++)
+		(void) poll(NULL, 0, 1);
+	g_assert_cmpuint(people.kills, ==, 1);
+	clear_asked(&asked);
+	people_clear(section, config);
+}
+
+static void
+test_begin_fails(void)
+{
+	check_begin_fails("hang", "isolate = 1\ntimeout = 200ms\n", "did not answer in time");
+	check_begin_fails("crash", "isolate = 1\ntimeout = 10s\n", "died");
+}
+
+static void
+test_numbers(void)
+{
+	PhConfig *config = NULL;
+	PhSection *section = people_section("isolate = 3\n", &config);
+	void *instance = ph_section_instance(section);
+	uint64_t version = table_of(section)->version(instance);
+
+	g_assert_cmpuint(version, >, 0);
+	g_assert_cmpuint(version, !=, (uint64_t) getpid());
+	for (int i = 0; i < 4; i++) {
+		g_assert_cmpuint(table_of(section)->version(instance), ==, version);
+		(void) poll(NULL, 0, 101); /* longer than it is kept, once */
+	}
+	g_assert_true(table_of(section)->gives(instance, "PLAIN"));
+	g_assert_false(table_of(section)->gives(instance, "SCRAM-SHA-256"));
+	people_clear(section, config);
 }
 
 static PhVerify
@@ -235,6 +349,11 @@ main(int argc, char **argv)
 	g_test_add_func("/isolate/directory/an-endless-answer-ends-at-the-deadline", test_endless);
 	g_test_add_func("/isolate/directory/a-question-too-large-costs-nothing-else",
 	                test_too_large);
+	g_test_add_func("/isolate/directory/nobody-waits-with-a-thread", test_begin);
+	g_test_add_func("/isolate/directory/a-hang-or-crash-fails-what-was-begun",
+	                test_begin_fails);
+	g_test_add_func("/isolate/directory/version-and-gives-are-those-of-the-first-process",
+	                test_numbers);
 	g_test_add_func("/isolate/directory/nonsense-from-a-child-is-refused", test_nonsense);
 	return g_test_run();
 }
