@@ -14,7 +14,7 @@ CALL = r"(?<![\w.>])(%s)\s*\("
 # What -> where it lives, in words and as a pattern of paths.
 HOMES = [
     (r"dlopen|dlsym|dlmopen", "core/plugin/loader.c", r"core/plugin/loader[\w-]*\.c"),
-    (r"epoll_\w+|accept4|sendfile", "core/net", r"core/net/.*"),
+    (r"epoll_\w+|accept4|sendfile", "core/net, isolate/carrier.c", r"core/net/.*|core/isolate/carrier\.c"),
     (r"accept|recv|recvmsg|recvfrom", "core/net and the local sockets of core/server and core/isolate",
      r"core/(net|server|isolate)/.*"),
     (r"SSL_\w+|BIO_\w+", "core/net/tls-*.c", r"core/net/tls[\w-]*\.[ch]"),
@@ -28,8 +28,8 @@ HOMES = [
     (r"sqlite3_\w+", "core/mailbox/index*.c, fulltext.c and plugins on SQLite",
      r"core/mailbox/(index[\w-]*\.[ch]|fulltext\.c)|plugins/((store|directory)/(sqlite|mbox|maildir|second-factor)|filter/greylist)/.*"),
     (r"g_thread_new|g_thread_try_new|pthread_create|g_thread_pool_new",
-     "core/net, core/journal, core/queue, core/mailbox, core/conform, core/server/jobs.c and ownership.c, maildir/defer.c, server/helper.c, ldap/pool.c, json/request.c",
-     r"core/(net|journal|queue|mailbox|conform)/.*|core/server/(jobs|ownership)\.c|plugins/store/maildir/defer\.c|plugins/directory/(ldap/pool|json/request)\.c|core/server/helper\.c"),
+     "core/net, core/journal, core/queue, core/mailbox, core/conform, core/server/jobs.c and ownership.c, isolate/carrier.c, maildir/defer.c, server/helper.c, ldap/pool.c, json/request.c",
+     r"core/(net|journal|queue|mailbox|conform)/.*|core/server/(jobs|ownership)\.c|core/isolate/carrier\.c|plugins/store/maildir/defer\.c|plugins/directory/(ldap/pool|json/request)\.c|core/server/helper\.c"),
     (r"printf|puts|putchar|g_print|vprintf", "core/cli", r"core/cli/.*"),
 ]
 # An early return between such a declaration and the first assignment frees what was never set.
