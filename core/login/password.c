@@ -65,6 +65,15 @@ check_argon2(const PhDigestQuestion *question)
 }
 #endif
 
+#if PH_HAVE_CRYPT
+/* Dovecot says MD5 to MD5-CRYPT, LDAP servers to the digest. */
+static PhDigestResult
+check_md5(const PhDigestQuestion *question)
+{
+	return question->form[0] == '$' ? check_crypt(question) : ph_digest_plain(question);
+}
+#endif
+
 /* Scheme: one row a {SCHEME}. slow: runs under the limit. */
 typedef struct {
 	const char *name;
@@ -84,10 +93,12 @@ static const Scheme schemes[] = {
 	{ "BLF-CRYPT", check_crypt, NULL, true },
 	{ "MD5-CRYPT", check_crypt, NULL, true },
 	{ "DES-CRYPT", check_crypt, NULL, true },
+	{ "MD5", check_md5, "MD5", true },
 #endif
 #if PH_HAVE_ARGON2
 	{ "ARGON2I", check_argon2, NULL, true },
 	{ "ARGON2ID", check_argon2, NULL, true },
+	{ "ARGON2", check_argon2, NULL, true }, /* what OpenLDAP writes */
 #endif
 	{ "PBKDF2", ph_digest_pbkdf2, NULL, true },
 	{ "SCRAM-SHA-1", ph_digest_scram, "SHA1", true },
@@ -173,7 +184,9 @@ split_stored(const char *stored, PhDigestQuestion *question)
 	PhSlice rest = ph_slice(stored);
 	question->form = stored;
 	if (stored[0] != '{')
-		return find_scheme(PH_SLICE_LITERAL("CRYPT"));
+		return find_scheme(g_str_has_prefix(stored, "$argon2")
+		                           ? PH_SLICE_LITERAL("ARGON2ID")
+		                           : PH_SLICE_LITERAL("CRYPT"));
 
 	rest = ph_slice_from(rest, 1);
 	if (ph_slice_find(rest, '}') < 0)
@@ -209,6 +222,37 @@ do_dummy_work(const PhSecret *secret)
 		(void) run_check(scheme, &question, NULL);
 }
 
+/* A form that is text by itself, written in base64 or hexadecimal digits all the same. Returns: (owned,
+ * nullable) the text; NULL when it is none. */
+static char *
+decode_text(const PhDigestQuestion *question)
+{
+	gsize length = 0;
+	size_t n = strlen(question->form);
+	g_autofree char *text = NULL;
+
+	if (question->encoding == PH_ENCODING_BASE64) {
+		text = (char *) g_base64_decode(question->form, &length);
+	} else {
+		text = g_malloc(n / 2 + 1);
+		for (; n % 2 == 0 && length < n / 2; length++) {
+			int high = g_ascii_xdigit_value(question->form[2 * length]);
+			int low = g_ascii_xdigit_value(question->form[2 * length + 1]);
+
+			if (high < 0 || low < 0)
+				return NULL;
+			text[length] = (char) (high * 16 + low);
+		}
+	}
+	return length > 0 && memchr(text, '\0', length) == NULL ? g_strndup(text, length) : NULL;
+}
+
+static bool
+is_text(const Scheme *scheme)
+{
+	return scheme->check != ph_digest_plain && scheme->check != ph_digest_salted;
+}
+
 bool
 ph_password_verify(const char *stored, const PhSecret *secret, GError **error)
 {
@@ -218,10 +262,16 @@ ph_password_verify(const char *stored, const PhSecret *secret, GError **error)
 	}
 
 	PhDigestQuestion question = { .secret = ph_secret_slice(secret) };
+	g_autofree char *decoded = NULL;
 	const Scheme *scheme = split_stored(stored, &question);
 	if (scheme == NULL) {
 		g_set_error_literal(error, PH_ERROR, PH_ERROR_CORRUPT, "unknown password scheme");
 		return false;
+	}
+	if (question.encoding != PH_ENCODING_AUTO && is_text(scheme)) {
+		decoded = decode_text(&question);
+		question.form = decoded != NULL ? decoded : "*";
+		question.encoding = PH_ENCODING_AUTO;
 	}
 	question.argument = scheme->argument;
 	if (!run_check(scheme, &question, error))

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import sqlite3
+import subprocess
 import sys
 import threading
 import time
@@ -91,6 +92,31 @@ def test_users_of_a_database_are_added_changed_and_removed_while_it_runs():
         assert server.events("login-disabled")
         assert server.run("user", "remove", "anna@example.org").returncode == 0
         assert login(server, "anna", "two") == "AUTHENTICATIONFAILED"
+
+
+# What `doveadm pw` can make and a login by password can use; the others are for challenges alone.
+NOT_TAKEN = {"HMAC-MD5", "CRAM-MD5", "OTP", "DIGEST-MD5", "PLAIN-MD4", "PLAIN-TRUNC"}
+
+
+def test_every_form_that_doveadm_makes_is_understood():
+    doveadm = lib.need("doveadm")
+    schemes = subprocess.run([doveadm, "pw", "-l"], check=True, capture_output=True,
+                             text=True).stdout.split()
+    forms = []
+    for scheme in sorted(set(schemes) - NOT_TAKEN):
+        for suffix in ("", ".b64", ".hex"):
+            words = [doveadm, "pw", "-s", scheme + suffix, "-p", PASSWORD]
+            if scheme == "BLF-CRYPT":
+                words += ["-r", "5"]
+            forms.append(subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip())
+    with Site(lib.PEOPLE, "people") as server:
+        with open(server.dir + "/users", "w", encoding="ascii") as stream:
+            stream.writelines("user%d@example.org:%s\n" % pair for pair in enumerate(forms))
+        for number, form in enumerate(forms):
+            user = "user%d@example.org" % number
+            assert login(server, user) == "", form
+            if number % 3 == 0:
+                assert login(server, user, PASSWORD[:7]) == "AUTHENTICATIONFAILED", form
 
 
 def test_passwords_are_stored_anew_at_login():

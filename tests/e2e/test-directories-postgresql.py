@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """test-directories-postgresql.py: users of a real PostgreSQL"""
 import glob
+import json
 import os
 import shutil
 import signal
@@ -23,6 +24,8 @@ domain = example.org
 query-timeout = 1s
 """
 OTHERS = OURS + """user-query = SELECT pw AS password, mb::text || 'M' AS quota FROM box WHERE name = :user
+"""
+ENDLESS = OURS + """user-query = WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE :local = :local) SELECT repeat('x', 10000) AS a FROM t
 """
 SLOW = OURS + """user-query = SELECT pg_sleep(60)::text AS password WHERE :local = :local
 """
@@ -139,6 +142,16 @@ def test_other_tables_are_asked_with_bound_names_and_in_bounded_time():
             began = time.monotonic()
             assert login(server, "anna") == "UNAVAILABLE"
             assert time.monotonic() - began < 4
+
+
+def test_an_endless_answer_is_cut():
+    with Postgres() as postgres, Site(ENDLESS, postgres.connection) as server:
+        assert login(server, "anna") == "UNAVAILABLE"
+        worker = json.loads(server.run("status", "--json").stdout)["pid"]
+        with open("/proc/%d/status" % worker, encoding="ascii") as stream:
+            memory = int(stream.read().split("VmHWM:")[1].split()[0])
+        assert memory < 50000, "%d KiB" % memory
+        postgres.sql("SELECT 1")
 
 
 def test_a_server_that_hangs_locks_nobody_out():

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <string.h>
 
 enum {
 	IDLE_MAX = 16,
@@ -127,77 +128,77 @@ flush(PGconn *connection, gint64 deadline_us)
 	return left == 0;
 }
 
-/* The last result of what was sent; NULL when it did not come in time. */
-static PGresult *
-collect(PGconn *connection, gint64 deadline_us)
+static bool
+fits(PGconn *connection, gint64 deadline_us)
 {
-	PGresult *last = NULL;
-	PGresult *next = NULL;
-	bool good = flush(connection, deadline_us);
-
-	while (good) {
-		while (good && PQisBusy(connection) != 0)
-			good = wait_for(connection, POLLIN, deadline_us)
-			       && PQconsumeInput(connection) != 0;
-		next = good ? PQgetResult(connection) : NULL;
-		if (next == NULL)
-			break;
-		PQclear(last);
-		last = next;
-	}
-	if (!good)
-		g_clear_pointer(&last, PQclear);
-	return last;
+	while (PQisBusy(connection) != 0)
+		if (!wait_for(connection, POLLIN, deadline_us) || PQconsumeInput(connection) == 0)
+			return false;
+	return true;
 }
 
+/* One result: a row, or the end. False: enough. */
 static bool
-is_good(const PGresult *result)
+take_result(PGconn *connection, const PGresult *result, Ask *ask, GError **error)
 {
 	ExecStatusType status = PQresultStatus(result);
 
-	return status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK;
+	if (status == PGRES_SINGLE_TUPLE) {
+		ask->any = true;
+		return ask->row == NULL || ask->row(result, ask->user_data, error);
+	}
+	if (status == PGRES_COMMAND_OK)
+		ask->any = strcmp(PQcmdTuples((PGresult *) (uintptr_t) result), "0") != 0;
+	return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK
+	       || fail(connection, "the query failed", error);
 }
 
-static PGresult *
-judge(PGconn *connection, PGresult *result, GError **error)
+/* All results of what was sent, one row after the other, so that an endless answer is cut where somebody
+ * has enough. */
+static bool
+collect(PGconn *connection, Ask *ask, gint64 deadline_us, GError **error)
 {
-	if (result != NULL && is_good(result))
-		return result;
-	(void) fail(connection, "the query failed", error);
-	PQclear(result);
-	return NULL;
+	bool good = flush(connection, deadline_us) && fits(connection, deadline_us);
+	PGresult *next = NULL;
+
+	if (!good)
+		return fail(connection, "the query failed", error);
+	while (good && (next = PQgetResult(connection)) != NULL) {
+		good = take_result(connection, next, ask, error);
+		PQclear(next);
+		if (good && !fits(connection, deadline_us))
+			good = fail(connection, "the query failed", error);
+	}
+	return good;
 }
 
-static PGresult *
-run(PGconn *connection,
-    const Query *query,
-    const PhUser *user,
-    const char *hash,
-    gint64 deadline_us,
-    GError **error)
+static bool
+run(PGconn *connection, Ask *ask, gint64 deadline_us, GError **error)
 {
+	const Query *query = ask->query;
+	const PhUser *user = ask->user;
 	const char *values[G_N_ELEMENTS(query->names)] = { NULL };
 	const char *const names[] = {
 		[NAME_USER] = user != NULL ? ph_user_asked_address(user) : NULL,
 		[NAME_LOCAL] = user != NULL ? ph_user_asked_local(user) : NULL,
 		[NAME_DOMAIN] = user != NULL ? ph_user_asked_domain(user) : NULL,
-		[NAME_HASH] = hash,
+		[NAME_HASH] = ask->hash,
 	};
 
 	for (unsigned i = 0; i < query->n; i++)
 		values[i] = names[query->names[i]];
 	if (PQsendQueryParams(connection, query->text, (int) query->n, NULL, values, NULL, NULL, 0)
-	    == 0) {
-		(void) fail(connection, "the query cannot be sent", error);
-		return NULL;
-	}
-	return judge(connection, collect(connection, deadline_us), error);
+	            == 0
+	    || PQsetSingleRowMode(connection) == 0)
+		return fail(connection, "the query cannot be sent", error);
+	return collect(connection, ask, deadline_us, error);
 }
 
 static bool
 settle_once(Pool *pool, PGconn *connection, gint64 deadline_us, GError **error)
 {
-	PGresult *result = NULL;
+	Ask nothing = { .query = NULL };
+	bool done = false;
 
 	(void) pthread_mutex_lock(&pool->lock);
 	bool settled = pool->is_settled || !pool->rules.is_ours;
@@ -205,14 +206,13 @@ settle_once(Pool *pool, PGconn *connection, gint64 deadline_us, GError **error)
 	if (settled)
 		return true;
 	if (PQsendQuery(connection, schema_settle) != 0)
-		result = judge(connection, collect(connection, deadline_us), error);
+		done = collect(connection, &nothing, deadline_us, error);
 	else
 		(void) fail(connection, "the tables cannot be made", error);
-	PQclear(result);
 	(void) pthread_mutex_lock(&pool->lock);
-	pool->is_settled = pool->is_settled || result != NULL;
+	pool->is_settled = pool->is_settled || done;
 	(void) pthread_mutex_unlock(&pool->lock);
-	return result != NULL;
+	return done;
 }
 
 /* --- the pool ------------------------------------------------------------------------------------- */
@@ -256,16 +256,16 @@ give_back(Pool *pool, PGconn *connection, bool is_usable)
 	PQfinish(connection);
 }
 
-PGresult *
-pool_ask(Pool *pool, const Query *query, const PhUser *user, const char *hash, GError **error)
+bool
+pool_ask(Pool *pool, Ask *ask, GError **error)
 {
 	gint64 deadline_us = g_get_monotonic_time() + (gint64) pool->rules.time_out.us;
 	PGconn *connection = take(pool, deadline_us, error);
-	PGresult *result = NULL;
+	bool good = false;
 
 	if (connection == NULL)
-		return NULL;
-	result = run(connection, query, user, hash, deadline_us, error);
-	give_back(pool, connection, result != NULL);
-	return result;
+		return false;
+	good = run(connection, ask, deadline_us, error);
+	give_back(pool, connection, good);
+	return good;
 }

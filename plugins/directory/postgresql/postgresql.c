@@ -10,8 +10,6 @@
 #include <posthorn/error.h>
 #include <posthorn/plugin.h>
 
-#include <string.h>
-
 typedef struct {
 	const char *connection;
 	const PhSecret *password;
@@ -109,19 +107,17 @@ create(PhSection *section, const void *data, void **instance_out, GError **error
 
 /* --- asking ----------------------------------------------------------------------------------------- */
 
-/* The columns of all rows become fields. */
+/* The columns of a row become fields. */
 static bool
-take_rows(PhUser *user, const PGresult *rows, GError **error)
+take_row(const PGresult *row, void *user_data, GError **error)
 {
-	int n_rows = PQntuples(rows);
-	int n_columns = PQnfields(rows);
+	PhUser *user = user_data;
+	int n_columns = PQnfields(row);
 
-	for (int row = 0; row < n_rows; row++)
-		for (int column = 0; column < n_columns; column++)
-			if (PQgetisnull(rows, row, column) == 0
-			    && !ph_user_set(user, PQfname(rows, column),
-			                    PQgetvalue(rows, row, column), error))
-				return false;
+	for (int column = 0; column < n_columns; column++)
+		if (PQgetisnull(row, 0, column) == 0
+		    && !ph_user_set(user, PQfname(row, column), PQgetvalue(row, 0, column), error))
+			return false;
 	return true;
 }
 
@@ -134,12 +130,12 @@ find(const Instance *instance,
      GError **error)
 {
 	g_autoptr(PhUser) user = ph_user_new(instance->rules, name);
-	PGresult *rows = pool_ask(instance->pool, query, user, NULL, error);
-	bool good = rows != NULL && take_rows(user, rows, error);
+	Ask ask = { .query = query, .user = user, .row = take_row, .user_data = user };
 
-	*known_out = good && PQntuples(rows) > 0;
-	PQclear(rows);
-	return good ? g_steal_pointer(&user) : NULL;
+	if (!pool_ask(instance->pool, &ask, error))
+		return NULL;
+	*known_out = ask.any;
+	return g_steal_pointer(&user);
 }
 
 static PhVerify
@@ -197,25 +193,32 @@ expand(void *data, const char *name, PhListFunc func, void *user_data, GError **
 
 /* --- tools ------------------------------------------------------------------------------------------ */
 
+typedef struct {
+	PhListFunc func;
+	void *user_data;
+	bool enough;
+} Names;
+
+static bool
+pass_name(const PGresult *row, void *user_data, GError **error)
+{
+	Names *names = user_data;
+
+	names->enough = names->enough || !names->func(PQgetvalue(row, 0, 0), names->user_data);
+	return true;
+}
+
 static bool
 list(void *data, PhListFunc func, void *user_data, GError **error)
 {
 	const Instance *instance = data;
-	PGresult *rows = NULL;
+	Names names = { func, user_data, false };
+	Ask ask = { .query = &instance->list, .row = pass_name, .user_data = &names };
 
-	if (instance->list.text == NULL) {
-		ph_error_set(error, PH_ERROR_UNSUPPORTED,
-		             "there is no 'list-query' to list users with");
-		return false;
-	}
-	rows = pool_ask(instance->pool, &instance->list, NULL, NULL, error);
-	if (rows == NULL)
-		return false;
-	for (int row = 0; row < PQntuples(rows); row++)
-		if (!func(PQgetvalue(rows, row, 0), user_data))
-			break;
-	PQclear(rows);
-	return true;
+	if (instance->list.text != NULL)
+		return pool_ask(instance->pool, &ask, error);
+	ph_error_set(error, PH_ERROR_UNSUPPORTED, "there is no 'list-query' to list users with");
+	return false;
 }
 
 /* One change of our tables. @any_out: did it reach a row? */
@@ -228,7 +231,8 @@ change(const Instance *instance,
        GError **error)
 {
 	Query query = { .text = NULL };
-	PGresult *result = NULL;
+	Ask ask = { .query = &query, .user = user, .hash = hash };
+	bool good = false;
 
 	if (!instance->is_ours) {
 		ph_error_set(
@@ -238,11 +242,10 @@ change(const Instance *instance,
 	}
 	if (!query_parse(sql, &query, error))
 		return false;
-	result = pool_ask(instance->pool, &query, user, hash, error);
-	*any_out = result != NULL && strcmp(PQcmdTuples(result), "0") != 0;
-	PQclear(result);
+	good = pool_ask(instance->pool, &ask, error);
+	*any_out = good && ask.any;
 	query_clear(&query);
-	return result != NULL;
+	return good;
 }
 
 static bool

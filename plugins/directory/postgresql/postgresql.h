@@ -42,14 +42,20 @@ typedef struct {
 Pool *pool_new(const PoolRules *rules);
 void pool_free(Pool *pool);
 
-/* pool_ask: runs one query within the time limit, once more on a new connection when a kept one turns
- * out to be dead before anything was sent. @user: (nullable). Returns: (owned) the rows or the result of
- * a command; NULL with TEMPORARY. Thread: worker. Blocks: yes. */
-PGresult *pool_ask(Pool *pool,
-                   const Query *query,
-                   const PhUser *user,
-                   const char *hash,
-                   GError **error);
+/* Ask: one query. */
+typedef struct {
+	const Query *query;
+	const PhUser *user; /* (nullable) whose names are bound */
+	const char *hash;   /* (nullable) bound as well */
+	/* (nullable) for each row; false: the query fails with @error and its connection is closed. */
+	bool (*row)(const PGresult *row, void *user_data, GError **error);
+	void *user_data;
+	bool any; /* (out) was there a row, or did the command reach one? */
+} Ask;
+
+/* pool_ask: runs one query within the time limit. Errors: TEMPORARY, and those of `row`. Thread: worker.
+ * Blocks: yes. */
+bool pool_ask(Pool *pool, Ask *ask, GError **error);
 
 /* --- schema.c --- */
 

@@ -8,6 +8,12 @@
 #include <posthorn/error.h>
 #include <posthorn/slice.h>
 
+#include "login/config-login.h"
+
+#if PH_HAVE_CRYPT
+#include <crypt.h>
+#endif
+
 static const char right[] = "sécret pass";
 static const char wrong[] = "sécret pasS";
 
@@ -65,6 +71,65 @@ takes_a_form_without_braces_as_crypt(void)
 	for (size_t i = 0; i < G_N_ELEMENTS(forms); i++)
 		if (g_str_has_prefix(forms[i], "{SHA512-CRYPT}"))
 			g_assert_true(ph_password_verify(strchr(forms[i], '}') + 1, good, NULL));
+}
+
+#if PH_HAVE_CRYPT
+/* Every way of crypt(3) that this system's library has. */
+static void
+understands_every_crypt_form(void)
+{
+	static const char *const prefixes[] = { "$y$",  "$gy$", "$7$", "$2b$", "$2y$",
+		                                "$2a$", "$6$",  "$5$", "$1$",  "$sha1",
+		                                "$md5", "_",    "" };
+	g_autoptr(PhSecret) good = ph_secret_new(PH_SLICE_LITERAL("a secret"));
+	g_autoptr(PhSecret) bad = ph_secret_new(PH_SLICE_LITERAL("b secret"));
+	unsigned n_tried = 0;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(prefixes); i++) {
+		char salt[CRYPT_GENSALT_OUTPUT_SIZE];
+		g_autofree struct crypt_data *data = g_new0(struct crypt_data, 1);
+		g_autofree char *braced = NULL;
+		const char *form = NULL;
+
+		if (crypt_gensalt_rn(prefixes[i], 0, NULL, 0, salt, sizeof salt) == NULL)
+			continue;
+		form = crypt_r("a secret", salt, data);
+		if (form == NULL || form[0] == '*')
+			continue;
+		braced = g_strconcat("{CRYPT}", form, NULL);
+		g_test_message("%s", form);
+		g_assert_true(ph_password_verify(form, good, NULL));
+		g_assert_true(ph_password_verify(braced, good, NULL));
+		g_assert_false(ph_password_verify(form, bad, NULL));
+		n_tried++;
+	}
+	g_assert_cmpuint(n_tried, >=, 6);
+}
+#endif
+
+static void
+understands_what_ldap_servers_write(void)
+{
+	static const char *const others[] = {
+		"{ARGON2}$argon2id$v=19$m=16,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$",
+		"{MD5}Hs1beZ9d8juwUEmkuIgHuw==",
+	};
+	g_autoptr(PhSecret) good = ph_secret_new(ph_slice(right));
+	g_autoptr(PhSecret) bad = ph_secret_new(ph_slice(wrong));
+	g_autofree char *own = ph_password_hash("ARGON2ID", good, NULL);
+
+	g_assert_true(ph_password_verify(others[1], good, NULL));
+	g_assert_false(ph_password_verify(others[1], bad, NULL));
+	if (own == NULL) {
+		g_test_message("argon2 is not built in");
+		return;
+	}
+	g_assert_true(ph_password_verify(strchr(own, '$'), good, NULL));
+	g_assert_false(ph_password_verify(strchr(own, '$'), bad, NULL));
+	own[strlen("{ARGON2")] = '}';
+	memmove(own + strlen("{ARGON2}"), strchr(own, '$'), strlen(strchr(own, '$')) + 1);
+	g_assert_true(ph_password_verify(own, good, NULL));
+	g_assert_false(ph_password_verify(others[0], good, NULL));
 }
 
 static void
@@ -145,6 +210,12 @@ main(int argc, char **argv)
 	                understands_what_dovecot_writes);
 	g_test_add_func("/login/password/takes-a-form-without-braces-as-crypt",
 	                takes_a_form_without_braces_as_crypt);
+#if PH_HAVE_CRYPT
+	g_test_add_func("/login/password/understands-every-crypt-form",
+	                understands_every_crypt_form);
+#endif
+	g_test_add_func("/login/password/understands-what-ldap-servers-write",
+	                understands_what_ldap_servers_write);
 	g_test_add_func("/login/password/verifies-what-it-makes", verifies_what_it_makes);
 	g_test_add_func("/login/password/says-which-scheme-it-cannot-make",
 	                says_which_scheme_it_cannot_make);
