@@ -500,8 +500,9 @@ check_isolated(PhBuilder *builder, const PhSection *section)
 	         && builder->config->server->user == NULL)
 		ph_mistakes_warn(builder->mistakes, section->line,
 		                 "%s reads what only root may: start the server as root, with "
-		                 "'user' in [server] for whom it is to run as",
-		                 title);
+		                 "'user' in [server] for whom it is to run as; "
+		                 "%s/posthorn/systemd/pam.conf is the systemd unit's drop-in for that",
+		                 title, PH_DATA_DIR);
 	if (ph_section_isolate(section) > 0 && section->offer != NULL
 	    && section->offer->not_isolated != NULL)
 		ph_mistakes_add(builder->mistakes, ph_section_key_line(section, "isolate"),

@@ -10,8 +10,10 @@ import imaplib
 import json
 import os
 import pwd
+import re
 import smtplib
 
+import lib
 from lib import PASSWORD, PLUGINS, SERVER, Server, Skip, main
 
 CONFIG = SERVER + """login-delay = 1ms
@@ -115,6 +117,32 @@ def test_the_contract_is_kept():
         done = server.run("conform", "directory", "people", "--user", "daemon@example.org",
                           "--password", PASSWORD)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_drop_in_of_the_unit_gives_the_rights_that_are_needed():
+    setpriv = lib.need("setpriv")
+    if not IS_ROOT:
+        raise Skip("only root can give rights up")
+    with open(os.path.join(lib.SOURCE, "contrib", "posthorn-pam.conf"), encoding="ascii") as stream:
+        found = re.findall("CAP_([A-Z_]+)", stream.read())
+    rights = "-all," + ",".join("+" + name.lower() for name in found)
+    with Machine() as server:
+        server.stop()
+        wrapper = server.dir + "/posthorn"
+        with open(wrapper, "w", encoding="ascii") as stream:
+            stream.write("#!/bin/sh\nexec %s --inh-caps=-all --bounding-set=%s %s \"$@\"\n"
+                         % (setpriv, rights, lib.PROGRAM))
+        os.chmod(wrapper, 0o755)
+        program, lib.PROGRAM = lib.PROGRAM, wrapper
+        try:
+            server.start()
+        finally:
+            lib.PROGRAM = program
+        assert server.login("anna@example.org") == "OK", server.log
+        worker = json.loads(server.run("status", "--json").stdout)["pid"]
+        with open("/proc/%d/status" % worker, encoding="utf-8") as stream:
+            assert int(stream.read().split("Uid:")[1].split()[0]) == pwd.getpwnam("nobody").pw_uid
+        assert all(os.stat("/proc/%d" % child["pid"]).st_uid == 0 for child in server.children())
 
 
 def test_it_runs_in_processes_of_its_own_and_the_server_stays_unprivileged():

@@ -2,10 +2,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """test-systemd.py: readiness, reload and stop are told; sockets are taken over"""
 import os
+import re
+import shutil
 import signal
 import smtplib
 import socket
 import subprocess
+import tempfile
 
 import lib
 from lib import Server, free_ports, main, need, wait_for
@@ -81,6 +84,24 @@ def test_a_socket_that_systemd_opened_is_served():
         process.wait()
         process.stderr.close()
         server.__exit__(None, None, None)
+
+
+def test_the_unit_and_its_drop_in_for_pam_are_understood():
+    analyze = need("systemd-analyze")
+    with tempfile.TemporaryDirectory() as folder:
+        with open(lib.BUILD + "/contrib/posthorn.service", encoding="ascii") as stream:
+            unit = re.sub(r"(?m)^(Exec\w+=)\S+", r"\1/bin/true", stream.read())
+        with open(folder + "/posthorn.service", "w", encoding="ascii") as stream:
+            stream.write(re.sub("(?m)^Documentation=.*\n", "", unit))
+        for drop_in in (False, True):
+            if drop_in:
+                os.mkdir(folder + "/posthorn.service.d")
+                shutil.copy(lib.SOURCE + "/contrib/posthorn-pam.conf",
+                            folder + "/posthorn.service.d/pam.conf")
+            done = subprocess.run([analyze, "verify", "posthorn.service"], check=False, text=True,
+                                  capture_output=True, env=dict(os.environ, SYSTEMD_UNIT_PATH=folder + ":"))
+            wrong = [line for line in done.stderr.splitlines() if "posthorn" in line or "pam" in line]
+            assert done.returncode == 0 and not wrong, done.stderr
 
 
 main(globals())
