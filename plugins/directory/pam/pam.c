@@ -99,10 +99,15 @@ has_service(const Settings *settings)
 }
 
 typedef struct {
+	int64_t took_us[TAKEN]; /* a ring */
+	uint32_t n;
+} Times;
+
+typedef struct {
 	const Settings *settings;
-	pthread_mutex_t lock;   /* guards what follows */
-	int64_t took_us[TAKEN]; /* the last wrong passwords, in a ring */
-	uint32_t n_taken;
+	pthread_mutex_t lock; /* guards what follows */
+	Times wrong;          /* passwords */
+	Times unknown;        /* names */
 } Instance;
 
 static bool
@@ -143,35 +148,33 @@ destroy(void *data)
 
 /* --- equal time -------------------------------------------------------------------------------- */
 
-/* How long a wrong password took. */
-static void
-note_time(Instance *instance, int64_t began_us)
+static int64_t
+pick_time(const Times *times, uint32_t which)
 {
-	int64_t took_us = g_get_monotonic_time() - began_us;
-
-	(void) pthread_mutex_lock(&instance->lock);
-	instance->took_us[instance->n_taken++ % TAKEN] = took_us;
-	(void) pthread_mutex_unlock(&instance->lock);
+	return times->n > 0 ? times->took_us[which % MIN(times->n, TAKEN)] : 0;
 }
 
 /* Somebody unknown is never shown to PAM, whose modules may count failures, and whose work for such names
- * differs: the answer comes after a time that a wrong password took before. */
+ * differs; and the name service may look longer for who is not there. So both kinds of failure are
+ * answered after the longer of two times that each kind took before, and a bit: both wait. */
 static void
-pretend(Instance *instance, int64_t began_us, const PhSecret *secret)
+even_out(Instance *instance, Times *times, int64_t began_us, const PhSecret *secret)
 {
-	uint32_t which = 0;
+	int64_t took_us = g_get_monotonic_time() - began_us;
+	uint32_t which[2] = { 0 };
 	int64_t left_us = 0;
+	bool is_first = false;
 
-	ph_secret_random(&which, sizeof which);
+	ph_secret_random(which, sizeof which);
 	(void) pthread_mutex_lock(&instance->lock);
-	if (instance->n_taken > 0)
-		left_us = began_us + instance->took_us[which % MIN(instance->n_taken, TAKEN)];
+	times->took_us[times->n++ % TAKEN] = took_us;
+	is_first = instance->wrong.n == 0;
+	left_us =
+		MAX(pick_time(&instance->wrong, which[0]), pick_time(&instance->unknown, which[1]));
 	(void) pthread_mutex_unlock(&instance->lock);
-	if (left_us == 0) {
+	if (is_first)
 		(void) ph_password_verify(NULL, secret, NULL);
-		return;
-	}
-	left_us -= g_get_monotonic_time();
+	left_us = began_us + left_us * 5 / 4 - g_get_monotonic_time();
 	const struct timespec rest = { .tv_sec = (time_t) (left_us / G_USEC_PER_SEC),
 		                       .tv_nsec = (long) (left_us % G_USEC_PER_SEC) * 1000 };
 	if (left_us > 0)
@@ -439,9 +442,9 @@ verify(void *data,
 	if (result == PH_VERIFY_OK)
 		result = ask_pam(settings, name, ph_secret_slice(secret).data, error);
 	if (result == PH_VERIFY_WRONG)
-		note_time(instance, began_us);
-	if (result == PH_VERIFY_UNKNOWN_USER)
-		pretend(instance, began_us, secret);
+		even_out(instance, &instance->wrong, began_us, secret);
+	else if (result == PH_VERIFY_UNKNOWN_USER)
+		even_out(instance, &instance->unknown, began_us, secret);
 	if (result == PH_VERIFY_OK)
 		*identity_out = g_steal_pointer(&identity);
 	return result;
