@@ -88,7 +88,16 @@ static const PhDirectory directory = {
 	SPEAKER_MEMBERS,
 };
 
-static const PhOffer offers[] = { PH_OFFER_DIRECTORY("exec", &directory), PH_OFFERS_END };
+static const PhOffer offers[] = {
+	{
+		.kind = PH_KIND_DIRECTORY,
+		.name = "exec",
+		.directory = &directory,
+		.not_isolated =
+			"its program is kept running by the server, outside of its process already",
+	},
+	PH_OFFERS_END,
+};
 
 PH_EXPORT const PhPlugin ph_plugin = {
 	.abi = PH_ABI,
