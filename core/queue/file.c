@@ -438,23 +438,29 @@ bool
 ph_queue_file_index(PhQueueFile *file, PhQueueRowFunc func, void *user_data, GError **error)
 {
 	struct stat info = { .st_size = 0 };
-	g_autofree uint8_t *octets = NULL;
+	void *octets = MAP_FAILED;
+	size_t length = 0;
 	PhSlice rest;
 	PhQueueRow row;
 
 	if (file->index_fd < 0 || fstat(file->index_fd, &info) < 0
 	    || info.st_size <= PH_QUEUE_FILE_START)
 		return true;
-	rest.length = (size_t) info.st_size - PH_QUEUE_FILE_START;
-	octets = g_try_malloc(rest.length);
-	if (octets == NULL || !read_all(file->index_fd, PH_QUEUE_FILE_START, octets, rest.length)) {
+	length = (size_t) info.st_size - PH_QUEUE_FILE_START;
+	/* not of the heap: the rows of the tables would come to lie behind it, and keep its room */
+	octets = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (octets == MAP_FAILED
+	    || !read_all(file->index_fd, PH_QUEUE_FILE_START, octets, length)) {
+		if (octets != MAP_FAILED)
+			(void) munmap(octets, length);
 		ph_error_set(error, PH_ERROR_TEMPORARY, "cannot read index %08x of the queue",
 		             file->number);
 		return false;
 	}
-	rest.data = (const char *) octets;
+	rest = PH_SLICE(octets, length);
 	while (ph_queue_row_parse(&rest, file->seed, &row))
 		func(&row, user_data);
+	(void) munmap(octets, length);
 	file->index_size = (uint64_t) info.st_size - rest.length;
 	/* what stands behind must not be taken for rows when others were written before it */
 	if (rest.length > 0)

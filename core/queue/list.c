@@ -100,7 +100,8 @@ fits_message(const PhQueueFilter *filter, const PhQueueMessage *row, uint64_t no
 
 	if (row->place == 0)
 		return false;
-	if (filter->id != NULL && row->key != ph_queue_checksum(ph_slice(filter->id), 0))
+	if (filter->id != NULL
+	    && row->key != (ph_queue_checksum(ph_slice(filter->id), 0) & PH_QUEUE_KEYS_MAX))
 		return false;
 	return (filter->older_us == 0 || age_us >= filter->older_us)
 	       && (filter->younger_us == 0 || age_us <= filter->younger_us);
@@ -174,17 +175,25 @@ fits_recipient(const PhQueueFilter *filter, const PhEnvelopeRecipient *recipient
 }
 
 static bool
-asks_for_envelope(const PhQueueFilter *filter)
+asks_for_people(const PhQueueFilter *filter)
 {
 	return filter->sender != NULL || filter->recipient != NULL || filter->domain != NULL;
 }
 
-/* Leaves those recipients that fit. */
+static bool
+asks_for_envelope(const PhQueueFilter *filter)
+{
+	return filter->id != NULL || asks_for_people(filter);
+}
+
+/* Leaves those recipients that fit. A mail that cannot be read is found by its key alone. */
 static bool
 select_slots(const PhQueueFilter *filter, const Noted *noted, const PhEnvelope *envelope)
 {
 	if (envelope == NULL)
-		return !asks_for_envelope(filter);
+		return !asks_for_people(filter);
+	if (filter->id != NULL && strcmp(filter->id, envelope->id) != 0)
+		return false;
 	if (filter->sender != NULL && !fits_pattern(filter->sender, envelope->sender))
 		return false;
 	for (guint i = noted->slots->len; i > 0; i--) {

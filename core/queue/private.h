@@ -82,6 +82,8 @@ struct PhQueue {
 	PhQueueEntry *first;   /* to be written */
 	PhQueueEntry **last;
 	uint64_t next_sweep_ms;
+	uint64_t n_finished; /* tasks */
+	uint64_t n_trimmed;  /* of them, when memory was given back last */
 	uint64_t octets;
 	PhQueueStats stats; /* counts that are kept */
 	GThread *writer;

@@ -26,6 +26,7 @@ enum {
 	MODE = 0700,
 	LOCK_TRIES = 100,
 	LOCK_PAUSE_US = 100000,
+	SLOTS_COMING = 1 << 24, /* recipients that may be on their way to the disk */
 };
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -233,13 +234,13 @@ link_slots(PhQueue *queue, uint32_t number, const PhQueueInsert *mail)
 		uint32_t slot = ph_table_add_slot(&queue->table);
 		PhQueueSlot *row = ph_table_slot(&queue->table, slot);
 
-		row->message = number;
-		row->sibling = next;
+		row->message = number & PH_TABLE_ROWS_MAX;
+		row->sibling = next & PH_TABLE_ROWS_MAX;
 		row->number = (i - 1) & PH_ENVELOPE_RECIPIENTS_MAX;
 		row->destination = mail->destinations[i - 1] & PH_QUEUE_DESTINATIONS_MAX;
 		next = slot;
 	}
-	ph_table_message(&queue->table, number)->first = next;
+	ph_table_message(&queue->table, number)->first = next & PH_TABLE_ROWS_MAX;
 }
 
 uint32_t
@@ -249,11 +250,11 @@ ph_queue_insert(PhQueue *queue, const PhQueueInsert *mail)
 	PhQueueMessage *row = ph_table_message(&queue->table, number);
 
 	row->place = (uint64_t) mail->file->number << 32 | mail->position / 8;
-	row->key = mail->key;
-	row->arrived_ms = ph_queue_ms(mail->arrived) & ((UINT64_C(1) << 42) - 1);
+	row->key = mail->key & PH_QUEUE_KEYS_MAX;
+	row->arrived_ms = ph_queue_ms(mail->arrived) & PH_QUEUE_MS_MAX;
 	row->bucket = mail->bucket % PH_QUEUE_BUCKETS;
 	row->priority = (uint64_t) (mail->priority + PH_QUEUE_PRIORITY_NORMAL) & 31;
-	row->n_open = mail->n_recipients;
+	row->n_open = mail->n_recipients & PH_ENVELOPE_RECIPIENTS_MAX;
 	if (mail->by != 0 && mail->by != G_MININT64) {
 		uint64_t by_ms = ph_queue_ms(ABS(mail->by));
 
@@ -352,7 +353,9 @@ set_reason(PhQueue *queue, uint32_t slot, const char *reason)
 	PhQueueSlot *row = ph_table_slot(&queue->table, slot);
 
 	ph_reasons_drop(queue->reasons, row->reason);
-	row->reason = reason != NULL ? ph_reasons_use(queue->reasons, ph_slice(reason)) : 0;
+	row->reason = reason != NULL ? ph_reasons_use(queue->reasons, ph_slice(reason))
+	                                       & PH_QUEUE_REASONS_MAX
+	                             : 0;
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */
@@ -533,6 +536,10 @@ append_entry(PhQueue *queue, PhQueueEntry *entry, const PhEnvelope *envelope, GE
 	PH_LOCKED(&queue->lock);
 	if (queue->is_closing || !queue->writes) {
 		ph_error_set(error, PH_ERROR_TEMPORARY, "the queue is being closed");
+		return false;
+	}
+	if (queue->table.slots.n_used > PH_TABLE_ROWS_MAX - SLOTS_COMING) {
+		ph_error_set(error, PH_ERROR_TEMPORARY, "the queue is full");
 		return false;
 	}
 	if (!name_destinations(queue, entry, envelope)) {

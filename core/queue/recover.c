@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "queue/private.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -81,7 +82,7 @@ insert(Reading *reading, const PhQueueInsert *mail, PhTime not_before)
 	     slot = ph_table_slot(&queue->table, slot)->sibling) {
 		PhQueueSlot *row = ph_table_slot(&queue->table, slot);
 
-		row->due_ms = due_ms & ((UINT64_C(1) << 42) - 1);
+		row->due_ms = due_ms & PH_QUEUE_MS_MAX;
 		row->state = PH_QUEUE_WAITING;
 	}
 	g_array_append_val(reading->known, known);
@@ -459,5 +460,7 @@ ph_queue_recover(PhQueue *queue, GError **error)
 		return false;
 	queue->stats.n_done = 0;
 	schedule_all(queue);
+	/* what was only needed for reading */
+	(void) malloc_trim(0);
 	return true;
 }

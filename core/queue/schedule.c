@@ -45,7 +45,7 @@ slot_time(void *owner, uint32_t item)
 static void
 slot_moved(void *owner, uint32_t item, uint32_t place)
 {
-	ph_table_slot(((PhSchedule *) owner)->table, item)->link = place;
+	ph_table_slot(((PhSchedule *) owner)->table, item)->link = place & PH_TABLE_ROWS_MAX;
 }
 
 static uint64_t
@@ -295,9 +295,9 @@ append_ready(PhSchedule *schedule, uint32_t slot)
 
 	row->state = PH_QUEUE_READY;
 	row->link = 0;
-	row->back = lane->tail;
+	row->back = lane->tail & PH_TABLE_ROWS_MAX;
 	if (lane->tail != 0)
-		ph_table_slot(schedule->table, lane->tail)->link = slot;
+		ph_table_slot(schedule->table, lane->tail)->link = slot & PH_TABLE_ROWS_MAX;
 	else
 		lane->head = slot;
 	lane->tail = slot;
@@ -334,7 +334,7 @@ ph_schedule_add(PhSchedule *schedule, uint32_t slot, uint64_t due_ms, uint64_t n
 {
 	PhQueueSlot *row = ph_table_slot(schedule->table, slot);
 
-	row->due_ms = due_ms & ((UINT64_C(1) << 42) - 1);
+	row->due_ms = due_ms & PH_QUEUE_MS_MAX;
 	if (due_ms <= now_ms) {
 		append_ready(schedule, slot);
 		return;

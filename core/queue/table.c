@@ -8,7 +8,6 @@
 
 /* 2020-01-01T00:00:00Z in milliseconds since 1970. */
 #define EPOCH_MS UINT64_C(1577836800000)
-#define MS_MAX   ((UINT64_C(1) << 42) - 1)
 
 static void
 init_rows(PhQueueRows *rows, size_t row_size)
@@ -82,11 +81,11 @@ ph_table_remove(PhQueueTable *table, uint32_t message)
 		PhQueueSlot *slot = ph_table_slot(table, number);
 
 		next = slot->sibling;
-		*slot = (PhQueueSlot){ .sibling = table->slots.free };
+		*slot = (PhQueueSlot){ .sibling = table->slots.free & PH_TABLE_ROWS_MAX };
 		table->slots.free = number;
 		table->slots.n_used--;
 	}
-	*row = (PhQueueMessage){ .first = table->messages.free };
+	*row = (PhQueueMessage){ .first = table->messages.free & PH_TABLE_ROWS_MAX };
 	table->messages.free = message;
 	table->messages.n_used--;
 }
@@ -104,7 +103,7 @@ ph_queue_ms(PhTime time)
 {
 	uint64_t ms = time > 0 ? (uint64_t) time / 1000 : 0;
 
-	return ms > EPOCH_MS ? MIN(ms - EPOCH_MS, MS_MAX) : 0;
+	return ms > EPOCH_MS ? MIN(ms - EPOCH_MS, PH_QUEUE_MS_MAX) : 0;
 }
 
 PhTime

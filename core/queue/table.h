@@ -1,4 +1,4 @@
-/* table.h: what the queue keeps in memory of each mail and recipient: 32 octets for each
+/* table.h: what the queue keeps in memory: 24 octets of each mail and 28 of each recipient
  *
  * Rows lie in pages that never move and are known by number; 0 is none. Everything else (who, from
  * whom, which octets) is read from the disk when it is needed. The caller has the queue's lock.
@@ -15,7 +15,12 @@ enum {
 	PH_QUEUE_BUCKETS = 16, /* of senders */
 	PH_QUEUE_ATTEMPTS_MAX = 255,
 	PH_QUEUE_DESTINATIONS_MAX = (1 << 24) - 1,
+	PH_TABLE_ROWS_MAX = (1 << 29) - 1, /* the highest number of a row */
+	PH_QUEUE_KEYS_MAX = (1 << 27) - 1,
+	PH_QUEUE_REASONS_MAX = (1 << 15) - 1,
 };
+
+#define PH_QUEUE_MS_MAX ((UINT64_C(1) << 42) - 1)
 
 /* PhQueueState: of a recipient. */
 typedef enum {
@@ -28,39 +33,39 @@ typedef enum {
 } PhQueueState;
 
 enum {
-	PH_QUEUE_HAS_BY = 1U << 1,   /* the sender gave a deadline */
-	PH_QUEUE_BY_TELLS = 1U << 2, /* at which it is told that it is late, and tried on */
+	PH_QUEUE_HAS_BY = 1U << 0,   /* the sender gave a deadline */
+	PH_QUEUE_BY_TELLS = 1U << 1, /* at which it is told that it is late, and tried on */
 };
 
 /* PhQueueMessage: one mail. */
-typedef struct {
+typedef struct __attribute__((packed, aligned(4))) {
 	uint64_t place; /* number of its file << 32 | offset / 8 */
-	uint64_t key;   /* of its id */
 	uint64_t arrived_ms : 42;
 	uint64_t bucket : 4;
 	uint64_t priority : 5; /* 0 to 18, 9 is normal */
-	uint64_t flags : 5;
-	uint32_t first;  /* recipient; of a free row: the next free one */
-	uint32_t n_open; /* recipients that are not done */
+	uint64_t flags : 2;
+	uint64_t key : 27;    /* of its id: some of the bits, others may have the same */
+	uint64_t first : 29;  /* recipient; of a free row: the next free one */
+	uint64_t n_open : 14; /* recipients that are not done */
 } PhQueueMessage;
 
 /* PhQueueSlot: one recipient. */
-typedef struct {
-	uint32_t message;
-	uint32_t sibling; /* the mail's next recipient; of a free row: the next free one */
-	uint32_t link;    /* READY: the next in its lane; WAITING: its place in the heap */
-	uint32_t back;    /* READY: the one before it */
+typedef struct __attribute__((packed, aligned(4))) {
+	uint64_t message : 29;
+	uint64_t sibling : 29; /* the mail's next recipient; of a free row: the next free one */
+	uint64_t link : 29;    /* READY: the next in its lane; WAITING: its place in the heap */
+	uint64_t back : 29;    /* READY: the one before it */
 	uint64_t due_ms : 42;
 	uint64_t state : 3;     /* PhQueueState */
 	uint64_t number : 14;   /* in the envelope */
 	uint64_t is_warned : 1; /* the sender knows that it is late */
-	uint32_t destination : 24;
-	uint32_t attempts : 8; /* so many, or more */
-	uint32_t reason;       /* why it was not delivered yet; 0: none */
+	uint64_t destination : 24;
+	uint64_t attempts : 8; /* so many, or more */
+	uint64_t reason : 15;  /* why it was not delivered yet; 0: none */
 } PhQueueSlot;
 
-G_STATIC_ASSERT(sizeof(PhQueueMessage) == 32);
-G_STATIC_ASSERT(sizeof(PhQueueSlot) == 32);
+G_STATIC_ASSERT(sizeof(PhQueueMessage) == 24);
+G_STATIC_ASSERT(sizeof(PhQueueSlot) == 28);
 
 typedef struct {
 	GPtrArray *pages;

@@ -373,7 +373,8 @@ try_later(PhQueue *queue, uint32_t slot, const PhQueueResult *result, uint64_t n
 	wait_ms = MAX((uint64_t) result->not_before * MS_SECOND,
 	              ph_schedule_retry_ms(queue->schedule, row->attempts));
 	ph_reasons_drop(queue->reasons, row->reason);
-	row->reason = ph_reasons_use(queue->reasons, ph_slice(result->reason));
+	row->reason =
+		ph_reasons_use(queue->reasons, ph_slice(result->reason)) & PH_QUEUE_REASONS_MAX;
 	/* the sweep finds what has expired, but not what is tried again before */
 	if (now + wait_ms > expires)
 		wait_ms = MAX(expires > now ? expires - now : 0, sweep_every_ms(queue)) + MS_SECOND;
@@ -409,6 +410,7 @@ ph_queue_task_finish(PhQueueTask *task, const PhQueueResult *results, bool answe
 
 	if (task->kind != PH_QUEUE_TASK_LATE) {
 		PH_LOCKED(&queue->lock);
+		queue->n_finished++;
 		if (task->kind == PH_QUEUE_TASK_DELIVER)
 			ph_schedule_finished(queue->schedule, task->destination, answered,
 			                     first_reason(results, task->n), now);

@@ -15,11 +15,13 @@
 #include "base/clock.h"
 #include "queue/private.h"
 
+#include <malloc.h>
 #include <unistd.h>
 
 enum {
 	PIECES = 128,   /* of a batch in one call */
 	ROWS_US = 4000, /* that rows of the index wait for others */
+	TRIM_TASKS = 1000,
 	TEND_US = 100000,
 	TEND_IDLE_US = 5000000,
 };
@@ -340,6 +342,22 @@ do_work(PhQueue *queue, Work *work)
 		ph_queue_take_in(queue);
 }
 
+/* What deliveries have used lies scattered over the heap; when none is under way it goes back. */
+static void
+give_back(PhQueue *queue)
+{
+	bool wants = false;
+
+	ph_lock_take(&queue->lock);
+	if (ph_schedule_n_busy(queue->schedule) == 0) {
+		wants = queue->n_finished - queue->n_trimmed >= TRIM_TASKS;
+		queue->n_trimmed = wants ? queue->n_finished : queue->n_trimmed;
+	}
+	ph_lock_drop(&queue->lock);
+	if (wants)
+		(void) malloc_trim(0);
+}
+
 void *
 ph_queue_write_for_ever(void *data)
 {
@@ -353,8 +371,14 @@ ph_queue_write_for_ever(void *data)
 
 		if (found)
 			do_work(queue, &work);
-		if (!ends && ph_clock_us() >= tend_us)
-			tend_us = ph_clock_us() + (ph_queue_tend(queue) ? TEND_US : TEND_IDLE_US);
+		if (ends || ph_clock_us() < tend_us)
+			continue;
+		if (ph_queue_tend(queue)) {
+			tend_us = ph_clock_us() + TEND_US;
+			continue;
+		}
+		give_back(queue);
+		tend_us = ph_clock_us() + TEND_IDLE_US;
 	}
 	return NULL;
 }

@@ -39,6 +39,7 @@
 #include "server/worker-sockets.h"
 
 #include <glib-unix.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -522,6 +523,8 @@ prepare_process(void)
 	(void) signal(SIGHUP, SIG_IGN);
 	(void) signal(SIGINT, SIG_IGN);
 	(void) umask(077);
+	/* each keeps what it once needed: eight for a processor, the default, are too many */
+	(void) mallopt(M_ARENA_MAX, (int) MAX(4, 2 * g_get_num_processors()));
 	ph_log_set_section_describer(name_section);
 	ph_call_set_hooks(ph_workers_enter_blocking, ph_workers_leave_blocking);
 	ph_call_set_gate(ph_workers_gate);
