@@ -107,18 +107,23 @@ put_entry(Place *place, PhQueueEntry *entry, GError **error)
 	static char zeros[8];
 	uint64_t start = place->position;
 	uint64_t end = 0;
+	PhSlice whole = PH_SLICE_EMPTY;
 
 	entry->record.position = start;
 	end = start + ph_queue_record_size(&entry->record);
 	ph_queue_record_seal(&entry->record, entry->octets, place->file->seed);
-	if (place->n + 2 > PIECES && !flush(place, error))
+	if (place->n + 3 > PIECES && !flush(place, error))
 		return false;
 	place->pieces[place->n++] = (struct iovec){ entry->octets, entry->length };
 	place->position += entry->length;
-	if (entry->content != NULL
-	    && (!flush(place, error)
-	        || !ph_content_each(entry->content, 0, entry->record.octets, put_piece, place,
-	                            error)))
+	if (entry->content != NULL && ph_content_peek(entry->content, &whole)) {
+		place->pieces[place->n++] =
+			(struct iovec){ (char *) (uintptr_t) whole.data, whole.length };
+		place->position += whole.length;
+	} else if (entry->content != NULL
+	           && (!flush(place, error)
+	               || !ph_content_each(entry->content, 0, entry->record.octets, put_piece,
+	                                   place, error)))
 		return false;
 	if (place->position < end)
 		place->pieces[place->n++] =
