@@ -138,6 +138,37 @@ PH_PUBLIC bool ph_index_commit(PhIndex *index,
                                GError **error);
 PH_PUBLIC void ph_index_forget(PhIndex *index, PhTime before);
 
+/* The same for a store whose account object begins with its `PhIndex *`: its table names them as they
+ * are. verify is ph_index_check(), sync ph_index_sync(), compact ph_index_compact(). */
+PH_PUBLIC bool ph_index_store_mailboxes(void *account,
+                                        PhMailboxInfoFunc func,
+                                        void *user_data,
+                                        uint64_t *list_change_out,
+                                        GError **error);
+PH_PUBLIC bool ph_index_store_changes(void *account,
+                                      const PhMailboxId *mailbox,
+                                      const PhChangesQuery *query,
+                                      PhChangesResult *result_out,
+                                      GError **error);
+PH_PUBLIC bool ph_index_store_values(void *account,
+                                     const PhMailboxId *mailbox,
+                                     const char *prefix,
+                                     PhValueFunc func,
+                                     void *user_data,
+                                     GError **error);
+PH_PUBLIC bool ph_index_store_commit(void *account,
+                                     PhTransaction *const *batch,
+                                     size_t n,
+                                     GError **error);
+PH_PUBLIC void ph_index_store_forget(void *account, PhTime before);
+PH_PUBLIC bool ph_index_store_sync(void *account, GError **error);
+PH_PUBLIC bool ph_index_store_verify(void *account,
+                                     bool repair,
+                                     PhListLineFunc report,
+                                     void *user_data,
+                                     GError **error);
+PH_PUBLIC bool ph_index_store_compact(void *account, GError **error);
+
 /* ph_index_tend_soon: has the background thread call `tend` after about @delay_us; asked for several
  * times, it comes once. Thread: any. */
 PH_PUBLIC void ph_index_tend_soon(PhIndex *index, uint64_t delay_us);

@@ -225,53 +225,6 @@ close_account(void *data)
 	ph_index_unref(account->index);
 }
 
-/* --- what the index answers ------------------------------------------------------------------------ */
-
-static bool
-mailboxes(void *data,
-          PhMailboxInfoFunc func,
-          void *user_data,
-          uint64_t *list_change_out,
-          GError **error)
-{
-	Account *account = data;
-
-	return ph_index_mailboxes(account->index, func, user_data, list_change_out, error);
-}
-
-static bool
-changes(void *data,
-        const PhMailboxId *mailbox,
-        const PhChangesQuery *query,
-        PhChangesResult *result_out,
-        GError **error)
-{
-	Account *account = data;
-
-	return ph_index_changes(account->index, mailbox, query, result_out, error);
-}
-
-static bool
-values(void *data,
-       const PhMailboxId *mailbox,
-       const char *prefix,
-       PhValueFunc func,
-       void *user_data,
-       GError **error)
-{
-	Account *account = data;
-
-	return ph_index_values(account->index, mailbox, prefix, func, user_data, error);
-}
-
-static void
-forget(void *data, PhTime before)
-{
-	Account *account = data;
-
-	ph_index_forget(account->index, before);
-}
-
 /* --- other programs ------------------------------------------------------------------------------ */
 
 static bool
@@ -315,14 +268,14 @@ static const PhStore store = {
 	.destroy = destroy,
 	.open_account = open_account,
 	.close_account = close_account,
-	.mailboxes = mailboxes,
-	.changes = changes,
-	.values = values,
+	.mailboxes = ph_index_store_mailboxes,
+	.changes = ph_index_store_changes,
+	.values = ph_index_store_values,
 	.upload = octets_upload,
 	.abandon = octets_abandon,
 	.content = octets_content,
 	.commit = commit_batch,
-	.forget = forget,
+	.forget = ph_index_store_forget,
 	.refresh = refresh,
 	.watch = watch_account,
 	.verify = verify_account,

@@ -83,7 +83,7 @@ typedef struct {
 } Planned;
 
 struct Account {
-	PhIndex *index;
+	PhIndex *index; /* first: ph_index_store_mailboxes() and others */
 	PhSection *section;
 	Settings settings; /* a copy; strings are the instance's */
 	char *inbox;

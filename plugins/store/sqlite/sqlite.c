@@ -102,89 +102,12 @@ close_account(void *data)
 }
 
 static bool
-mailboxes(void *data,
-          PhMailboxInfoFunc func,
-          void *user_data,
-          uint64_t *list_change_out,
-          GError **error)
-{
-	Account *account = data;
-
-	return ph_index_mailboxes(account->index, func, user_data, list_change_out, error);
-}
-
-static bool
-changes(void *data,
-        const PhMailboxId *mailbox,
-        const PhChangesQuery *query,
-        PhChangesResult *result_out,
-        GError **error)
-{
-	Account *account = data;
-
-	return ph_index_changes(account->index, mailbox, query, result_out, error);
-}
-
-static bool
-values(void *data,
-       const PhMailboxId *mailbox,
-       const char *prefix,
-       PhValueFunc func,
-       void *user_data,
-       GError **error)
-{
-	Account *account = data;
-
-	return ph_index_values(account->index, mailbox, prefix, func, user_data, error);
-}
-
-static bool
-commit(void *data, PhTransaction *const *batch, size_t n, GError **error)
-{
-	Account *account = data;
-
-	return ph_index_commit(account->index, batch, n, error);
-}
-
-static void
-forget(void *data, PhTime before)
-{
-	Account *account = data;
-
-	ph_index_forget(account->index, before);
-}
-
-static bool
 defer(void *data, int *fd_out, GError **error)
 {
 	Account *account = data;
 
 	account->is_deferred = true;
 	return ph_index_defer(account->index, fd_out, error);
-}
-
-static bool
-sync_account(void *data, GError **error)
-{
-	Account *account = data;
-
-	return ph_index_sync(account->index, error);
-}
-
-static bool
-verify(void *data, bool repair, PhListLineFunc report, void *user_data, GError **error)
-{
-	Account *account = data;
-
-	return ph_index_check(account->index, repair, report, user_data, error);
-}
-
-static bool
-compact(void *data, GError **error)
-{
-	Account *account = data;
-
-	return ph_index_compact(account->index, error);
 }
 
 static const PhStore store = {
@@ -194,17 +117,17 @@ static const PhStore store = {
 	.destroy = destroy,
 	.open_account = open_account,
 	.close_account = close_account,
-	.mailboxes = mailboxes,
-	.changes = changes,
-	.values = values,
+	.mailboxes = ph_index_store_mailboxes,
+	.changes = ph_index_store_changes,
+	.values = ph_index_store_values,
 	.upload = octets_upload,
 	.abandon = octets_abandon,
 	.content = octets_content,
-	.commit = commit,
-	.forget = forget,
-	.verify = verify,
-	.compact = compact,
-	.sync = sync_account,
+	.commit = ph_index_store_commit,
+	.forget = ph_index_store_forget,
+	.verify = ph_index_store_verify,
+	.compact = ph_index_store_compact,
+	.sync = ph_index_store_sync,
 	.defer = defer,
 };
 
