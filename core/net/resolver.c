@@ -156,7 +156,17 @@ use_servers(struct ub_ctx *ctx, const Settings *settings)
 		return ub_ctx_resolvconf(ctx, NULL);
 	for (size_t i = 0; settings->servers[i] != NULL && failed == 0; i++)
 		failed = ub_ctx_set_fwd(ctx, settings->servers[i]);
-	for (size_t i = 0; i < G_N_ELEMENTS(own_zones) && failed == 0; i++)
+	return failed;
+}
+
+/* After the first of these nothing else can be set any more. */
+static int
+give_up_own_zones(struct ub_ctx *ctx, const Settings *settings)
+{
+	int failed = 0;
+
+	for (size_t i = 0; settings->servers != NULL && i < G_N_ELEMENTS(own_zones) && failed == 0;
+	     i++)
 		failed = ub_ctx_zone_add(ctx, own_zones[i], "nodefault");
 	return failed;
 }
@@ -176,7 +186,7 @@ set_up(struct ub_ctx *ctx, const Settings *settings)
 	/* A machine may be without that file. */
 	if (settings->hosts != NULL)
 		(void) ub_ctx_hosts(ctx, settings->hosts);
-	return failed;
+	return failed == 0 ? give_up_own_zones(ctx, settings) : failed;
 }
 
 static struct ub_ctx *

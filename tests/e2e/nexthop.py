@@ -194,7 +194,8 @@ class Host:
             self.listener.listen(100)
             self.port = 0
         else:
-            self.listener = socket.create_server((address, port), backlog=1000)
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            self.listener = socket.create_server((address, port), family=family, backlog=1000)
             self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.serve, daemon=True).start()
 

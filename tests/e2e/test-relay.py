@@ -250,5 +250,48 @@ def test_a_flood_is_no_answer():
             assert got == 451 and why.startswith("451 4."), (got, why)
 
 
+def stop_reading(talk, rest):
+    talk.send(b"354 go on\r\n")
+    return "STALL"
+
+
+def start_no_tls(talk, rest):
+    talk.send(b"220 2.0.0 begin\r\n")
+    return "STALL"
+
+
+def test_trouble_before_the_first_mail_has_its_meaning():
+    steps = {"GREETING": "", "EHLO": "", "STARTTLS": " tls=require", "AUTH": ""}
+    replies = ["DROP", "STALL", b"garbage\r\n", b"250 " + b"y" * 1000000, b"250-x\r\n" * 300000]
+    cases = [({step: reply}, words) for step, words in steps.items() for reply in replies]
+    cases += [({"EHLO": "421 4.3.2 busy"}, ""), ({"AUTH": "454 4.7.0 later"}, ""), ({"AUTH": "535 5.7.8 no"}, ""),
+              ({"STARTTLS": "454 4.7.0 later"}, " tls=require"), ({"STARTTLS": start_no_tls}, " tls=require"),
+              ({"STARTTLS": b"220 2.0.0 begin\r\n250 2.1.0 injected\r\n"}, " tls=require"),
+              ({"STARTTLS": b"220 2.0.0 begin\r\n\x16\x03\x01\xff\xff" + b"\xff" * 100}, " tls=require")]
+    hosts = [(Host(extensions=["PIPELINING", "STARTTLS", "AUTH PLAIN"], replies=told), words) for told, words in cases]
+    rules = ["d%d.example next-hop=127.0.0.1:%d%s" % (at, host.port, words or " tls=none")
+             for at, (host, words) in enumerate(hosts)]
+    more = "user = me\npassword = secret\ndestinations = %s\n" % ", ".join(rules)
+    text = config(None, more).replace("connect-timeout = 2s", "connect-timeout = 500ms")
+    with Server(config=text, ports=("smtp",)) as server:
+        got = outcomes(server, recipients=["bob@d%d.example" % at for at in range(len(hosts))])
+        for (told, words), (code, why) in zip(cases, got):
+            assert code == 451 and why.startswith("4") and why[4:6] == "4.", (told, code, why)
+    assert not any(line.startswith("MAIL") for host, _ in hosts for line in host.said)
+    for host, _ in hosts:
+        host.stop()
+
+
+def test_a_host_that_stops_reading_does_not_hold_the_mail():
+    large = b"Subject: large\r\n\r\n" + (b"x" * 70 + b"\r\n") * 90000
+    for extensions, replies in ((["PIPELINING"], {"DATA": stop_reading}), (["CHUNKING"], {"MAIL": "STALL"})):
+        with Host(extensions=extensions, replies=replies) as host:
+            host.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            text = config(None, "relay-host = 127.0.0.1:%d\n" % host.port)
+            with Server(config=text.replace("block-timeout = 2s", "block-timeout = 400ms"), ports=("smtp",)) as server:
+                got, why = outcome(server, large)
+                assert got == 451 and why.startswith("451 4.4.2"), (got, why)
+
+
 if __name__ == "__main__":
     main(globals())
