@@ -108,7 +108,7 @@ add_missing(PhSlice header, const PhCompose *how, GString *out)
 	}
 }
 
-/* Copies the message without its Bcc fields, whose addresses are taken. */
+/* Copies the message without its Bcc fields. @recipients: (nullable) who is named in it. */
 static void
 copy_without_blind(PhSlice text, GString *out, GPtrArray *recipients)
 {
@@ -119,8 +119,9 @@ copy_without_blind(PhSlice text, GString *out, GPtrArray *recipients)
 	while (ph_header_next(&rest, &offset, &field)) {
 		bool is_blind = ph_slice_is_nocase(field.name, "Bcc");
 
-		if (is_blind || ph_slice_is_nocase(field.name, "To")
-		    || ph_slice_is_nocase(field.name, "Cc"))
+		if (recipients != NULL
+		    && (is_blind || ph_slice_is_nocase(field.name, "To")
+		        || ph_slice_is_nocase(field.name, "Cc")))
 			take_addresses(field.value, recipients);
 		if (!is_blind)
 			g_string_append_len(out, field.whole.data, (gssize) field.whole.length);
@@ -144,8 +145,8 @@ ph_compose(PhSlice input, const PhCompose *how, GString *message, GPtrArray *rec
 	add_missing(begins_with_field(text) ? text : PH_SLICE_EMPTY, how, message);
 	if (!begins_with_field(text) && !g_str_has_prefix(lines->str, "\r\n"))
 		g_string_append(message, "\r\n");
-	if (how->take_recipients)
-		copy_without_blind(text, message, recipients);
+	if (begins_with_field(text))
+		copy_without_blind(text, message, how->take_recipients ? recipients : NULL);
 	else
 		g_string_append_len(message, text.data, (gssize) text.length);
 }

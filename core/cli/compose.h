@@ -12,12 +12,12 @@ typedef struct {
 	const char *sender;    /* address for a missing From field */
 	const char *full_name; /* (nullable) for it */
 	const char *hostname;  /* for a missing Message-ID */
-	bool take_recipients;  /* from To, Cc and Bcc, which is then removed */
+	bool take_recipients;  /* from To, Cc and Bcc */
 	bool dot_ends;         /* a line with a single dot ends the message */
 } PhCompose;
 
 /* ph_compose: @input: what was read, with any line ends. @message: line ends made CRLF, missing
- * Date, Message-ID and From put before it. @recipients: of owned strings, added to. */
+ * Date, Message-ID and From put before it, Bcc taken out. @recipients: of owned strings, added to. */
 void ph_compose(PhSlice input, const PhCompose *how, GString *message, GPtrArray *recipients);
 
 #endif

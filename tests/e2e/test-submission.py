@@ -393,6 +393,51 @@ def test_sendmail_finds_the_listener_for_it():
         assert b"250 HELP\r\n" in output, output
 
 
+def test_sendmail_completes_what_a_program_wrote():
+    with server() as running:
+        written = b"To: ben@example.org\nCc: anna@example.org\nBcc: %s\nSubject: from cron\n\nhello\n.\nmore\n"
+        status, output = sendmail(running, ["-t", "-i", "-f", "anna@example.org", "-F", "Anna"], written % b"office@example.org")
+        assert status == 0, output
+        made = last(running)
+        assert made["Bcc"] is None and made["Date"] and "@mail.example.org>" in made["Message-ID"], made
+        assert made["From"] == '"Anna" <anna@example.org>' and made["Return-Path"] == "<anna@example.org>", made
+        assert made.get_payload().split() == ["hello", ".", "more"], made.get_payload()
+        assert last(running, "anna@example.org")["Subject"] == "from cron"
+        own = b"Date: Mon, 01 Jan 2024 10:00:00 +0000\nMessage-ID: <own@example.org>\nFrom: x@example.org\n"
+        assert sendmail(running, ["-i", "ben@example.org"], own + written % b"secret@example.org")[0] == 0
+        made = last(running)
+        assert made["Bcc"] is None and made.get_all("Date") == ["Mon, 01 Jan 2024 10:00:00 +0000"], made
+        assert made.get_all("Message-ID") == ["<own@example.org>"] and made.get_all("From") == ["x@example.org"], made
+        assert sendmail(running, ["-i", "nobody@example.org"], b"x: y\n\n")[0] in (67, 69)
+        assert sendmail(running, ["-i", "joe@elsewhere.example"], b"x: y\n\n")[0] in (67, 69)
+        assert sendmail(running, ["-t", "-i"], b"Subject: to nobody\n\n")[0] == 64
+
+
+def test_success_is_told_where_there_is_no_queue():
+    with server() as running:
+        client = connect(running)
+        assert client.has_extn("dsn") and not client.has_extn("deliverby")
+        client.mail("anna@example.org", ["ENVID=one"])
+        for to in ("ben@example.org", "anna@example.org"):
+            assert client.rcpt(to, ["NOTIFY=SUCCESS"])[0] == 250
+        assert client.data(BARE)[0] == 250
+        pop3 = running.pop3("anna@example.org")
+        found = [email.message_from_bytes(b"\r\n".join(pop3.retr(at + 1)[1])) for at in range(pop3.stat()[0])]
+        pop3.quit()
+        told = [mail for mail in found if mail.get_content_type() == "multipart/report"]
+        assert len(told) == 1, "it is there before the answer, and once"
+        rows = told[0].get_payload(1).get_payload()
+        assert rows[0]["Original-Envelope-Id"] == "one"
+        assert sorted((row["Action"], row["Final-Recipient"]) for row in rows[1:]) == [
+            ("delivered", "rfc822; anna@example.org"), ("delivered", "rfc822; ben@example.org")], rows
+        client.sendmail("anna@example.org", ["ben@example.org"], BARE)
+        client.quit()
+        mx = running.smtp()
+        mx.ehlo("client")
+        assert not mx.has_extn("dsn"), "strangers cannot be told from here"
+        mx.quit()
+
+
 def test_sendmail_speaks_smtp_on_standard_input():
     with server() as running:
         talk = smtplib.SMTP()

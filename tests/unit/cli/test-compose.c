@@ -44,6 +44,17 @@ test_nothing_twice(void)
 }
 
 static void
+test_no_blind_copies(void)
+{
+	const char *input =
+		"From: a@b\r\nDate: now\r\nBCC: c@d,\r\n e@f\r\nMessage-ID: <x@y>\r\n\r\nBcc: x\r\n";
+	g_autoptr(GString) message = compose(input, &plain, NULL);
+
+	g_assert_cmpstr(message->str, ==,
+	                "From: a@b\r\nDate: now\r\nMessage-ID: <x@y>\r\n\r\nBcc: x\r\n");
+}
+
+static void
 test_line_ends(void)
 {
 	g_autoptr(GString) message = compose("a: b\n\none\rtwo\r\nthree\n.\nend", &plain, NULL);
@@ -98,6 +109,7 @@ int
 main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/cli/compose/blind-copies-are-never-told", test_no_blind_copies);
 	g_test_add_func("/cli/compose/missing-fields-are-added", test_missing_fields);
 	g_test_add_func("/cli/compose/fields-that-are-there-stay", test_nothing_twice);
 	g_test_add_func("/cli/compose/line-ends-become-crlf", test_line_ends);
