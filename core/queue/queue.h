@@ -118,6 +118,9 @@ size_t ph_queue_task_n(const PhQueueTask *task);
 const PhQueueTaskRecipient *ph_queue_task_recipient(const PhQueueTask *task, size_t index);
 PhTime ph_queue_task_expires(const PhQueueTask *task);
 
+/* ph_queue_task_busy: how many recipients of its mail are being delivered now, the task's included. */
+size_t ph_queue_task_busy(const PhQueueTask *task);
+
 /* ph_queue_task_load: reads the envelope. Errors: CORRUPT; then finish with PH_QUEUE_HOLD.
  * ph_queue_task_envelope, _content: (borrowed) afterwards. Blocks: on the disk. */
 bool ph_queue_task_load(PhQueueTask *task, GError **error);

@@ -319,6 +319,19 @@ take_content(PhQueueTask *task, const PhQueueRecord *record)
 	return ph_queue_file_content(task->file, record);
 }
 
+size_t
+ph_queue_task_busy(const PhQueueTask *task)
+{
+	PhQueue *queue = task->queue;
+	size_t n = 0;
+	PH_LOCKED(&queue->lock);
+
+	for (uint32_t slot = ph_table_message(&queue->table, task->message)->first; slot != 0;
+	     slot = ph_table_slot(&queue->table, slot)->sibling)
+		n += ph_table_slot(&queue->table, slot)->state == PH_QUEUE_BUSY;
+	return n;
+}
+
 bool
 ph_queue_task_load(PhQueueTask *task, GError **error)
 {

@@ -16,7 +16,7 @@
 #include "server/filter-delivery.h"
 #include "server/mail.h"
 #include "server/queue-mail.h"
-#include "server/queue-run.h"
+#include "server/success.h"
 
 #include <string.h>
 
@@ -109,6 +109,13 @@ ph_mail_finish(PhMail *mail)
 }
 
 static void
+finish_rest(PhMail *mail)
+{
+	if (!ph_queue_mail_rest(mail))
+		ph_mail_finish(mail);
+}
+
+static void
 finish_one(PhMail *mail)
 {
 	if (!g_atomic_int_dec_and_test(&mail->n_pending))
@@ -117,9 +124,8 @@ finish_one(PhMail *mail)
 		mail->finished(mail, mail->finished_data);
 		return;
 	}
-	ph_queue_report_success(mail);
-	if (!ph_queue_mail_rest(mail))
-		ph_mail_finish(mail);
+	if (!ph_success_tell(mail, finish_rest))
+		finish_rest(mail);
 }
 
 void

@@ -39,6 +39,9 @@ typedef struct {
 /* PhQueueJob: owned by whoever works on it. */
 typedef struct {
 	PhQueueRun *run;
+	GPtrArray *
+		others; /* (owned, nullable) jobs of the same mail that share its report and end with
+	                    * it */
 	PhQueueUsed *used;
 	PhQueueTask *task;
 	PhMail *mail;       /* (nullable) */
@@ -57,7 +60,9 @@ void ph_queue_job_choose(PhQueueJob *job);
 /* ph_queue_job_report: makes and submits the report, then ends the job. Blocks: on the disk. */
 void ph_queue_job_report(PhQueueJob *job);
 
-/* ph_queue_job_end: gives the results to the queue. @job: (owned). */
+/* ph_queue_job_end: gives the results to the queue. @job: (owned). ph_queue_job_put_back: what it had to
+ * tell was not told, so that what failed is tried once more. @job: (owned). */
 void ph_queue_job_end(PhQueueJob *job);
+void ph_queue_job_put_back(PhQueueJob *job);
 
 #endif

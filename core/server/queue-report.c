@@ -55,6 +55,15 @@ is_wanted(const PhEnvelopeRecipient *recipient, uint32_t action)
 	}
 }
 
+/* The job and those that share its report, one after the other; NULL behind the last. */
+static PhQueueJob *
+member(PhQueueJob *job, guint at)
+{
+	if (at == 0)
+		return job;
+	return job->others != NULL && at <= job->others->len ? job->others->pdata[at - 1] : NULL;
+}
+
 static const char *
 mail_fact(const PhQueueJob *job, const char *name)
 {
@@ -147,10 +156,9 @@ lifetime_text(const PhQueueJob *job)
 	return g_strdup("It could not be delivered in time, and will not be tried any more.");
 }
 
-static GArray *
-list_recipients(const PhQueueJob *job, const char *reason)
+static void
+add_recipients(const PhQueueJob *job, const char *reason, GArray *rows)
 {
-	GArray *rows = g_array_new(FALSE, FALSE, sizeof(PhReportRecipient));
 	bool has_expired = ph_queue_task_kind(job->task) == PH_QUEUE_TASK_EXPIRED;
 	bool is_late = ph_queue_task_kind(job->task) == PH_QUEUE_TASK_LATE;
 
@@ -175,6 +183,16 @@ list_recipients(const PhQueueJob *job, const char *reason)
 		if (fate->action != 0)
 			g_array_append_val(rows, row);
 	}
+}
+
+static GArray *
+list_recipients(PhQueueJob *job, const char *reason)
+{
+	GArray *rows = g_array_new(FALSE, FALSE, sizeof(PhReportRecipient));
+	const PhQueueJob *one = NULL;
+
+	for (guint at = 0; (one = member(job, at)) != NULL; at++)
+		add_recipients(one, reason, rows);
 	return rows;
 }
 
@@ -214,9 +232,8 @@ compose(PhQueueJob *job, const char *id, const char *to, uint32_t *needs_out)
 
 /* --- sending ---------------------------------------------------------------------------------- */
 
-/* Until it can be sent, what it tells of has not come to an end. */
 static void
-try_again(PhQueueJob *job, const char *reason)
+put_off(PhQueueJob *job, const char *reason)
 {
 	for (size_t i = 0; i < job->n; i++) {
 		PhQueueFate *fate = &job->fates[i];
@@ -229,16 +246,41 @@ try_again(PhQueueJob *job, const char *reason)
 		g_free(fate->reason);
 		fate->reason = g_strdup(reason);
 	}
+}
+
+/* Until it can be sent, what it tells of has not come to an end. */
+static void
+try_again(PhQueueJob *job, const char *reason)
+{
+	PhQueueJob *one = NULL;
+
+	for (guint at = 0; (one = member(job, at)) != NULL; at++)
+		put_off(one, reason);
 	ph_queue_job_end(job);
 }
 
 static void
 hold_all(PhQueueJob *job, const char *reason)
 {
-	for (size_t i = 0; i < job->n; i++)
-		if (job->fates[i].action == PH_REPORT_FAILED)
-			hold(job, &job->fates[i], reason);
+	PhQueueJob *one = NULL;
+
+	for (guint at = 0; (one = member(job, at)) != NULL; at++)
+		for (size_t i = 0; i < one->n; i++)
+			if (one->fates[i].action == PH_REPORT_FAILED)
+				hold(one, &one->fates[i], reason);
 	ph_queue_job_end(job);
+}
+
+static bool
+has_failed(PhQueueJob *job)
+{
+	PhQueueJob *one = NULL;
+
+	for (guint at = 0; (one = member(job, at)) != NULL; at++)
+		for (size_t i = 0; i < one->n; i++)
+			if (one->fates[i].action == PH_REPORT_FAILED)
+				return true;
+	return false;
 }
 
 /* The sender cannot be told: the postmaster may be. */
@@ -246,11 +288,8 @@ static void
 fall_back(PhQueueJob *job)
 {
 	uint32_t policy = ph_config_queue(job->used->config)->double_bounce;
-	bool has_failed = false;
 
-	for (size_t i = 0; i < job->n; i++)
-		has_failed = has_failed || job->fates[i].action == PH_REPORT_FAILED;
-	if (!has_failed || policy == PH_DOUBLE_BOUNCE_DISCARD) {
+	if (!has_failed(job) || policy == PH_DOUBLE_BOUNCE_DISCARD) {
 		ph_queue_job_end(job);
 	} else if (policy == PH_DOUBLE_BOUNCE_HOLD || job->to_postmaster) {
 		hold_all(job, "it failed, and neither its sender nor the postmaster can be told");
@@ -323,118 +362,4 @@ ph_queue_job_report(PhQueueJob *job)
 		try_again(job, "the report to its sender cannot be sent now");
 	else
 		fall_back(job);
-}
-
-/* --- mail that did not pass the queue --------------------------------------------------------- */
-
-/* Success: a mail of which the sender wants to know that it was delivered. */
-typedef struct {
-	PhMail *mail;
-	PhQueueUsed *used;
-	PhMail *report;
-} Success;
-
-static bool
-asks_for_success(const PhMail *mail, const PhTarget *target)
-{
-	return target->error == NULL && !target->was_served
-	       && has_word(ph_mail_recipient_parameter(mail, target->recipient, "NOTIFY"),
-	                   "SUCCESS");
-}
-
-static void
-end_success(void *user_data)
-{
-	Success *success = user_data;
-
-	ph_mail_unref(success->report);
-	ph_mail_unref(success->mail);
-	ph_queue_used_unref(success->used);
-	g_free(success);
-}
-
-static GArray *
-list_successes(const PhMail *mail)
-{
-	GArray *rows = g_array_new(FALSE, FALSE, sizeof(PhReportRecipient));
-
-	for (guint i = 0; i < mail->targets->len; i++) {
-		const PhTarget *target = ph_mail_target(mail, i);
-		PhReportRecipient row = { .action = PH_REPORT_DELIVERED,
-			                  .address = target->address,
-			                  .orcpt = ph_mail_recipient_parameter(
-						  mail, target->recipient, "ORCPT"),
-			                  .last_attempt = ph_clock_wall_us() };
-
-		if (asks_for_success(mail, target))
-			g_array_append_val(rows, row);
-	}
-	return rows;
-}
-
-static PhContent *
-compose_success(const Success *success, const char *id, uint32_t *needs_out)
-{
-	const PhMail *mail = success->mail;
-	GArray *rows = list_successes(mail);
-	PhReport report = {
-		.hostname = ph_config_server(success->used->config)->hostname,
-		.sender = ph_mail_sender(mail),
-		.id = id,
-		.mail_id = ph_mail_id(mail),
-		.envid = ph_mail_parameter(mail, "ENVID"),
-		.takes_utf8 = ph_mail_parameter(mail, "SMTPUTF8") != NULL,
-		.arrived = mail->arrived,
-		.now = ph_clock_wall_us(),
-		.prepended = ph_mail_prepended(mail),
-		.content = mail->content,
-		.recipients = (const PhReportRecipient *) (void *) rows->data,
-		.n_recipients = rows->len,
-	};
-	PhContent *made = ph_report_compose(&report, needs_out, NULL);
-
-	g_array_unref(rows);
-	return made;
-}
-
-static void
-send_success(void *user_data)
-{
-	Success *success = user_data;
-	PhQueueJob like = { .used = success->used };
-	g_autoptr(PhContent) content = NULL;
-	uint32_t needs = 0;
-
-	success->report = make_mail(&like);
-	content = compose_success(success, ph_mail_id(success->report), &needs);
-	if (content != NULL)
-		ph_mail_set_content(success->report, content);
-	set_needs(success->report, needs);
-	if (content != NULL
-	    && ph_mail_add_recipient(success->report, ph_slice(ph_mail_sender(success->mail)))
-	               == PH_RCPT_OK)
-		ph_mail_submit(success->report, ph_wake_new_func(end_success, success));
-	else
-		end_success(success);
-}
-
-void
-ph_queue_report_success(PhMail *mail)
-{
-	PhQueueRun *run = mail->router != NULL ? ph_router_queue(mail->router) : NULL;
-	PhQueueUsed *used = NULL;
-	bool asks = false;
-	Success *success = NULL;
-
-	if (run == NULL || ph_mail_sender(mail)[0] == '\0')
-		return;
-	for (guint i = 0; i < mail->targets->len && !asks; i++)
-		asks = asks_for_success(mail, ph_mail_target(mail, i));
-	used = asks ? ph_queue_run_used(run) : NULL;
-	if (used == NULL)
-		return;
-	success = g_new0(Success, 1);
-	success->mail = ph_mail_ref(mail);
-	success->used = used;
-	ph_router_run(used->router, send_success, success);
 }

@@ -18,6 +18,7 @@
 #include "net/net.h"
 #include "server/filter-chain.h"
 #include "server/queue-job.h"
+#include "server/queue-together.h"
 
 #include <string.h>
 
@@ -28,6 +29,7 @@ enum {
 
 struct PhQueueRun {
 	PhReactor *reactor; /* (nullable) */
+	PhQueueTogether *together;
 	char *folder;
 	PhLock lock;          /* guards until the blank line */
 	PhQueue *queue;       /* (nullable) what mail is added to */
@@ -97,6 +99,7 @@ ph_queue_run_new(const PhConfig *config, PhReactor *reactor)
 		return NULL;
 	run = g_new0(PhQueueRun, 1);
 	ph_lock_init(&run->lock);
+	run->together = ph_queue_together_new();
 	run->reactor = reactor;
 	run->folder = g_strdup(folder);
 	return run;
@@ -266,6 +269,7 @@ ph_queue_run_stop(PhQueueRun *run)
 		return;
 	if (run->queue != NULL)
 		ph_queue_stop(run->queue);
+	ph_queue_together_stop(run->together);
 	ph_lock_take(&run->lock);
 	old = g_steal_pointer(&run->used);
 	ph_lock_drop(&run->lock);
@@ -279,6 +283,7 @@ ph_queue_run_close(PhQueueRun *run)
 		return;
 	ph_queue_run_stop(run);
 	close_beside(run, run->queue);
+	ph_queue_together_unref(run->together);
 	ph_lock_clear(&run->lock);
 	g_free(run->folder);
 	g_free(run);
@@ -325,9 +330,13 @@ clear_fate(PhQueueFate *fate)
 	g_free(fate->reason);
 }
 
-void
-ph_queue_job_end(PhQueueJob *job)
+static void
+end_one(PhQueueJob *job)
 {
+	PhQueueTogether *together = job->run->together;
+	const PhEnvelope *envelope = ph_queue_task_envelope(job->task);
+	g_autofree char *id =
+		envelope != NULL && ph_queue_together_any(together) ? g_strdup(envelope->id) : NULL;
 	g_autofree PhQueueResult *results = g_new0(PhQueueResult, job->n);
 
 	for (size_t i = 0; i < job->n; i++)
@@ -343,6 +352,32 @@ ph_queue_job_end(PhQueueJob *job)
 	g_free(job->fates);
 	g_free(job->targets);
 	g_free(job);
+	if (id != NULL)
+		ph_queue_together_ended(together, id);
+}
+
+void
+ph_queue_job_end(PhQueueJob *job)
+{
+	GPtrArray *others = g_steal_pointer(&job->others);
+
+	end_one(job);
+	for (guint i = 0; others != NULL && i < others->len; i++)
+		end_one(others->pdata[i]);
+	if (others != NULL)
+		g_ptr_array_unref(others);
+}
+
+void
+ph_queue_job_put_back(PhQueueJob *job)
+{
+	for (size_t i = 0; i < job->n; i++) {
+		PhQueueFate *fate = &job->fates[i];
+
+		if (fate->action != 0 && fate->error != NULL)
+			fate->outcome = PH_QUEUE_LATER;
+	}
+	ph_queue_job_end(job);
 }
 
 /* --- results ---------------------------------------------------------------------------------- */
@@ -401,12 +436,6 @@ judge(PhQueueFate *fate)
 }
 
 static void
-report(void *user_data)
-{
-	ph_queue_job_report(user_data);
-}
-
-static void
 conclude(PhQueueJob *job)
 {
 	bool tells = false;
@@ -420,7 +449,7 @@ conclude(PhQueueJob *job)
 	if (!tells)
 		ph_queue_job_end(job);
 	else
-		ph_router_run(job->used->router, report, job);
+		ph_queue_together_tell(job->run->together, job);
 }
 
 static void

@@ -49,10 +49,6 @@ void ph_queue_run_use(PhQueueRun *run, const PhQueueUse *use);
 void ph_queue_run_stop(PhQueueRun *run);
 void ph_queue_run_close(PhQueueRun *run);
 
-/* ph_queue_report_success: tells the sender of a mail that was delivered at once, if it asked for that.
- * Thread: any. Never blocks. */
-void ph_queue_report_success(PhMail *mail);
-
 /* ph_queue_run_queue: (owned, nullable) as it is now. ph_queue_run_add: as ph_queue_add(), while the
  * queue may change owners. Thread: any. */
 PhQueue *ph_queue_run_queue(PhQueueRun *run);

@@ -1,4 +1,4 @@
-/* success.c: reports of success for recipients that stand for others
+/* success.c: reports of success for recipients that stand for others, or have the mail at once
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -7,6 +7,7 @@
 #include <posthorn/filter.h>
 #include <posthorn/log.h>
 #include <posthorn/slice.h>
+#include <posthorn/wake.h>
 
 #include "base/clock.h"
 #include "queue/report.h"
@@ -159,11 +160,11 @@ compose(const PhMail *mail, const GArray *rows)
 	return made;
 }
 
-PhMail *
-ph_success_report(const PhMail *mail)
+/* @rows: (owned, nullable). */
+static PhMail *
+make_report(const PhMail *mail, GArray *rows)
 {
 	const char *sender = ph_mail_sender(mail);
-	GArray *rows = sender[0] != '\0' ? list_rows(mail) : NULL;
 	PhMail *made = rows != NULL && rows->len > 0 ? compose(mail, rows) : NULL;
 
 	if (rows != NULL)
@@ -174,4 +175,88 @@ ph_success_report(const PhMail *mail)
 	       PH_LOG_TEXT("id", mail->id), PH_LOG_TEXT("to", sender), PH_LOG_END);
 	ph_mail_unref(made);
 	return NULL;
+}
+
+PhMail *
+ph_success_report(const PhMail *mail)
+{
+	return make_report(mail, ph_mail_sender(mail)[0] != '\0' ? list_rows(mail) : NULL);
+}
+
+/* --- mail that was delivered at once ---------------------------------------------------------- */
+
+/* Telling: a mail whose results wait until its sender was told. */
+typedef struct {
+	PhMail *mail;
+	PhMail *report; /* (nullable) */
+	void (*done)(PhMail *mail);
+} Telling;
+
+static bool
+is_asked_for(const PhMail *mail, const PhTarget *target)
+{
+	return target->error == NULL && !target->was_served
+	       && ph_success_is_wanted(
+		       &g_array_index(mail->recipients, PhRecipient, target->recipient));
+}
+
+static GArray *
+list_targets(const PhMail *mail)
+{
+	GArray *rows = g_array_new(FALSE, FALSE, sizeof(PhReportRecipient));
+
+	for (guint i = 0; i < mail->targets->len; i++) {
+		const PhTarget *target = ph_mail_target(mail, i);
+		PhReportRecipient row = { .action = PH_REPORT_DELIVERED,
+			                  .address = target->address,
+			                  .orcpt = ph_mail_recipient_parameter(
+						  mail, target->recipient, "ORCPT"),
+			                  .last_attempt = ph_clock_wall_us() };
+
+		if (is_asked_for(mail, target))
+			g_array_append_val(rows, row);
+	}
+	return rows;
+}
+
+static void
+told(void *user_data)
+{
+	Telling *telling = user_data;
+
+	telling->done(telling->mail);
+	ph_mail_unref(telling->report);
+	ph_mail_unref(telling->mail);
+	g_free(telling);
+}
+
+static void
+tell(void *user_data)
+{
+	Telling *telling = user_data;
+
+	telling->report = make_report(telling->mail, list_targets(telling->mail));
+	if (telling->report != NULL)
+		ph_mail_submit(telling->report, ph_wake_new_func(told, telling));
+	else
+		told(telling);
+}
+
+bool
+ph_success_tell(PhMail *mail, void (*done)(PhMail *mail))
+{
+	Telling *telling = NULL;
+	bool asks = false;
+
+	if (mail->router == NULL || ph_mail_sender(mail)[0] == '\0')
+		return false;
+	for (guint i = 0; i < mail->targets->len && !asks; i++)
+		asks = is_asked_for(mail, ph_mail_target(mail, i));
+	if (!asks)
+		return false;
+	telling = g_new0(Telling, 1);
+	telling->mail = ph_mail_ref(mail);
+	telling->done = done;
+	ph_router_run(mail->router, tell, telling);
+	return true;
 }

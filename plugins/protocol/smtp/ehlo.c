@@ -103,7 +103,7 @@ append_mechanisms(PhSession *session, GString *out)
 	g_string_append(out, "\r\n");
 }
 
-/* What this connection may use now. Reports and holding need a queue; REQUIRETLS is a promise about
+/* What this connection may use now. Holding needs a queue, and so do reports to strangers; REQUIRETLS is a promise about
  * TLS and made only inside it (RFC 8689 section 2). */
 uint32_t
 smtp_offers(PhSession *session)
@@ -111,6 +111,9 @@ smtp_offers(PhSession *session)
 	const Client *client = ph_session_data(session);
 	uint32_t offers = OFFER_BINARYMIME | OFFER_MT_PRIORITY;
 
+	/* What fails is told at once then, and those who submit mail can be sent a report. */
+	if (client->server->service == SERVICE_SUBMISSION)
+		offers |= OFFER_DSN;
 	if (ph_route_has_queue(session))
 		offers |= OFFER_DSN | OFFER_DELIVERBY;
 	if (ph_route_has_queue(session) && client->server->service == SERVICE_SUBMISSION

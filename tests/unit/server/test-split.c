@@ -4,6 +4,7 @@
  */
 #include <posthorn/wake.h>
 
+#include "base/error.h"
 #include "routing.h"
 
 #include <glib/gstdio.h>
@@ -217,7 +218,7 @@ test_loops(Fixture *fixture, gconstpointer data)
 
 	ph_mail_outcome(mail, &outcome);
 	g_assert_cmpuint(outcome.n_failed, ==, 1);
-	g_assert_error(outcome.error, PH_ERROR, PH_ERROR_PERMANENT);
+	g_assert_error(outcome.error, PH_ERROR, PH_ERROR_LOOP);
 	g_assert_cmpuint(fixture->sent->len, ==, 1);
 	ph_mail_unref(mail);
 	g_assert_cmpint(ph_router_resolve(fixture->router, ph_slice("round1@example.org"), found),
