@@ -1,8 +1,8 @@
 /* fuzz-isolated-filter.c: packets from an isolated filter that was taken over, and to one
  *
- * The first octet says which end is tried. What a filter answers is done to a mail, with the octets
- * behind a zero as what it has passed; of what a filter hears each packet has its length in two octets
- * before it.
+ * The first octet says which end is tried. What a filter answers is done to a mail, with what stands
+ * behind an octet 255 as what it has passed; of what a filter hears each packet has its length in two
+ * octets before it.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -38,14 +38,14 @@ try_worker(PhSlice input)
 	g_autoptr(GError) error = NULL;
 	PhFilterQuestion question = { .stage = PH_STAGE_MESSAGE, .mail = mail };
 	PhPacketReader reader = { .rest = input };
-	const char *zero = input.length > 0 ? memchr(input.data, 0xff, input.length) : NULL;
+	const char *mark = input.length > 0 ? memchr(input.data, 0xff, input.length) : NULL;
 	g_autoptr(PhContent) octets = NULL;
 	int passed = -1;
 
-	if (zero != NULL) {
-		reader.rest = PH_SLICE(input.data, (size_t) (zero - input.data));
+	if (mark != NULL) {
+		reader.rest = PH_SLICE(input.data, (size_t) (mark - input.data));
 		octets =
-			ph_content_new_copy(ph_slice_from(input, (size_t) (zero - input.data) + 1));
+			ph_content_new_copy(ph_slice_from(input, (size_t) (mark - input.data) + 1));
 		passed = ph_isolated_octets(PH_SLICE_EMPTY, octets, NULL);
 	}
 	if (ph_isolated_filter_read(&reader, passed, 1 << 20, &question, &error)
