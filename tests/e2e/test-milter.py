@@ -186,6 +186,29 @@ def test_verdicts_at_each_command():
             raise AssertionError("greeted")
 
 
+def test_data_is_told_with_the_message_and_costs_no_round_trip():
+    with Milter() as milter, serve(milter) as server:
+        client = server.smtp()
+        client.mail("carla@example.net")
+        client.rcpt("anna@example.org")
+        client.send(b"BDAT 4\r\nX: y")
+        assert client.getreply()[0] == 250
+        client.rset()
+        client.mail("carla@example.net")
+        client.rcpt("anna@example.org")
+        assert client.docmd("DATA")[0] == 354
+        assert milter.letters() == "OCHMRAMR", milter.letters()
+        client.send(b"X: y\r\n\r\nbody\r\n.\r\n")
+        assert client.getreply()[0] == 250
+        assert milter.letters() == "OCHMRAMRTLNBE", milter.letters()
+    with Milter() as milter, serve(milter, "pipelining = no\n") as server:
+        client = server.smtp()
+        client.mail("carla@example.net")
+        client.rcpt("anna@example.org")
+        assert client.docmd("DATA")[0] == 354
+        assert milter.letters() == "OCHMRT", milter.letters()
+
+
 def test_every_modification():
     script = {"E": [
         b"p", add_header("X-Added", "at the end\n folded"), insert_header(0, "X-First", "top"),

@@ -209,6 +209,13 @@ take_message(Talk *talk, PhMail *mail, GError **error)
 }
 
 void
+script_drop_held(Talk *talk)
+{
+	g_string_truncate(talk->held, 0);
+	talk->held_data_at = 0;
+}
+
+void
 script_forget(Talk *talk)
 {
 	g_clear_pointer(&talk->content, ph_content_unref);
@@ -238,6 +245,11 @@ script_prepare(Talk *talk, PhFilterQuestion *question, bool is_connected, GError
 		return false;
 	if (!is_connected)
 		macros_forget(talk);
+	/* DATA of a message that is given up. */
+	if (first[0] != '\0' && talk->held_data_at > 0) {
+		g_string_truncate(talk->held, talk->held_data_at - 1);
+		talk->held_data_at = 0;
+	}
 	talk->is_cut = talk->knows_macros;
 	g_snprintf(talk->script, sizeof talk->script, "%s%s",
 	           is_connected ? first : catch_up(question->stage), commands_of(question->stage));
@@ -437,7 +449,7 @@ may_follow(const Talk *talk, char command)
 		return true;
 	last = talk->awaited->str[talk->awaited->len - 1];
 	if (!talk->milter->settings->pipelining || talk->awaited->len >= AWAITED_MAX
-	    || strchr("LNB", last) == NULL)
+	    || strchr("TLNB", last) == NULL)
 		return false;
 	if (command == SAY_BODY)
 		return is_small(talk) && last != SAY_BODY;
@@ -452,22 +464,32 @@ next_command(Talk *talk)
 	memmove(talk->script, talk->script + 1, strlen(talk->script));
 }
 
+/* May it wait for the next question? DATA may: whoever refuses it is heard at the end of the message,
+ * which spares a round trip. */
+static bool
+may_be_held(const Talk *talk, char command)
+{
+	if (command == SAY_HEADER || command == SAY_BODY || command == SAY_END)
+		return false;
+	return !is_wanted(talk, command) || !is_answered(talk, command)
+	       || (command == SAY_DATA && talk->milter->settings->pipelining);
+}
+
 bool
 script_hold(Talk *talk)
 {
 	if (talk->held->len > HELD_MAX)
 		return false;
-	for (size_t i = 0; talk->script[i] != '\0'; i++) {
-		char command = talk->script[i];
-
-		if (command == SAY_HEADER || command == SAY_BODY || command == SAY_END
-		    || (is_wanted(talk, command) && is_answered(talk, command)))
+	for (size_t i = 0; talk->script[i] != '\0'; i++)
+		if (!may_be_held(talk, talk->script[i]))
 			return false;
-	}
 	for (size_t i = 0; talk->script[i] != '\0'; i++) {
 		size_t from = talk->said_at;
 
 		say_written(talk, NULL, talk->script[i]);
+		if (talk->script[i] == SAY_DATA && is_wanted(talk, SAY_DATA)
+		    && is_answered(talk, SAY_DATA))
+			talk->held_data_at = talk->held->len + 1;
 		if (is_wanted(talk, talk->script[i]))
 			g_string_append_len(talk->held, talk->said->str + from,
 			                    (gssize) (talk->said_at - from));
@@ -481,7 +503,9 @@ script_say(Talk *talk, PhSession *session)
 {
 	if (talk->held->len > 0)
 		ph_session_write(session, PH_SLICE(talk->held->str, talk->held->len));
-	g_string_truncate(talk->held, 0);
+	if (talk->held_data_at > 0)
+		await(talk, SAY_DATA);
+	script_drop_held(talk);
 	while (talk->script[0] != '\0') {
 		char command = talk->script[0];
 		bool is_stream = command == SAY_HEADER || command == SAY_BODY;

@@ -422,7 +422,7 @@ talk_open(Talk *talk, GError **error)
 	};
 
 	talk->options = (Options){ .version = MILTER_VERSION };
-	g_string_truncate(talk->held, 0);
+	script_drop_held(talk);
 	talk->current = '\0';
 	talk->was_ended = false;
 	g_mutex_lock(&talk->lock);

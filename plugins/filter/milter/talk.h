@@ -58,9 +58,9 @@ typedef struct {
 	char script[SCRIPT_MAX]; /* what is still to be said */
 	GString *said;           /* packets of the script's short commands, in order */
 	size_t said_at;
-	GString *
-		held; /* packets that nobody answers: they go out before the next that somebody does */
-	char current;       /* the command whose packets are being said */
+	GString *held;       /* packets that go out before the next that is waited for */
+	size_t held_data_at; /* where DATA begins there, which is answered: one more than that; 0: no */
+	char current;        /* the command whose packets are being said */
 	GString *awaited;   /* commands that were said and must be answered, in order */
 	GPtrArray *changes; /* of Change */
 	size_t change_octets;
@@ -113,6 +113,8 @@ bool script_hold(Talk *talk);
 /* script_say: writes as much as may be said now. True: all was said, or an answer comes first;
  * false: the output is full. */
 bool script_say(Talk *talk, PhSession *session);
+/* script_drop_held: what was to go out before is not said. */
+void script_drop_held(Talk *talk);
 /* script_rewind: for another connection: nothing of it was answered. */
 void script_forget(Talk *talk);
 
