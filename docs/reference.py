@@ -93,7 +93,9 @@ def plugin_names(folder, kind, build):
     offers = set()
     for path in glob.glob(os.path.join(folder, "*.c")):
         with open(path, encoding="utf-8") as stream:
-            offers.update(re.findall(r"PH_OFFER_%s\(\s*\"([\w-]+)\"" % kind.upper(), stream.read()))
+            text = stream.read()
+        offers.update(re.findall(r"PH_OFFER_%s\(\s*\"([\w-]+)\"" % kind.upper(), text))
+        offers.update(re.findall(r"PH_KIND_%s,\s*\.name = \"([\w-]+)\"" % kind.upper(), text))
     return sorted(name for name in offers if os.path.exists(
         os.path.join(build, "plugins", "%s-%s.so" % (kind, name)))) or [os.path.basename(folder)]
 

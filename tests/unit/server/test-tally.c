@@ -1,4 +1,4 @@
-/* test-tally.c: what is used is paid off evenly, all or none is taken, and a restart forgets nothing
+/* test-tally.c: what is used is paid off evenly, all or none is taken, a restart forgets nothing
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
