@@ -27,8 +27,9 @@ PhTlsSessions *ph_tls_context_sessions(const PhTlsContext *context);
 /* ph_tls_ticket_install: makes the context use the process's ticket keys. */
 void ph_tls_ticket_install(SSL_CTX *ssl);
 
-/* ph_tls_bio_new: the descriptor, which stays the caller's. Returns: (owned), NULL without memory. */
-BIO *ph_tls_bio_new(int fd);
+/* ph_tls_bio_new: the descriptor, which stays the caller's. @ssl: (borrowed) whose it will be. Returns:
+ * (owned), NULL without memory. */
+BIO *ph_tls_bio_new(const SSL *ssl, int fd);
 
 /* ph_tls_reason: why the last OpenSSL call of this thread failed, as text for people; empties the
  * queue. Returns: (owned). */

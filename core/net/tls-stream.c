@@ -361,12 +361,13 @@ static TlsStream *
 new_stream(PhTlsContext *context, int fd)
 {
 	TlsStream *tls = g_new0(TlsStream, 1);
-	BIO *bio = ph_tls_bio_new(fd);
+	BIO *bio = NULL;
 
 	tls->base.table = &tls_table;
 	tls->base.fd = fd;
 	tls->context = ph_tls_context_ref(context);
 	tls->ssl = SSL_new(ph_tls_context_ssl(context));
+	bio = tls->ssl != NULL ? ph_tls_bio_new(tls->ssl, fd) : NULL;
 	/* Both fail only without memory, and that ends the process as everywhere. */
 	g_assert(tls->ssl != NULL && bio != NULL);
 	SSL_set_bio(tls->ssl, bio, bio);

@@ -322,6 +322,49 @@ end_foreign(Fixture *f, SSL *ssl)
 		;
 }
 
+static void
+say_something(Fixture *f)
+{
+	struct iovec piece = { (char[]){ "x" }, 1 };
+
+	g_assert_cmpint(ph_stream_write(f->server, &piece, 1, false), ==, 1);
+}
+
+/* Nobody waits for a ticket: it does not go out alone. */
+static void
+test_ticket(Fixture *f, gconstpointer user_data)
+{
+	SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+	SSL *ssl = foreign_client(f, context, NULL);
+	char buffer[64];
+
+	g_assert_true(SSL_is_init_finished(ssl));
+	g_assert_cmpstr(SSL_get_cipher_name(ssl), ==, "TLS_AES_128_GCM_SHA256");
+	g_assert_cmpint(recv(f->fds[1], buffer, 1, MSG_PEEK), ==, -1);
+	say_something(f);
+	g_assert_cmpint(SSL_read(ssl, buffer, sizeof buffer), ==, 1);
+	g_assert_cmpint(buffer[0], ==, 'x');
+	g_assert_true(SSL_SESSION_is_resumable(SSL_get_session(ssl)));
+	end_foreign(f, ssl);
+	SSL_free(ssl);
+	/* Nor does it wait for ever: the end takes it along. */
+	ssl = foreign_client(f, context, NULL);
+	g_assert_cmpint(ph_stream_shutdown(f->server), >=, 0);
+	g_assert_cmpint(SSL_read(ssl, buffer, sizeof buffer), ==, 0);
+	g_assert_true(SSL_SESSION_is_resumable(SSL_get_session(ssl)));
+	end_foreign(f, ssl);
+	SSL_free(ssl);
+	/* What does not fit in the socket goes out later, whole. */
+	ssl = foreign_client(f, context, NULL);
+	while (send(f->fds[0], buffer, sizeof buffer, 0) > 0)
+		;
+	g_assert_cmpint(ph_stream_write(f->server, &(struct iovec){ buffer, 1 }, 1, false), ==,
+	                PH_STREAM_WANT_WRITE);
+	end_foreign(f, ssl);
+	SSL_free(ssl);
+	SSL_CTX_free(context);
+}
+
 /* Over a reload, with both versions: the second handshake continues the first session. */
 static void
 check_resumption(Fixture *f, int version)
@@ -334,6 +377,7 @@ check_resumption(Fixture *f, int version)
 	SSL_CTX_set_max_proto_version(context, version);
 	ssl = foreign_client(f, context, NULL);
 	g_assert_false(ph_tls_stream_was_resumed(f->server));
+	say_something(f);
 	end_foreign(f, ssl);
 	session = SSL_get1_session(ssl);
 	SSL_free(ssl);
@@ -534,6 +578,7 @@ main(int argc, char **argv)
 	ADD("nothing-is-verified-without-a-name", test_unverified);
 	ADD("plaintext-instead-of-a-handshake-fails-with-a-reason", test_no_tls_at_all);
 	ADD("a-vanished-peer-raises-no-signal", test_peer_vanishes);
+	ADD("a-ticket-comes-with-the-first-octets", test_ticket);
 	ADD("sessions-resume-over-a-reload", test_resumption);
 	ADD("versions-below-the-minimum-are-refused", test_old_versions);
 	ADD("each-name-has-its-own-rules", test_rules_of_a_name);
