@@ -4,6 +4,7 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include <posthorn/error.h>
 #include <posthorn/header.h>
 #include <posthorn/slice.h>
 
@@ -42,10 +43,39 @@ own_responses(const char *name, const char *user, const char *password)
 	return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
+/* The first certificate of a PEM file, in DER. Empty without a file. */
+static bool
+read_certificate(const char *path, GString *der, GError **error)
+{
+	g_autofree char *text = NULL;
+	g_autoptr(GString) base64 = g_string_new(NULL);
+	const char *start = NULL;
+	const char *end = NULL;
+
+	if (path == NULL)
+		return true;
+	if (!g_file_get_contents(path, &text, NULL, error))
+		return false;
+	start = strstr(text, "-----BEGIN CERTIFICATE-----");
+	end = start != NULL ? strstr(start, "-----END CERTIFICATE-----") : NULL;
+	for (const char *at = start; end != NULL && at < end; at++) {
+		if (*at == '\n' && base64->len > 0 && base64->str[base64->len - 1] == '-')
+			g_string_truncate(base64, 0);
+		else if (!g_ascii_isspace(*at))
+			g_string_append_c(base64, *at);
+	}
+	if (end != NULL && base64->len > 0
+	    && ph_base64_decode(PH_SLICE(base64->str, base64->len), der))
+		return true;
+	ph_error_set(error, PH_ERROR_INVALID, "'%s' holds no certificate in PEM", path);
+	return false;
+}
+
 static char **
 command_for(const PhArguments *arguments)
 {
-	static const char *const names[] = { "user", "password", "responses", "client" };
+	static const char *const names[] = { "user", "password", "responses", "client",
+		                             "certificate" };
 	g_autoptr(GStrvBuilder) words = g_strv_builder_new();
 	g_autofree char *program = g_file_read_link("/proc/self/exe", NULL);
 
@@ -91,6 +121,7 @@ run_part(const PhArguments *arguments)
 	const char *const *rest = ph_arguments_rest(arguments);
 	g_auto(PhConformTool) tool = { .word = "mechanism" };
 	g_autofree char *own = NULL;
+	g_autoptr(GString) certificate = g_string_new(NULL);
 	g_autoptr(GError) error = NULL;
 	PhConformMechanism mechanism = {
 		.user = ph_conform_argument(arguments, "user", DEFAULT_USER),
@@ -100,11 +131,13 @@ run_part(const PhArguments *arguments)
 	};
 
 	if (!ph_conform_tool_open(&tool, ph_arguments_config(arguments), NULL, rest[0], &error)
-	    || !ph_instances_create_one(tool.section, &error)) {
+	    || !ph_instances_create_one(tool.section, &error)
+	    || !read_certificate(ph_arguments_get(arguments, "certificate"), certificate, &error)) {
 		fprintf(stderr, "posthorn: %s\n", error->message);
 		return PH_EXIT_FAILED;
 	}
 	(void) signal(SIGPIPE, SIG_IGN);
+	mechanism.certificate = PH_SLICE(certificate->str, certificate->len);
 	mechanism.table = ph_section_table(tool.section);
 	mechanism.instance = ph_section_instance(tool.section);
 	own = own_responses(mechanism.table->sasl_name, mechanism.user, mechanism.password);
@@ -114,13 +147,14 @@ run_part(const PhArguments *arguments)
 	return ph_conform_mechanism_part(&mechanism, STDOUT_FILENO, rest + 1);
 }
 
-#define COMMON_OPTIONS                                                                         \
-	PH_COMMAND_CONFIG, { "user", 'u', "NAME", "whom the good client is (anna)" },          \
-		{ "password", 'p', "TEXT", "its password (correct horse)" },                   \
-		{ "responses", 0, "LIST", "what it says: base64, separated by commas" },       \
-	{                                                                                      \
-		"client", 0, "COMMAND",                                                        \
-			"answers challenges for USER PASSWORD: base64, a line each; '-' first" \
+#define COMMON_OPTIONS                                                                      \
+	PH_COMMAND_CONFIG, { "user", 'u', "NAME", "whom the good client is (anna)" },       \
+		{ "password", 'p', "TEXT", "its password (correct horse)" },                \
+		{ "responses", 0, "LIST", "what it says: base64, separated by commas" },    \
+		{ "client", 0, "COMMAND",                                                   \
+		  "answers challenges for USER PASSWORD: base64, a line each; '-' first" }, \
+	{                                                                                   \
+		"certificate", 0, "FILE", "the certificate that it shows, in PEM"           \
 	}
 
 static const PhCommandOption mechanism_options[] = {

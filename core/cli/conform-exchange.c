@@ -141,6 +141,7 @@ begin(PhConformPerson person)
 	mine->section.instance = &mine->behind;
 	mine->chain[0] = &mine->section;
 	mine->exchange.directories = mine->chain;
+	mine->exchange.certificate = tried.certificate;
 	mine->state = tried.table->begin(tried.instance, &mine->exchange);
 	return mine;
 }

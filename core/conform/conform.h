@@ -115,6 +115,7 @@ typedef struct {
 	const char *password;
 	const char *responses; /* (nullable) base64, separated by commas */
 	const char *client;    /* (nullable) a program that answers challenges */
+	PhSlice certificate;   /* in DER, that the client shows; empty: none */
 	void *(*begin)(PhConformPerson person);
 	void (*step)(void *exchange, const PhSlice *response, PhConformStep *out);
 	void (*end)(void *exchange);

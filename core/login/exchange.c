@@ -292,7 +292,12 @@ ph_exchange_certificate(PhExchange *exchange, GByteArray *out)
 {
 	if (exchange->remote != NULL)
 		return exchange->remote->certificate(exchange, out);
-	return exchange->session != NULL && ph_session_tls_certificate(exchange->session, out);
+	if (exchange->session == NULL)
+		g_byte_array_append(out, (const guint8 *) exchange->certificate.data,
+		                    (guint) exchange->certificate.length);
+	if (exchange->session == NULL)
+		return exchange->certificate.length > 0;
+	return ph_session_tls_certificate(exchange->session, out);
 }
 
 const char *

@@ -50,6 +50,7 @@ struct PhExchange {
 	bool is_plus;                    /* the client chose NAME-PLUS */
 	bool offers_plus;                /* and could have */
 	const PhExchangeRemote *remote;  /* (nullable) */
+	PhSlice certificate;             /* in DER, of exchanges of no session: tools */
 };
 
 /* ph_exchange_ask: what ph_exchange_verify and ph_exchange_accept left to do. Returns: DONE, FAILED,

@@ -1,6 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """test-mechanisms.py: the kit of mechanisms: ours keep the contract, and every planted fault is found"""
+import base64
+import hashlib
+import hmac
+import json
 import os
 import shutil
 import subprocess
@@ -20,6 +24,24 @@ plugin-path = {plugins}, {here}
 [mechanism tried]
 plugin = {plugin}
 """
+SECRET = b"0123456789abcdef0123456789abcdef"
+KEYS = {"keys": [{"kty": "oct", "kid": "one", "k": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"}]}
+TOKENS = "\nkeys = {dir}/keys.json\nalgorithms = HS256\nissuer = us\naudience = mail"
+
+
+def token():
+    """A JWT for anna that is good for a long time."""
+    parts = ({"alg": "HS256", "kid": "one"},
+             {"iss": "us", "aud": "mail", "exp": 4102444800, "email": "anna"})
+    text = b".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in parts)
+    sign = base64.urlsafe_b64encode(hmac.digest(SECRET, text, hashlib.sha256)).rstrip(b"=")
+    return text + b"." + sign
+
+
+def responses(*texts):
+    return ",".join(base64.b64encode(text).decode() for text in texts)
+
+
 OURS = {
     "plain": ("plain", [], 0),
     "login": ("login", [], 0),
@@ -28,13 +50,22 @@ OURS = {
     "scram-sha-1": ("scram-sha-1", ["--client", "%s scram-sha-1" % CLIENT], 0),
     "scram-sha-256": ("scram-sha-256", ["--client", "%s scram-sha-256" % CLIENT], 0),
     "anonymous": ("anonymous\nuser = anna", ["--responses", "c2lyaGM="], 1),
+    "external": ("external\nuser-from = common-name",
+                 ["--certificate", "{dir}/anna.pem", "--responses", ","], 1),
+    "oauthbearer": ("oauthbearer" + TOKENS,
+                    ["--responses", responses(b"n,a=anna,\x01auth=Bearer " + token() + b"\x01\x01",
+                                              b"\x01")], 1),
+    "xoauth2": ("xoauth2" + TOKENS,
+                ["--responses", responses(b"user=anna\x01auth=Bearer " + token() + b"\x01\x01", b"")], 1),
 }
 
 
 def conform(folder, plugin, *words):
     path = os.path.join(folder, "posthorn.conf")
     with open(path, "w", encoding="utf-8") as stream:
-        stream.write(CONFIG.format(dir=folder, plugins=run.PLUGINS, here=HERE, plugin=plugin))
+        stream.write(CONFIG.format(dir=folder, plugins=run.PLUGINS, here=HERE,
+                                   plugin=plugin.replace("{dir}", folder)))
+    words = [word.replace("{dir}", folder) for word in words]
     done = subprocess.run([run.PROGRAM, "conform", "mechanism", "-c", path, "--timeout", "60", *words,
                            "tried"], check=False, capture_output=True, text=True)
     return done.returncode, done.stdout + done.stderr
@@ -78,6 +109,12 @@ def main():
     jobs += [("finds the fault: " + rule, finds, rule) for rule in rules()]
     jobs = [job for job in jobs if len(sys.argv) < 2 or job[2] in sys.argv[1:]]
     folder = tempfile.mkdtemp(prefix="posthorn-mechanisms-")
+    with open(folder + "/keys.json", "w", encoding="ascii") as stream:
+        json.dump(KEYS, stream)
+    os.chmod(folder + "/keys.json", 0o600)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                    "-nodes", "-days", "30", "-subj", "/CN=anna", "-keyout", folder + "/anna.key",
+                    "-out", folder + "/anna.pem"], check=True, stderr=subprocess.DEVNULL)
     status = 0
     print("TAP version 13\n1..%d" % len(jobs))
     try:
