@@ -113,6 +113,12 @@ ph_tls_context_ssl(const PhTlsContext *context)
 	return context->contexts->pdata[0];
 }
 
+void
+ph_tls_end_thread(void)
+{
+	OPENSSL_thread_stop();
+}
+
 PhTime
 ph_tls_context_expiry(const PhTlsContext *context)
 {

@@ -58,6 +58,10 @@ void ph_tls_context_unref(PhTlsContext *context);
 /* ph_tls_context_expiry: the earliest end of validity of the certificates. */
 PhTime ph_tls_context_expiry(const PhTlsContext *context);
 
+/* ph_tls_end_thread: frees what OpenSSL keeps for this thread, which is about to end: later, at the
+ * end of the process, that could be too late. */
+void ph_tls_end_thread(void);
+
 /* ph_tls_file_check: can this pair be used, as `posthorn check` asks. @names_out: (out, owned,
  * nullable) DNS names in it. @expiry_out: (out, nullable). */
 bool ph_tls_file_check(const PhTlsPair *pair,

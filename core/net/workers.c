@@ -21,6 +21,7 @@
 #include "net/net.h"
 #include "net/session.h"
 #include "net/stats.h"
+#include "net/tls-context.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -306,6 +307,7 @@ begin_thread(void *data)
 
 	this_worker = worker;
 	work(worker);
+	ph_tls_end_thread();
 	end_thread(worker);
 	return NULL;
 }
