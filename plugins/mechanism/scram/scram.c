@@ -23,6 +23,7 @@
 enum {
 	SALT_OCTETS = 16,
 	NONCE_OCTETS = 18, /* 144 bits; 24 characters of base64 */
+	SHORT_KEY = 20,    /* octets of a key of SHA-1 */
 };
 
 const PhOption scram_options[] = {
@@ -157,8 +158,9 @@ derive(const Instance *instance, PhExchange *exchange, PhSlice password, PhSlice
 }
 
 /* What stands for the stored keys of somebody who has none: it is looked at, and not used. */
-#define NO_KEY "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
-static const char no_keys[] = "4096,AAAAAAAAAAAAAAAAAAAAAA==," NO_KEY "," NO_KEY;
+#define NO_KEYS(key) "4096,AAAAAAAAAAAAAAAAAAAAAA==," key "," key
+static const char no_keys[] = NO_KEYS("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+static const char no_short_keys[] = NO_KEYS("AAAAAAAAAAAAAAAAAAAAAAAAAAA="); /* of SHA-1 */
 
 /* Secret of nobody: so that both ways cost the same. False: the stored form is broken. */
 static bool
@@ -168,7 +170,8 @@ use_stored(const Instance *instance,
            GString *salt,
            uint32_t *iterations)
 {
-	PhSlice text = secret != NULL ? ph_secret_slice(secret) : PH_SLICE_LITERAL(no_keys);
+	const char *nobodys = instance->key_length == SHORT_KEY ? no_short_keys : no_keys;
+	PhSlice text = secret != NULL ? ph_secret_slice(secret) : ph_slice(nobodys);
 	ScramStored stored = { .iterations = 0 };
 	bool ok = scram_stored_parse(text, instance->key_length, &stored);
 

@@ -10,8 +10,77 @@
 #include "message.h"
 #include "scram.h"
 
+#include <dlfcn.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+
+/* --- what OpenSSL is asked to do --- */
+
+/* Work: how often, and over how many octets or rounds. */
+typedef struct {
+	unsigned hmacs;
+	unsigned hashes;
+	unsigned derivations;
+	size_t octets;
+	int rounds;
+} Work;
+
+static Work work;
+
+/* These stand before those of the library, count and pass on. */
+unsigned char *
+HMAC(const EVP_MD *md,
+     const void *key,
+     int key_length,
+     const unsigned char *octets,
+     size_t length,
+     unsigned char *out,
+     unsigned *length_out)
+{
+	unsigned char *(*real)(const EVP_MD *, const void *, int, const unsigned char *, size_t,
+	                       unsigned char *, unsigned *) = NULL;
+
+	*(void **) (void *) &real = dlsym(RTLD_NEXT, "HMAC");
+	work.hmacs++;
+	work.octets += length;
+	return real(md, key, key_length, octets, length, out, length_out);
+}
+
+int
+EVP_Digest(const void *octets,
+           size_t length,
+           unsigned char *out,
+           unsigned *length_out,
+           const EVP_MD *md,
+           ENGINE *engine)
+{
+	int (*real)(const void *, size_t, unsigned char *, unsigned *, const EVP_MD *, ENGINE *) =
+		NULL;
+
+	*(void **) (void *) &real = dlsym(RTLD_NEXT, "EVP_Digest");
+	work.hashes++;
+	work.octets += length;
+	return real(octets, length, out, length_out, md, engine);
+}
+
+int
+PKCS5_PBKDF2_HMAC(const char *password,
+                  int password_length,
+                  const unsigned char *salt,
+                  int salt_length,
+                  int rounds,
+                  const EVP_MD *md,
+                  int length,
+                  unsigned char *out)
+{
+	int (*real)(const char *, int, const unsigned char *, int, int, const EVP_MD *, int,
+	            unsigned char *) = NULL;
+
+	*(void **) (void *) &real = dlsym(RTLD_NEXT, "PKCS5_PBKDF2_HMAC");
+	work.derivations++;
+	work.rounds += rounds;
+	return real(password, password_length, salt, salt_length, rounds, md, length, out);
+}
 
 static const ScramKind sha1 = { "SCRAM-SHA-1", "SHA1" };
 static const ScramKind sha256 = { "SCRAM-SHA-256", "SHA256" };
@@ -272,6 +341,54 @@ known_and_unknown_users_cost_the_same_questions(Fixture *fixture, gconstpointer 
 	known = fixture->person.n_secrets;
 	second = shown_to(fixture, "nobody");
 	g_assert_cmpuint(fixture->person.n_secrets, ==, 2 * known);
+}
+
+/* A whole exchange with a proof that does not fit. */
+static Work
+work_for(Fixture *fixture, const char *user)
+{
+	g_autofree char *first = g_strdup_printf("n,,n=%s,r=abcdefgh", user);
+	g_autofree char *answer = NULL;
+	g_autofree char *final = NULL;
+	g_auto(GStrv) fields = NULL;
+
+	begin_again(fixture);
+	work = (Work){ 0 };
+	(void) talk_say(&fixture->talk, first);
+	answer = talk_challenge(&fixture->talk);
+	fields = g_strsplit(answer, ",", 3);
+	final = g_strdup_printf("c=biws,%s,p=%s", fields[0],
+	                        strcmp(fixture->person.scheme, "SCRAM-SHA-1") == 0
+	                                ? "AAAAAAAAAAAAAAAAAAAAAAAAAAA="
+	                                : "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+	g_assert_cmpint(talk_say(&fixture->talk, final), ==, PH_STEP_FAILED);
+	return work;
+}
+
+/* Counted, not timed: with stored keys, a plain password, and both. */
+static void
+known_and_unknown_users_cost_the_same_digests(Fixture *fixture, gconstpointer data)
+{
+	/* As long a salt as is invented. */
+	g_free(fixture->stored);
+	fixture->stored = store(&fixture->client, "W22ZaJ0SNY7soEsUEjb6gQ==");
+	for (unsigned kind = 0; kind < 3; kind++) {
+		Work known;
+		Work unknown;
+
+		fixture->person.plain = kind > 0 ? "pencil" : NULL;
+		fixture->person.stored = kind != 1 ? fixture->stored : NULL;
+		fixture->person.without_plain = kind == 0;
+		known = work_for(fixture, "user");
+		unknown = work_for(fixture, "usex");
+		g_assert_cmpuint(known.hmacs, ==, unknown.hmacs);
+		g_assert_cmpuint(known.hashes, ==, unknown.hashes);
+		g_assert_cmpuint(known.octets, ==, unknown.octets);
+		g_assert_cmpuint(known.derivations, ==, unknown.derivations);
+		g_assert_cmpuint(known.derivations, ==, kind > 0 ? 1 : 0);
+		g_assert_cmpint(known.rounds, ==, unknown.rounds);
+		g_assert_cmpuint(known.hmacs, >, 0);
+	}
 }
 
 static void
@@ -537,6 +654,10 @@ main(int argc, char **argv)
 	    an_unknown_user_has_a_salt_of_its_own_that_stays);
 	ADD("known-and-unknown-users-cost-the-same-questions",
 	    known_and_unknown_users_cost_the_same_questions);
+	ADD("known-and-unknown-users-cost-the-same-digests",
+	    known_and_unknown_users_cost_the_same_digests);
+	g_test_add("/scram/known-and-unknown-users-cost-the-same-digests-of-sha-1", Fixture, &sha1,
+	           set_up, known_and_unknown_users_cost_the_same_digests, tear_down);
 	ADD("a-directory-that-is-away-is-told", a_directory_that_is_away_is_told);
 	ADD("a-stored-form-that-is-broken-fails-like-a-wrong-password",
 	    a_stored_form_that_is_broken_fails_like_a_wrong_password);
