@@ -87,6 +87,8 @@ settle(const Question *question, PhVerify result, GError **error)
 
 	if (result != PH_VERIFY_OK)
 		g_clear_pointer(&question->answer->identity, ph_identity_unref);
+	if (result != PH_VERIFY_ERROR)
+		g_clear_error(error);
 	if (result != PH_VERIFY_OK || !needs_user || question->answer->identity != NULL)
 		return result;
 	ph_error_set(error, PH_ERROR_TEMPORARY, "it said yes without saying who");

@@ -81,6 +81,16 @@ begin(void *instance, PhQuestion *question)
 	directory->question = question;
 }
 
+/* One that says yes without saying who, and gives reasons that nobody asked for. */
+static PhVerify
+odd_lookup(void *instance, const char *address, PhIdentity **identity_out, GError **error)
+{
+	ph_error_set(error, PH_ERROR_CORRUPT, "by the way");
+	return strcmp(address, "anna") == 0 ? PH_VERIFY_OK : PH_VERIFY_UNKNOWN_USER;
+}
+
+static const PhDirectory odd = { .size = sizeof odd, .lookup = odd_lookup };
+
 static const PhDirectory plain = { .size = sizeof plain,
 	                           .verify = verify,
 	                           .lookup = lookup,
@@ -315,6 +325,14 @@ who_does_not_answer_in_time_is_away(Fixture *fixture, gconstpointer data)
 	ph_question_answer(fixture->directories[0].question, PH_VERIFY_UNKNOWN_USER, NULL, NULL);
 }
 
+static void
+answers_that_do_not_fit_together_let_nobody_in(Fixture *fixture, gconstpointer data)
+{
+	fixture->offers[0].table = fixture->offers[1].table = &odd;
+	g_assert_cmpint(ask(fixture, "anna", NULL), ==, PH_VERIFY_ERROR);
+	g_assert_cmpint(ask(fixture, "bert", NULL), ==, PH_VERIFY_UNKNOWN_USER);
+}
+
 #define ADD(name, func) g_test_add("/login/chain/" name, Fixture, NULL, set_up, func, tear_down)
 
 int
@@ -323,6 +341,8 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	ADD("a-wrong-password-goes-on-only-where-the-section-says-so",
 	    a_wrong_password_goes_on_only_where_the_section_says_so);
+	ADD("answers-that-do-not-fit-together-let-nobody-in",
+	    answers_that_do_not_fit_together_let_nobody_in);
 	ADD("users-of-others-get-in-while-one-is-away", users_of_others_get_in_while_one_is_away);
 	ADD("right-answers-are-kept-for-their-time", right_answers_are_kept_for_their_time);
 	ADD("wrong-and-unknown-are-kept-alike", wrong_and_unknown_are_kept_alike);
