@@ -162,6 +162,22 @@ end(void *instance, void *state)
 	g_free(kept);
 }
 
+/* Without an end: questions, or octets of one challenge. */
+static void
+never_end(PhExchange *exchange, const char *user)
+{
+	const size_t large = 64 * 1024 * 1024;
+	bool asks = g_str_has_prefix(user, "endless");
+
+	while (asks)
+		(void) ph_exchange_gives(exchange, "PLAIN");
+	if (g_str_has_prefix(user, "flood")) {
+		g_autofree char *octets = g_strnfill(large, 'x');
+
+		ph_exchange_challenge(exchange, PH_SLICE(octets, large));
+	}
+}
+
 static PhStep
 step(void *instance, void *state, PhExchange *exchange, const PhSlice *response, GError **error)
 {
@@ -174,6 +190,9 @@ step(void *instance, void *state, PhExchange *exchange, const PhSlice *response,
 		return PH_STEP_CHALLENGE;
 	}
 	misbehave(kept->user);
+	never_end(exchange, kept->user);
+	if (g_str_has_prefix(kept->user, "flood"))
+		return PH_STEP_CHALLENGE;
 	if (g_str_has_prefix(kept->user, "verify"))
 		return ph_exchange_verify(exchange, PH_SLICE_EMPTY, ph_slice("anna@example.org"),
 		                          *response, error);

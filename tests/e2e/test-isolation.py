@@ -188,6 +188,13 @@ def test_a_mechanisms_crash_and_hang_cost_one_failure_each():
         server.costs_one_failure("hang", "mechanism")
 
 
+def test_a_mechanisms_growth_and_endless_answers_cost_one_failure_each():
+    with Faulty() as server:
+        server.costs_one_failure("grow", "mechanism")
+        server.costs_one_failure("endless", "mechanism")
+        server.costs_one_failure("flood", "mechanism")
+
+
 def test_exchanges_of_many_sessions_go_on_side_by_side_in_one_process():
     with Faulty() as server:
         readers = []
