@@ -10,7 +10,7 @@
 enum {
 	ROUNDS = 20000, /* that leave nothing behind: so many, or what fits in the time */
 	ROUNDS_LEAST = 2000,
-	ROUNDS_SECONDS = 4,
+	ROUNDS_SECONDS = 1,
 	KEPT_MAX = 256 * 1024, /* octets */
 	CHANGES_FIXED = 400,   /* of one response */
 	CHANGES_PROGRAM = 12,

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 
 import lib
 from lib import PLUGINS, Server, main, need
@@ -75,7 +76,7 @@ class Realm:
 
     def run(self, *words, text=None):
         return subprocess.run(words, input=text, text=True, env=self.environment, check=False,
-                              capture_output=True, timeout=30)
+                              capture_output=True, timeout=120)
 
     def must(self, *words, text=None):
         done = self.run(*words, text=text)
@@ -153,11 +154,23 @@ def try_garbage(realm):
     lib.wait_for(lambda: realm.server.events("ticket-refused"), 5, "a line in the log")
 
 
+def try_contract(realm):
+    """The conformance kit, with the ticket of a real client."""
+    client = "%s %s imap@localhost" % (sys.executable, os.path.join(
+        os.path.dirname(os.path.abspath(__file__)), "gss_client.py"))
+    assert realm.ticket("anna")
+    done = realm.run(lib.PROGRAM, "conform", "mechanism", "-c", realm.server.config, "--timeout", "60",
+                     "--user", ANNA, "--client", client, "kerberos")
+    skipped = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("skip")]
+    assert done.returncode == 0 and skipped == ["wrong-password", "replayed"], done.stdout + done.stderr
+
+
 def test_tickets_log_in_and_those_of_others_do_not():
     with Realm() as realm:
         try_tickets(realm)
         try_others(realm)
         try_garbage(realm)
+        try_contract(realm)
 
 
 def test_without_keys_clients_are_told_to_try_later():
