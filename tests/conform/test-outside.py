@@ -5,6 +5,8 @@
 Installs this build into a folder, copies the examples there, and makes a new plugin of each kind;
 builds them with pkg-config as a stranger would, and runs their own tests.
 """
+import base64
+import hmac
 import imaplib
 import os
 import shutil
@@ -39,7 +41,7 @@ def stage(folder):
     prefix = text.split("prefix=", 1)[1].split("\n", 1)[0]
     root = folder + prefix
     with open(os.path.join(where, "posthorn.pc"), "w", encoding="utf-8") as stream:
-        stream.write(text.replace(prefix, root))
+        stream.write(text.replace("prefix=" + prefix, "prefix=" + root, 1))
     return dict(os.environ, PKG_CONFIG_PATH=where, LD_LIBRARY_PATH=os.path.dirname(where),
                 PATH=os.path.join(root, "bin") + ":" + os.environ["PATH"]), root
 
@@ -131,11 +133,20 @@ def test_new_plugin_store(folder, environment, root):
 
 
 def test_new_plugin_directory(folder, environment, root):
-    new_plugin(folder, environment, root, "directory", "list")
+    source = new_plugin(folder, environment, root, "directory", "list")
+    words = ["posthorn", "auth", "test", "-c", "build/example.conf", "anna@localhost", "--password-stdin"]
+    assert "right" in run(words, cwd=source, env=environment, input="secret\n")
+    run(["posthorn", "conform", "directory", "-c", "build/example.conf", "--user", "anna@localhost",
+         "--password", "secret", "--change", "people"], cwd=source, env=environment)
 
 
 def test_new_plugin_mechanism(folder, environment, root):
-    new_plugin(folder, environment, root, "mechanism", "token")
+    source = new_plugin(folder, environment, root, "mechanism", "token")
+    text = b"anna\t4102444800"
+    badge = text + b"\t" + hmac.digest(b"0123456789abcdef", text, "sha256").hex().encode()
+    output = run(["posthorn", "conform", "mechanism", "-c", "build/example.conf", "--responses",
+                  base64.b64encode(badge).decode(), "signed"], cwd=source, env=environment)
+    assert "ok    good-login" in output, output
 
 
 def test_new_plugin_filter(folder, environment, root):
