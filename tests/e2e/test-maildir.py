@@ -335,7 +335,7 @@ JOURNAL = CONFIG.replace("log = json\n", "log = json\ndurability = journal\njour
 def spoil(folder):
     """As after the loss of power: files that are missing, empty, short, or full of zeros."""
     files = [os.path.join(folder, "tmp", name) for name in names(os.path.join(folder, "tmp"))]
-    assert len(files) >= 5, files
+    assert len(files) == 6, files
     os.unlink(files[0])
     os.truncate(files[1], 0)
     os.truncate(files[2], 40)
@@ -393,6 +393,38 @@ def test_a_journal_restores_files_that_the_power_took():
         server.kill()
         server.start()
         assert len(bodies(server)) == 5
+
+
+def test_what_has_yet_to_leave_is_no_delivery():
+    """Files of expunged and moved messages stay where they are until a sync: nobody delivered them."""
+    with Server(JOURNAL) as server:
+        for is_killed in (False, True):
+            client = imap(server)
+            client.create("Other")
+            for i in range(3):
+                client.append("INBOX", "(\\Seen)" if i else None, None, TEXT % b"%d" % i)
+            wait_for(lambda: names(root(server) + "/tmp") == [], 10, "files to leave tmp")
+            client.select("INBOX")
+            client.noop()
+            client.store("1", "+FLAGS.SILENT", "(\\Deleted)")
+            client.expunge()
+            client.uid("MOVE", client.uid("SEARCH", "1")[1][0].decode(), "Other")
+            if is_killed:
+                server.kill()
+            drop(root(server), "1.foreign%d" % is_killed)
+            if is_killed:
+                server.start()
+            found = bodies(server)
+            assert len(found) == 2 and b"dropped" in found[1], found
+            assert found[0] == TEXT % b"2", found
+            client = imap(server)
+            assert int(client.select("Other")[1][0]) == 1 + is_killed
+            client.select("INBOX")
+            client.store("1:*", "+FLAGS.SILENT", "(\\Deleted)")
+            client.expunge()
+            client.noop()
+            wait_for(lambda: names(root(server) + "/new") + names(root(server) + "/cur") == [], 10,
+                     "files to go")
 
 
 def test_files_that_nothing_restores_are_no_messages():

@@ -30,8 +30,9 @@ STORE = os.environ.get("POSTHORN_POWER_STORE", "sqlite")
 # What a lock file still said is lost with the power; others wait until it is old.
 WHOLE = lib.WHOLE.replace(lib.STORE, lib.STORES[STORE].replace(
     "write-delay = 0s", "write-delay = 0s\nstale-lock = 2s"))
+WHOLE = WHOLE.replace("plugin = maildir\n", "plugin = maildir\ndeferred = yes\n")
 ROUNDS = int(os.environ.get("POSTHORN_POWER_ROUNDS", "4"))
-DEFERS = ("sqlite", "compress", "encrypt")
+DEFERS = ("sqlite", "compress", "encrypt", "maildir")
 # The syncs that mail in each store stands on: without any of them something is lost.
 MATTERS = {
     "sqlite": ["file:-wal"],
@@ -107,7 +108,13 @@ def work(server, ledger, stop):
                     ledger.flagged.add(name)
                 if random.random() < 0.2 and client.uid("COPY", uid, "Archive")[0] == "OK":
                     ledger.copied.add(name)
-                if random.random() < 0.2:
+                elif random.random() < 0.2:
+                    del ledger.there[name]
+                    if client.uid("MOVE", uid, "Archive")[0] == "OK":
+                        ledger.copied.add(name)
+                        ledger.gone.add(name)
+                    continue
+                if random.random() < 0.4:
                     del ledger.there[name]
                     client.uid("STORE", uid, "+FLAGS", "(\\Deleted)")
                     if client.expunge()[0] == "OK":
@@ -211,6 +218,7 @@ class PowerCut:
     def look(self):
         """Starts the server on what was left. Returns: what is missing."""
         self.server.start()
+        time.sleep(random.choice((0, 0, 1.5)))  # for what the store does in the background
         wrong = missing(self.server, self.ledger)
         self.server.stop()
         return wrong

@@ -10,7 +10,10 @@
  * among those that wait to leave tmp, and their names hold a sum of what was written. The journal's
  * transactions come again, known or not: for a known one the octets are read, and replaced by those of
  * the journal when they are not what they were. What is still bad then was never acknowledged, and
- * is removed before anybody sees it.
+ * is removed before anybody sees it; until then the housekeeping gives it no place.
+ *
+ * A file that has yet to leave its folder, because its message was expunged or moved, would look like
+ * a delivery to who reads the folder: so a reading begins with a sync when there may be any.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -106,7 +109,8 @@ is_whole(const Account *account, const char *path, const File *file)
 /* --- syncs in the background ---------------------------------------------------------------------- */
 
 static GThreadPool *pool;
-static gint64 last_began; /* the pool's thread only */
+static gint64 last_began; /* the pool's thread only; and of which file system */
+static dev_t last_system;
 
 Safe
 defer_safe(Account *account)
@@ -126,7 +130,7 @@ static void
 answer(Account *account, bool good)
 {
 	(void) pthread_mutex_lock(&account->lock);
-	if (good)
+	if (good && account->safe.time < account->asked.time)
 		account->safe = account->asked;
 	account->is_asked = false;
 	(void) pthread_mutex_unlock(&account->lock);
@@ -140,10 +144,13 @@ sync_for(void *data, void *unused)
 	Account *account = data;
 	int64_t now = g_get_monotonic_time();
 	bool good = true;
+	struct stat info = { .st_dev = 0 };
 
-	if (last_began <= account->asked.time) {
+	(void) fstat(account->root_fd, &info);
+	if (last_began <= account->asked.time || last_system != info.st_dev) {
 		good = syncfs(account->root_fd) == 0;
-		last_began = good ? now : last_began;
+		last_began = good ? now : 0;
+		last_system = info.st_dev;
 	}
 	answer(account, good);
 	if (good)
@@ -174,6 +181,52 @@ defer_ask(Account *account, uint64_t change)
 	(void) g_thread_pool_push(pool, account, NULL);
 }
 
+/* --- before a folder is read ---------------------------------------------------------------------- */
+
+static bool
+find_highest(const PhMailboxInfo *info, void *user_data)
+{
+	uint64_t *change = user_data;
+
+	*change = MAX(*change, info->change);
+	return true;
+}
+
+bool
+defer_now(Account *account, bool *synced_out, GError **error)
+{
+	Safe safe = defer_safe(account);
+	uint64_t highest = 0;
+	uint64_t change = 0;
+
+	*synced_out = false;
+	if (!account->deferred || account->leaving < safe.time)
+		return true;
+	if (!ph_index_mailboxes(account->index, find_highest, &highest, &change, error))
+		return false;
+	safe = (Safe){ MAX(highest, change), g_get_monotonic_time(), g_get_real_time() };
+	if (syncfs(account->root_fd) < 0) {
+		ph_error_set_errno(error, errno, "cannot sync '%s'", account->root);
+		return false;
+	}
+	(void) pthread_mutex_lock(&account->lock);
+	if (account->safe.time < safe.time)
+		account->safe = safe;
+	(void) pthread_mutex_unlock(&account->lock);
+	*synced_out = true;
+	return true;
+}
+
+void
+defer_noted(Account *account, PhTransaction *const *batch, size_t n)
+{
+	for (size_t i = 0; account->deferred && i < n; i++)
+		for (uint32_t j = 0; j < batch[i]->n_ops; j++)
+			if (batch[i]->ops[j]->kind == PH_OP_EXPUNGE
+			    || batch[i]->ops[j]->kind == PH_OP_MOVE)
+				account->leaving = g_get_monotonic_time();
+}
+
 /* --- the store's members -------------------------------------------------------------------------- */
 
 bool
@@ -184,6 +237,7 @@ defer_account(void *data, int *fd_out, GError **error)
 	if (!ph_index_defer(account->index, fd_out, error))
 		return false;
 	account->deferred = true;
+	account->leaving = g_get_monotonic_time(); /* perhaps, before this process */
 	account->unsynced = account->changed = 1;
 	tidy_soon(account);
 	return true;
@@ -317,22 +371,28 @@ typedef struct {
 	States states;
 } Check;
 
+bool
+defer_is_bad(Listing *listing, PhIndexConnection *connection, const PhBlobId *blob)
+{
+	PhBlobId original = *blob;
+	g_autofree char *path = find_source(listing, connection, blob, 0);
+	File file;
+
+	file_set_copy(&original, 0);
+	return file_unpack(&original, connection, &file)
+	       && (path == NULL || !is_whole(listing->account, path, &file));
+}
+
 /* Only messages whose file has not got its place yet: the others were durable then. */
 static bool
 check_record(const PhRecord *record, void *user_data)
 {
 	Check *check = user_data;
-	PhBlobId blob = record->blob;
-	g_autofree char *path = NULL;
-	File file;
 
 	if (!states_load(&check->states, check->folder->no, record->uid, NULL)
 	    || check->states.states[record->uid % CHUNK] != 0)
 		return true;
-	path = find_source(check->listing, check->connection, &blob, 0);
-	file_set_copy(&blob, 0);
-	if (file_unpack(&blob, check->connection, &file)
-	    && (path == NULL || !is_whole(check->account, path, &file)))
+	if (defer_is_bad(check->listing, check->connection, &record->blob))
 		ph_uid_set_add(check->bad, record->uid);
 	return true;
 }

@@ -23,10 +23,16 @@ Safe defer_safe(Account *account);
 /* defer_ask: has a sync made in the background, after which the housekeeping goes on. @change: the
  * account's; thread: that of the housekeeping. */
 void defer_ask(Account *account, uint64_t change);
+/* defer_now: makes durable what was committed, before a folder is read from which files have yet to be
+ * taken: what is still there would look like a delivery. @synced_out: (nullable) was it needed? */
+bool defer_now(Account *account, bool *synced_out, GError **error);
+/* defer_noted: after a commit: do files leave their folders because of it? */
+void defer_noted(Account *account, PhTransaction *const *batch, size_t n);
 /* defer_replayed: an APPEND that was committed before: are its octets there? Else those of the
  * upload take their place. */
 bool defer_replayed(Account *account, const PhOp *op, GError **error);
-/* defer_check: removes messages whose files did not survive. Inside a refresh. */
+/* defer_check: removes messages whose files did not survive: when the replay is over, which is before
+ * the first refresh or the first commit whose results are not given. */
 bool defer_check(Account *account, GError **error);
 
 #endif

@@ -600,8 +600,22 @@ const PhIndexHooks maildir_hooks = {
 
 /* --- after a crash -------------------------------------------------------------------------------- */
 
-static void
-resume_packed(Account *account, const char *at, const char *end)
+/* A commit that no sync has followed may still be lost, and its file be in new by then. */
+static bool
+resume_one(Account *account, const Arrival *arrival, GError **error)
+{
+	g_autofree char *from = tmp_path(arrival->from);
+
+	if (faccessat(account->root_fd, from, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
+		return true;
+	if (!ph_index_sync(account->index, error))
+		return false;
+	arrive_or_wait(account, arrival);
+	return true;
+}
+
+static bool
+resume_packed(Account *account, const char *at, const char *end, GError **error)
 {
 	while (end - at > (ptrdiff_t) (sizeof(uint32_t) + sizeof(Letters))) {
 		Arrival arrival = { .uid = 0 };
@@ -611,32 +625,41 @@ resume_packed(Account *account, const char *at, const char *end)
 		memcpy(&arrival.letters, at, sizeof arrival.letters);
 		at += sizeof arrival.letters;
 		if (memchr(at, '\0', (size_t) (end - at)) == NULL)
-			return;
+			return true;
 		arrival.from = (char *) (uintptr_t) at;
 		at += strlen(at) + 1;
 		if (at >= end || memchr(at, '\0', (size_t) (end - at)) == NULL)
-			return;
+			return true;
 		arrival.base = (char *) (uintptr_t) at;
 		at += strlen(at) + 1;
-		arrive_or_wait(account, &arrival);
+		if (!resume_one(account, &arrival, error))
+			return false;
 	}
+	return true;
 }
 
 bool
 deliver_resume(Account *account, GError **error)
 {
 	PhIndexConnection *connection = ph_index_begin_read(account->index, error);
+	g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify) g_bytes_unref);
 	sqlite3_stmt *row = NULL;
+	bool good = false;
 
 	if (connection == NULL)
 		return false;
 	row = sql_once(connection, "SELECT files FROM arriving", error);
-	while (row != NULL && sqlite3_step(row) == SQLITE_ROW) {
-		const char *files = sqlite3_column_blob(row, 0);
-
-		resume_packed(account, files, files + sqlite3_column_bytes(row, 0));
-	}
+	good = row != NULL;
+	while (row != NULL && sqlite3_step(row) == SQLITE_ROW)
+		g_ptr_array_add(rows, g_bytes_new(sqlite3_column_blob(row, 0),
+		                                  (gsize) sqlite3_column_bytes(row, 0)));
 	(void) sqlite3_finalize(row);
 	ph_index_end_read(account->index, connection);
-	return row != NULL;
+	for (guint i = 0; good && i < rows->len; i++) {
+		gsize size = 0;
+		const char *files = g_bytes_get_data(g_ptr_array_index(rows, i), &size);
+
+		good = resume_packed(account, files, files + size, error);
+	}
+	return good;
 }

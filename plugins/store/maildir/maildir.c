@@ -49,11 +49,12 @@ static const PhOption options[] = {
 	                   "1h",
 	                   "how long a message can still be read after it was expunged"),
 	PH_OPTION_SIZE(Settings, largest, "0", "the largest message that is taken; 0: no limit"),
-	PH_OPTION_BOOLEAN(Settings,
-	                  deferred,
-	                  "no",
-	                  "with a journal, commit without a sync: quicker, but after a loss of power "
-	                  "an expunged message may be back"),
+	PH_OPTION_BOOLEAN(
+		Settings,
+		deferred,
+		"no",
+		"with a journal, commit without a sync: quicker, but after a loss of power "
+		"an expunged message may be back"),
 	PH_OPTIONS_END,
 };
 
@@ -323,6 +324,17 @@ concerns_files(const PhTransaction *transaction)
 	return false;
 }
 
+/* The first commit that is not a replay's: the replay is over. */
+static bool
+check_first(Account *account, PhTransaction *const *batch, size_t n, GError **error)
+{
+	for (size_t i = 0; i < n; i++)
+		for (uint32_t j = 0; j < batch[i]->n_ops; j++)
+			if (batch[i]->ops[j]->has_given)
+				return true;
+	return defer_check(account, error);
+}
+
 /* A transaction that was applied before has added nothing: then its octets are looked at. */
 static bool
 check_replayed(Account *account, PhTransaction *const *batch, size_t n, GError **error)
@@ -362,11 +374,14 @@ commit(void *data, PhTransaction *const *batch, size_t n, GError **error)
 		else
 			refuse(batch[i], why);
 	}
+	if (account->deferred && !account->checked && !check_first(account, batch, n, error))
+		return false;
 	account->n_added = 0;
 	if (n_good > 0
 	    && (!ph_index_commit(account->index, good, n_good, error)
 	        || !check_replayed(account, good, n_good, error)))
 		return false;
+	defer_noted(account, good, n_good);
 	/* what fails now is done when the account is opened the next time */
 	if (structural)
 		(void) folders_follow(account, NULL, NULL);

@@ -126,6 +126,7 @@ typedef struct {
 	uint32_t last; /* uid */
 	unsigned n_done;
 	bool good;
+	bool held; /* a file may yet be made good by the journal */
 	GError **error;
 } Cycle;
 
@@ -169,7 +170,7 @@ copy_octets(Account *account, const char *from, const char *to)
 
 	while (good && (n = read(in, buffer, 64 * 1024)) > 0)
 		good = ph_durable_write(out, PH_SLICE(buffer, (size_t) n), NULL);
-	good = good && n == 0 && (account->deferred || ph_durable_sync(out, NULL));
+	good = good && n == 0 && ph_durable_sync(out, NULL);
 	if (out >= 0 && !good)
 		(void) unlinkat(account->root_fd, to, 0);
 	if (in >= 0)
@@ -225,6 +226,14 @@ plan_rename(Cycle *cycle, const PhRecord *record, const File *file, Letters from
 	(void) g_array_append_val(cycle->account->plans, plan);
 }
 
+/* Before it is known that the journal has restored what it could, files are looked at first. */
+static bool
+is_doubtful(const Cycle *cycle, const PhRecord *record)
+{
+	return cycle->account->deferred && !cycle->account->checked
+	       && defer_is_bad(cycle->listing, cycle->connection, &record->blob);
+}
+
 static bool
 look_at(const PhRecord *record, void *user_data)
 {
@@ -232,13 +241,16 @@ look_at(const PhRecord *record, void *user_data)
 	Letters now = 0;
 	File file;
 
-	if (cycle->n_done >= STEP || cycle->account->plans->len >= STEP)
+	if (cycle->n_done >= STEP || (cycle->renames && cycle->account->plans->len >= STEP))
 		return false;
 	if (record->change > cycle->account->cycle_bound)
 		return true;
 	cycle->good = states_load(&cycle->states, cycle->folder->no, record->uid, cycle->error);
 	now = cycle->good ? cycle->states.states[record->uid % CHUNK] : 0;
 	if (cycle->good && file_unpack(&record->blob, cycle->connection, &file)) {
+		cycle->held = now == 0 && is_doubtful(cycle, record);
+		if (cycle->held)
+			return false;
 		if (now == 0)
 			cycle->good = place_file(cycle, record, &file);
 		else if (cycle->renames)
@@ -437,9 +449,9 @@ follow(Cycle *cycle, bool *more_out)
 		account->cycle_folder = cycle->folder->no;
 		account->cycle_change = MIN(result.complete_to, account->cycle_bound);
 	}
-	*more_out = cycle->n_done >= STEP || account->plans->len >= STEP;
+	*more_out = cycle->n_done >= STEP || (cycle->renames && account->plans->len >= STEP);
 	account->cycle_uid = cycle->last;
-	if (account->plans->len > 0) {
+	if (cycle->renames && account->plans->len > 0) {
 		account->plan_folder = cycle->folder->no;
 		*more_out = true;
 		return save_plans(account, cycle->connection, cycle->error);
@@ -448,8 +460,8 @@ follow(Cycle *cycle, bool *more_out)
 		return true;
 	account->cycle_folder = 0;
 	account->cycle_uid = 0;
-	*more_out = cycle->n_done > 0;
-	return !cycle->renames || save_synced(cycle, account->cycle_change);
+	*more_out = cycle->n_done > 0 && !cycle->held;
+	return !cycle->renames || cycle->held || save_synced(cycle, account->cycle_change);
 }
 
 static bool
@@ -533,8 +545,10 @@ tidy(void *data, PhIndexConnection *connection, PhTime now)
 
 /* --- before a scan -------------------------------------------------------------------------------- */
 
+/* Renames that were announced without a sync wait for theirs: names are as the index has them.
+ * @anew: from the first message on. */
 static bool
-place_folder(Account *account, Folder *folder, GError **error)
+place_folder(Account *account, Folder *folder, bool anew, GError **error)
 {
 	bool more = true;
 
@@ -544,7 +558,10 @@ place_folder(Account *account, Folder *folder, GError **error)
 
 		if (!good)
 			return false;
-		good = carry_out(account, connection, error)
+		if (anew)
+			account->cycle_folder = 0;
+		anew = false;
+		good = (account->deferred || carry_out(account, connection, error))
 		       && step(account, connection, folder, false, &more, error);
 		more = good && account->cycle_folder == folder->no;
 		if (!ph_index_end_write(account->index, connection, good, error))
@@ -557,16 +574,18 @@ bool
 tidy_places(Account *account, GError **error)
 {
 	g_autoptr(GPtrArray) folders = g_ptr_array_new();
-	Behind behind = { account, folders, defer_safe(account), 0 };
+	Behind behind = { .account = account, .folders = folders };
 	uint64_t change = 0;
 	bool more = true;
+	bool anew = false;
 
-	if (account->plans_time != 0)
-		return true; /* names are as the index has them */
+	if (!defer_now(account, &anew, error))
+		return false;
+	behind.safe = defer_safe(account);
 	if (!ph_index_mailboxes(account->index, find_behind, &behind, &change, error))
 		return false;
 	for (guint i = 0; i < folders->len; i++)
-		if (!place_folder(account, g_ptr_array_index(folders, i), error))
+		if (!place_folder(account, g_ptr_array_index(folders, i), anew, error))
 			return false;
 	while (more) {
 		PhIndexConnection *connection = ph_index_begin_write(account->index, error);

@@ -56,6 +56,9 @@ char *find_source(Listing *listing,
                   const PhBlobId *blob,
                   Letters guess);
 
+/* defer_is_bad: are the octets of a message whose file has no place yet not what was written? */
+bool defer_is_bad(Listing *listing, PhIndexConnection *connection, const PhBlobId *blob);
+
 /* tidy_places: until every message has its file in its folder and removed ones have none. */
 bool tidy_places(Account *account, GError **error);
 /* tidy_resume: finishes renames that were under way when a process stopped. */
