@@ -8,6 +8,7 @@ once with the files that Dovecot 2.3 and an older one leave behind, so that it i
 import imaplib
 import os
 import re
+import shutil
 import subprocess
 import time
 
@@ -190,6 +191,124 @@ def test_dovecot_is_replaced_and_mbsync_sees_nothing_new():
         subprocess.run([mbsync, "-c", server.dir + "/mbsyncrc", "-a"], check=True,
                        capture_output=True, timeout=60)
         assert len(tree(server.dir + "/near")) == len(near) + 1
+
+
+def start_dovecot(server, dovecot):
+    """On what a server of ours keeps, which does not run now."""
+    for path in ("run", "state"):
+        os.makedirs(server.dir + "/dovecot/" + path, exist_ok=True)
+    for path in (server.dir, server.dir + "/data"):
+        os.chmod(path, 0o755)
+    with open(server.dir + "/dovecot.conf", "w", encoding="utf-8") as stream:
+        stream.write(DOVECOT.format(**server.values))
+    give(server, 65534, 65534)
+    process = subprocess.Popen([dovecot, "-F", "-c", server.dir + "/dovecot.conf"],
+                               stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server.process = process
+    wait_for(lambda: server.listens(server.ports["imap"]), 20, "Dovecot")
+    return process
+
+
+def give(server, user, group):
+    os.chown(server.dir + "/data/mail", user, group)
+    for top, below, files in os.walk(server.dir + "/data/mail"):
+        for name in below + files:
+            os.chown(os.path.join(top, name), user, group)
+
+
+def fill_ours(server):
+    client = login(server)
+    client.create("Work")
+    client.create("Work/Old")
+    for number in range(12):
+        client.append("INBOX", "(\\Seen)" if number % 3 == 0 else None,
+                      '"01-Feb-2021 10:11:12 +0000"' if number % 2 else None,
+                      (TEXT % (number, number)).encode())
+    client.select("INBOX")
+    client.store("3:5", "+FLAGS", "(\\Flagged Junk $Forwarded)")
+    client.copy("1:3", "Work")
+    client.uid("MOVE", "4,7", "Work/Old")
+    client.store("2,10", "+FLAGS", "(\\Deleted)")  # the last one, too
+    client.expunge()
+    client.logout()
+
+
+def dates(server):
+    client = login(server)
+    client.select("INBOX", readonly=True)
+    found = re.findall(rb'INTERNALDATE "([^"]+)"', b"".join(
+        client.uid("FETCH", "1:*", "(INTERNALDATE)")[1]))
+    client.logout()
+    return found
+
+
+FOLDERS = ("INBOX", "Work", "Work.Old")
+
+
+def test_uids_survive_the_loss_of_the_index():
+    with Server(CONFIG, ports=("imap",)) as server:
+        fill_ours(server)
+        before, before_dates = state(server, FOLDERS)[0], dates(server)
+        for spoiled in ("gone", "torn list"):
+            server.stop()
+            shutil.rmtree(server.dir + "/data/mail/anna/posthorn")
+            if spoiled == "torn list":
+                with open(server.dir + "/data/mail/anna/.Work/dovecot-uidlist", "ab") as stream:
+                    stream.write(b"4 :half of a li")
+            server.start()
+            after = state(server, FOLDERS)[0]
+            for name in FOLDERS:
+                assert after[name][0][0] == before[name][0][0], (spoiled, name, after, before)
+                assert after[name][0][1] >= before[name][0][1], (spoiled, name, after, before)
+                assert after[name][1:] == before[name][1:], (spoiled, name, after, before)
+            assert len(dates(server)) == len(before_dates)
+            assert all(a == b or b" 1-Feb-2021" not in a + b for a, b in zip(
+                dates(server), before_dates)), (dates(server), before_dates)
+            client = login(server)
+            uid = int(re.search(rb"APPENDUID \d+ (\d+)", client.append(
+                "INBOX", None, None, (TEXT % (50, 50)).encode())[1][0])[1])
+            assert uid >= before["INBOX"][0][1], uid
+            client.select("INBOX")
+            client.store("%d" % (len(before["INBOX"])), "+FLAGS", "(\\Deleted)")
+            client.expunge()
+            client.logout()
+
+
+def test_dovecot_takes_it_back_and_returns_it():
+    dovecot = need("dovecot")
+    if os.geteuid() != 0:
+        raise lib.Skip("Dovecot wants to be started by root")
+    with Server(CONFIG, ports=("imap",)) as server:
+        fill_ours(server)
+        ours = state(server, FOLDERS)[0]
+        server.stop()
+        process = start_dovecot(server, dovecot)
+        try:
+            theirs = state(server, FOLDERS)[0]
+            assert theirs == ours, (theirs, ours)
+            client = login(server)
+            for number in range(20, 24):
+                client.append("INBOX", None, None, (TEXT % (number, number)).encode())
+            client.select("INBOX")
+            client.store("1", "+FLAGS", "(\\Answered)")
+            client.store("2,11", "+FLAGS", "(\\Deleted)")
+            client.expunge()
+            client.logout()
+            theirs = state(server, FOLDERS)[0]
+        finally:
+            process.terminate()
+            process.wait(20)
+            server.process = None
+        give(server, os.geteuid(), os.getegid())
+        server.start()
+        client = login(server)
+        uid = int(re.search(rb"APPENDUID \d+ (\d+)", client.append(
+            "INBOX", None, None, (TEXT % (50, 50)).encode())[1][0])[1])
+        assert uid == theirs["INBOX"][0][1], (uid, theirs["INBOX"])
+        again = state(server, FOLDERS)[0]
+        assert again["INBOX"][1:-1] == theirs["INBOX"][1:], (again, theirs)
+        assert again["INBOX"][0][0] == theirs["INBOX"][0][0]
+        assert (again["Work"], again["Work.Old"]) == (theirs["Work"], theirs["Work.Old"])
 
 
 def lay(folder, files):

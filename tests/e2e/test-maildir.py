@@ -356,6 +356,9 @@ def deliver_and_spoil(server):
     """Files leave tmp when a sync in the background is done: the server is killed before."""
     client = imap(server)
     client.create("Other")
+    client.create("Third")
+    client.append("Third", None, None, TEXT % b"x")  # the next sync is a second after its
+    wait_for(lambda: names(root(server) + "/tmp") == [], 10, "a file to leave tmp")
     client.select("INBOX")
     for i in range(6):
         client.append("INBOX", "(\\Flagged)" if i % 2 else None, None, TEXT % b"%d" % i)

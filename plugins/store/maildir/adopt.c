@@ -32,8 +32,9 @@ compare_found(gconstpointer a, gconstpointer b)
 	const Found *first = a;
 	const Found *second = b;
 
+	/* those without come last */
 	if (first->uid != second->uid)
-		return first->uid < second->uid ? -1 : 1;
+		return first->uid - 1 < second->uid - 1 ? -1 : 1;
 	return strcmp(first->name, second->name);
 }
 

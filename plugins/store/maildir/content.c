@@ -357,7 +357,8 @@ content_open(void *data,
 		fd = open_where(account, folder, guess, &file);
 	else if (file.base[0] != '\0' && file.copy == 0)
 		fd = open_waiting(account, &file);
-	if (file.base[0] != '\0' && fd < 0)
+	/* twice: the housekeeping may have moved it between two looks */
+	for (int i = 0; file.base[0] != '\0' && fd < 0 && i < 2; i++)
 		fd = open_searched(account, folder, blob, guess);
 	if (fd < 0) {
 		ph_error_set(error, PH_ERROR_GONE, "the message was removed");

@@ -192,16 +192,110 @@ find_highest(const PhMailboxInfo *info, void *user_data)
 	return true;
 }
 
+/* Leaving: is there a file that has to leave its folder when a commit is durable? One that waits in
+ * tmp does not go there any more. */
+typedef struct {
+	Account *account;
+	PhIndexConnection *connection;
+	const Folder *folder;
+	States states;
+	bool found;
+} Leaving;
+
+static bool
+leaves(const Leaving *leaving, const PhBlobId *blob)
+{
+	g_autofree char *waiting = NULL;
+	File file;
+
+	if (!file_unpack(blob, leaving->connection, &file) || file.copy != 0)
+		return file.copy != 0;
+	waiting = find_waiting(leaving->account, &file);
+	return waiting == NULL;
+}
+
+static bool
+look_at_moved(const PhRecord *record, void *user_data)
+{
+	Leaving *leaving = user_data;
+
+	leaving->found = states_load(&leaving->states, leaving->folder->no, record->uid, NULL)
+	                 && leaving->states.states[record->uid % CHUNK] == 0
+	                 && file_copy(&record->blob) == 0 && leaves(leaving, &record->blob);
+	return !leaving->found;
+}
+
+static bool
+look_at_dropped(Leaving *leaving, GError **error)
+{
+	sqlite3_stmt *row =
+		sql_once(leaving->connection, "SELECT blobs FROM dropped WHERE removed = 0", error);
+	bool good = row != NULL;
+
+	while (row != NULL && !leaving->found && sqlite3_step(row) == SQLITE_ROW) {
+		const char *octets = sqlite3_column_blob(row, 0);
+		size_t size = (size_t) sqlite3_column_bytes(row, 0);
+		size_t offset = 0;
+		PhBlobId blob;
+
+		while (!leaving->found && trash_next_blob(octets, size, &offset, &blob))
+			leaving->found = leaves(leaving, &blob);
+	}
+	(void) sqlite3_finalize(row);
+	return good;
+}
+
+static bool
+find_leaving(Account *account, bool *found_out, GError **error)
+{
+	Leaving leaving = { .account = account };
+	bool good = true;
+
+	leaving.states.account = account;
+	leaving.connection = leaving.states.connection = ph_index_begin_read(account->index, error);
+	if (leaving.connection == NULL)
+		return false;
+	good = look_at_dropped(&leaving, error);
+	for (guint i = 0; good && !leaving.found && i < account->numbered->len; i++) {
+		PhChangesQuery query = { .fields = PH_FIELD_BLOB,
+			                 .record = look_at_moved,
+			                 .user_data = &leaving };
+		PhChangesResult result = { 0 };
+
+		leaving.folder = folder_at(account, i);
+		if (leaving.folder == NULL || leaving.folder->is_gone)
+			continue;
+		query.since = leaving.folder->synced;
+		good = ph_index_changes(account->index, &leaving.folder->id, &query, &result,
+		                        error);
+	}
+	ph_index_end_read(account->index, leaving.connection);
+	*found_out = leaving.found;
+	return good;
+}
+
 bool
 defer_now(Account *account, bool *synced_out, GError **error)
 {
-	Safe safe = defer_safe(account);
+	*synced_out = false;
+	if (!account->deferred || account->leaving < defer_safe(account).time)
+		return true;
+	if (!find_leaving(account, synced_out, error))
+		return false;
+	if (!*synced_out) {
+		account->leaving = 0;
+		return true;
+	}
+	return defer_sync_now(account, error);
+}
+
+bool
+defer_sync_now(Account *account, GError **error)
+{
+	Safe safe;
 	uint64_t highest = 0;
 	uint64_t change = 0;
 
-	*synced_out = false;
-	if (!account->deferred || account->leaving < safe.time)
-		return true;
 	if (!ph_index_mailboxes(account->index, find_highest, &highest, &change, error))
 		return false;
 	safe = (Safe){ MAX(highest, change), g_get_monotonic_time(), g_get_real_time() };
@@ -213,7 +307,6 @@ defer_now(Account *account, bool *synced_out, GError **error)
 	if (account->safe.time < safe.time)
 		account->safe = safe;
 	(void) pthread_mutex_unlock(&account->lock);
-	*synced_out = true;
 	return true;
 }
 
@@ -345,7 +438,8 @@ defer_replayed(Account *account, const PhOp *op, GError **error)
 		return false;
 	if (!search.found)
 		return true; /* expunged since */
-	connection = ph_index_begin_read(account->index, error);
+	/* so that the housekeeping moves nothing meanwhile */
+	connection = ph_index_begin_write(account->index, error);
 	if (connection == NULL)
 		return false;
 	listing = listing_new(account);
@@ -355,8 +449,7 @@ defer_replayed(Account *account, const PhOp *op, GError **error)
 	    && (path == NULL || !is_whole(account, path, &file)))
 		(void) put_back(account, &op->blob, path, &file);
 	listing_free(listing);
-	ph_index_end_read(account->index, connection);
-	return true;
+	return ph_index_end_write(account->index, connection, true, error);
 }
 
 /* --- what is still bad ---------------------------------------------------------------------------- */
@@ -424,13 +517,14 @@ check_folder(Account *account, const Folder *folder, GError **error)
 
 	check.bad = bad;
 	check.states.account = account;
-	check.connection = check.states.connection = ph_index_begin_read(account->index, error);
+	/* the housekeeping could move a file between two looks at where it may be */
+	check.connection = check.states.connection = ph_index_begin_write(account->index, error);
 	if (check.connection == NULL)
 		return false;
 	check.listing = listing_new(account);
 	good = ph_index_changes(account->index, &folder->id, &query, &result, error);
 	listing_free(check.listing);
-	ph_index_end_read(account->index, check.connection);
+	good = ph_index_end_write(account->index, check.connection, good, error);
 	return good && remove_bad(account, folder, bad, error);
 }
 

@@ -26,6 +26,7 @@ void defer_ask(Account *account, uint64_t change);
 /* defer_now: makes durable what was committed, before a folder is read from which files have yet to be
  * taken: what is still there would look like a delivery. @synced_out: (nullable) was it needed? */
 bool defer_now(Account *account, bool *synced_out, GError **error);
+bool defer_sync_now(Account *account, GError **error);
 /* defer_noted: after a commit: do files leave their folders because of it? */
 void defer_noted(Account *account, PhTransaction *const *batch, size_t n);
 /* defer_replayed: an APPEND that was committed before: are its octets there? Else those of the

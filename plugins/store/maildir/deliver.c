@@ -16,6 +16,8 @@
 
 enum {
 	ROOM = SUM_PIECE,
+	LATER_US = 1000 * 1000,
+	DATE_US = 10 * 1000 * 1000, /* a file's own time is near enough */
 };
 
 void
@@ -346,6 +348,8 @@ add(void *user_data,
 		size_t length = strlen(file.base);
 
 		arrival.from = g_strdup(file.base);
+		if (ABS(g_get_real_time() - op->internal_date) > DATE_US)
+			arrival.date = op->internal_date;
 		(void) g_snprintf(file.base + length, sizeof file.base - length,
 		                  ",S=%" PRIu64 ",W=%" PRIu64, file.size, file.octets);
 	}
@@ -484,6 +488,20 @@ settle(void *user_data, PhIndexConnection *connection, GError **error)
 	       && settle_arrivals(user_data, connection, error);
 }
 
+/* A file's time is its message's date, for who has no index. */
+static void
+set_date(const Account *account, const char *path, PhTime date)
+{
+	const struct timespec when = {
+		.tv_sec = date / G_USEC_PER_SEC,
+		.tv_nsec = date % G_USEC_PER_SEC * 1000,
+	};
+	const struct timespec times[2] = { when, when };
+
+	if (date > 0)
+		(void) utimensat(account->root_fd, path, times, AT_SYMLINK_NOFOLLOW);
+}
+
 /* A file leaves tmp, or gets its name there when commits are deferred. One that is not there any
  * more has done so already. False when it cannot now. */
 static bool
@@ -497,6 +515,7 @@ arrive(Account *account, const Arrival *arrival)
 		to = g_strconcat("tmp/", arrival->base, NULL);
 	else
 		to = folder_where(account, folder, arrival->letters, ph_slice(arrival->base));
+	set_date(account, from, arrival->date);
 	return ph_durable_move(&(PhRename){ account->root_fd, account->root_fd, from, to, true },
 	                       NULL)
 	       || faccessat(account->root_fd, from, F_OK, AT_SYMLINK_NOFOLLOW) != 0;
@@ -577,6 +596,8 @@ finished(void *user_data, bool committed)
 		arrive_all(account);
 		g_atomic_int_set(&account->unsynced, 1);
 		g_atomic_int_set(&account->changed, 1);
+		if (g_atomic_int_exchange(&account->unsettled, 1) == 0)
+			ph_index_tend_soon(account->index, LATER_US);
 	}
 	cut_arrivals(account, 0);
 	g_byte_array_set_size(account->drops, 0);

@@ -169,8 +169,7 @@ find_placed(Listing *listing,
 	return path;
 }
 
-/* In tmp, under its own name or that without the sizes, which it gets when it is moved. */
-static char *
+char *
 find_waiting(Account *account, const File *file)
 {
 	g_autofree char *path = g_strconcat("tmp/", file->base, NULL);

@@ -4,7 +4,7 @@
  */
 #include <posthorn/secret.h>
 
-#include "maildir.h"
+#include "uidlist.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -127,12 +127,13 @@ create_mailbox(Account *account, const char *name, const char *path, GError **er
 {
 	PhOp op = { .kind = PH_OP_CREATE, .name = name, .keywords = no_keywords };
 	PhOp *ops[1] = { &op };
+	UidlistEnds ends;
 	g_autoptr(GError) why = NULL;
 
 	ph_secret_random(op.mailbox.octets, sizeof op.mailbox.octets);
-	op.has_given = takeover_header(account, path, &op.given_uidvalidity, &op.given_uid);
+	op.has_given = uidlist_ends(account, path, &ends);
+	op.given_uidvalidity = op.has_given ? ends.uidvalidity : 0;
 	/* messages come with the uids that they have: the next one is raised afterwards */
-	op.given_uid = 0;
 	if (commit_ops(account, ops, 1, &why) || g_error_matches(why, PH_ERROR, PH_ERROR_EXISTS))
 		return true;
 	g_propagate_error(error, g_steal_pointer(&why));

@@ -4,7 +4,7 @@
  */
 #include <posthorn/secret.h>
 
-#include "tidy.h"
+#include "uidlist.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -252,6 +252,7 @@ close_account(void *data)
 	Account *account = data;
 
 	g_clear_pointer(&account->watches, g_ptr_array_unref);
+	tidy_finally(account);
 	ph_index_unref(account->index);
 }
 
@@ -375,6 +376,8 @@ commit(void *data, PhTransaction *const *batch, size_t n, GError **error)
 			refuse(batch[i], why);
 	}
 	if (account->deferred && !account->checked && !check_first(account, batch, n, error))
+		return false;
+	if (!uidlist_before(account, batch, n, error))
 		return false;
 	account->n_added = 0;
 	if (n_good > 0

@@ -65,6 +65,19 @@ typedef struct {
 
 /* --- accounts ------------------------------------------------------------------------------------ */
 
+/* Uidlist: what we know of a folder's dovecot-uidlist, see uidlist.c. */
+typedef struct {
+	gint is_known;    /* atomic; then it is the housekeeping's */
+	bool is_newer;    /* it knows more than the index */
+	bool is_whole;    /* lines may be appended */
+	bool is_making;   /* a new one is being written */
+	bool has_failed;  /* to be written, the last time */
+	uint32_t last;    /* uid up to which there are lines */
+	uint32_t next;    /* as the header or the last line says */
+	int64_t size;     /* of the file */
+	size_t digits_at; /* of the next uid in the header, when they can be changed in place */
+} Uidlist;
+
 typedef struct {
 	uint32_t no;
 	PhMailboxId id;
@@ -82,6 +95,7 @@ typedef struct {
 	bool assumed[2];   /* changed by ourselves since: another program may have, too */
 	const char *keywords[KEYWORD_LETTERS]; /* (interned) of the letters */
 	int64_t keywords_seen;
+	Uidlist list;
 } Folder;
 
 enum {
@@ -94,8 +108,9 @@ typedef struct {
 	uint32_t folder;
 	uint32_t uid;
 	Letters letters;
-	char *from; /* (owned, nullable) name in tmp */
-	char *base; /* (owned) */
+	char *from;  /* (owned, nullable) name in tmp */
+	char *base;  /* (owned) */
+	PhTime date; /* for the file; 0: it has the right one */
 } Arrival;
 
 /* Safe: what is durable of an account whose commits are deferred. */
@@ -118,6 +133,7 @@ typedef struct {
 	bool checked;    /* what a lost journal may have left was looked at */
 	gint unsynced;   /* atomic: something was committed since the last sync was asked for */
 	gint changed;    /* atomic: the same, of `sync` */
+	gint unsettled;  /* atomic: files or lists do not follow the index yet */
 	int64_t leaving; /* when files had to leave their folders last; commit and refresh only */
 	guint n_added;   /* messages of the running commit */
 	uint64_t instance_id;
@@ -278,11 +294,10 @@ bool content_measure(int fd, uint64_t *octets_out, bool *is_plain_out, GError **
 
 bool scan_refresh(void *account, const PhMailboxId *mailbox, GError **error);
 
-/* takeover_header: uidvalidity and next uid of a folder's dovecot-uidlist; false: there is none. */
-bool takeover_header(Account *account,
-                     const char *path,
-                     uint32_t *uidvalidity_out,
-                     uint32_t *uidnext_out);
+/* takeover_parse_header, takeover_parse_line: of a dovecot-uidlist. The first returns the version, 0:
+ * it is none. */
+unsigned takeover_parse_header(PhSlice line, uint32_t *uidvalidity_out, uint32_t *uidnext_out);
+bool takeover_parse_line(PhSlice line, unsigned version, uint32_t *uid_out, PhSlice *base_out);
 bool takeover_subscriptions(Account *account, GError **error);
 /* takeover_keywords: reads dovecot-keywords when it changed. */
 void takeover_keywords(Account *account, Folder *folder);

@@ -14,6 +14,8 @@
  */
 #include "scan.h"
 
+#include "uidlist.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
@@ -392,6 +394,8 @@ read_folder(Scan *scan, GError **error)
 		before[i] = stat_ns(scan->account->root_fd, path);
 	}
 	good = know_names(scan, error);
+	if (good && scan->folder->list.is_newer)
+		(void) takeover_return(scan, &scan->raise);
 	for (int i = 0; good && i < 2; i++)
 		good = !scan->read[i] || read_part(scan, i);
 	good = good && find_missing(scan, error) && states_flush(&scan->states, error);
@@ -544,6 +548,7 @@ scan_once(Account *account, Folder *folder, bool *again_out, GError **error)
 	scan.read[IN_CUR] = must_read(account, folder, IN_CUR);
 	good = scan_read(&scan, error) && fold_changes(&scan, error) && fold_missing(&scan, error)
 	       && scan_adopt(&scan, error);
+	good = good && (scan.raise == 0 || takeover_raise(account, folder, scan.raise, error));
 	if (!good)
 		folder->seen[IN_NEW] = folder->seen[IN_CUR] = 0;
 	if (scan.changes->len > 0 || !ph_uid_set_is_empty(scan.missing))
@@ -559,11 +564,14 @@ scan_folder(Account *account, Folder *folder, GError **error)
 	bool again = true;
 
 	takeover_keywords(account, folder);
+	if (!uidlist_look(account, folder, error))
+		return false;
 	if (!folder->is_adopted && !takeover_folder(account, folder, error))
 		return false;
 	while (again)
 		if (!scan_once(account, folder, &again, error))
 			return false;
+	uidlist_taken(folder);
 	return true;
 }
 

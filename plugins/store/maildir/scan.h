@@ -43,7 +43,9 @@ typedef struct {
 	unsigned n_moved;
 	bool moved;         /* we changed names ourselves */
 	bool again;         /* there was more than one reading takes */
+	bool is_return;     /* names that are not in it are new ones */
 	Known *takeover;    /* (nullable) uids that another server gave */
+	uint32_t raise;     /* what the list's next uid is */
 	uint32_t window[2]; /* of those, the ones taken now */
 	GError **error;
 } Scan;
@@ -60,6 +62,10 @@ bool scan_adopt(Scan *scan, GError **error);
 
 /* takeover_knows: is it a name of another server's list, that waits for its turn or is taken now? */
 bool takeover_knows(Scan *scan, PhSlice base);
+/* takeover_return: in a scan whose names are known: the uids that another server gave since. False:
+ * there is no list. takeover_raise: and the next one. */
+bool takeover_return(Scan *scan, uint32_t *uidnext_out);
+bool takeover_raise(Account *account, const Folder *folder, uint32_t uidnext, GError **error);
 /* takeover_folder: messages with the uids that another server gave them. */
 bool takeover_folder(Account *account, Folder *folder, GError **error);
 

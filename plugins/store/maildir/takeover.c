@@ -12,6 +12,7 @@
 #include <posthorn/mailbox.h>
 
 #include "scan.h"
+#include "uidlist.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -63,8 +64,8 @@ read_line(FILE *file, char *line, PhSlice *line_out)
 /* --- dovecot-uidlist ------------------------------------------------------------------------------ */
 
 /* The first line. Returns: the version; 0: it is none. */
-static unsigned
-parse_header(PhSlice line, uint32_t *uidvalidity_out, uint32_t *uidnext_out)
+unsigned
+takeover_parse_header(PhSlice line, uint32_t *uidvalidity_out, uint32_t *uidnext_out)
 {
 	PhSlice version = ph_slice_split(&line, ' ');
 	uint32_t uidvalidity = 0;
@@ -94,28 +95,9 @@ parse_header(PhSlice line, uint32_t *uidvalidity_out, uint32_t *uidnext_out)
 	return ph_slice_is(version, "1") ? 1 : 3;
 }
 
-bool
-takeover_header(Account *account,
-                const char *path,
-                uint32_t *uidvalidity_out,
-                uint32_t *uidnext_out)
-{
-	FILE *file = open_file(account, path, "dovecot-uidlist");
-	char text[LINE_MAX_OCTETS];
-	PhSlice line = PH_SLICE_EMPTY;
-	unsigned version = 0;
-
-	if (file == NULL)
-		return false;
-	if (read_line(file, text, &line))
-		version = parse_header(line, uidvalidity_out, uidnext_out);
-	(void) fclose(file);
-	return version != 0;
-}
-
 /* One message: uid and base name. */
-static bool
-parse_line(PhSlice line, unsigned version, uint32_t *uid_out, PhSlice *base_out)
+bool
+takeover_parse_line(PhSlice line, unsigned version, uint32_t *uid_out, PhSlice *base_out)
 {
 	PhSlice uid = ph_slice_split(&line, ' ');
 
@@ -138,9 +120,13 @@ add_known(Known *known, GArray *all, PhSlice base, uint32_t uid)
 	return known;
 }
 
-/* The list as a table: name to uid. */
+/* The list from this uid on as a table: name to uid. */
 static Known *
-read_uidlist(Account *account, const char *path, uint32_t *uidnext_out, size_t *n_out)
+read_uidlist(Account *account,
+             const char *path,
+             uint32_t from,
+             uint32_t *uidnext_out,
+             size_t *n_out)
 {
 	FILE *file = open_file(account, path, "dovecot-uidlist");
 	g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(uint64_t));
@@ -153,12 +139,15 @@ read_uidlist(Account *account, const char *path, uint32_t *uidnext_out, size_t *
 	if (file == NULL)
 		return NULL;
 	if (read_line(file, text, &line))
-		version = parse_header(line, &uidvalidity, uidnext_out);
+		version = takeover_parse_header(line, &uidvalidity, uidnext_out);
 	while (version != 0 && read_line(file, text, &line)) {
 		PhSlice base = PH_SLICE_EMPTY;
 		uint32_t uid = 0;
 
-		if (parse_line(line, version, &uid, &base))
+		if (!takeover_parse_line(line, version, &uid, &base))
+			continue;
+		*uidnext_out = MAX(*uidnext_out, uid + 1);
+		if (uid >= from)
 			known = add_known(known, all, base, uid);
 	}
 	(void) fclose(file);
@@ -179,6 +168,8 @@ takeover_knows(Scan *scan, PhSlice base)
 	if (scan->takeover == NULL)
 		return false;
 	uid = known_find(scan->takeover, known_hash(base));
+	if (uid == 0 && scan->is_return)
+		return false;
 	if (uid < scan->window[0] || uid > scan->window[1])
 		return true;
 	if (scan->part == IN_CUR) {
@@ -210,8 +201,8 @@ take_window(Account *account, Folder *folder, Known **known, const uint32_t *win
 	return good;
 }
 
-static bool
-raise_uidnext(Account *account, const Folder *folder, uint32_t uidnext, GError **error)
+bool
+takeover_raise(Account *account, const Folder *folder, uint32_t uidnext, GError **error)
 {
 	PhOp op = {
 		.kind = PH_OP_RAISE,
@@ -245,13 +236,29 @@ note_adopted(Account *account, Folder *folder, GError **error)
 }
 
 bool
+takeover_return(Scan *scan, uint32_t *uidnext_out)
+{
+	size_t n = 0;
+
+	scan->window[0] = scan->uidnext;
+	scan->window[1] = UINT32_MAX - 1;
+	scan->is_return = true;
+	scan->takeover =
+		read_uidlist(scan->account, scan->folder->path, scan->uidnext, uidnext_out, &n);
+	return scan->takeover != NULL;
+}
+
+bool
 takeover_folder(Account *account, Folder *folder, GError **error)
 {
 	uint32_t uidnext = 0;
 	size_t n = 0;
-	Known *known = read_uidlist(account, folder->path, &uidnext, &n);
+	Known *known = read_uidlist(account, folder->path, 1, &uidnext, &n);
 	uint32_t window[2] = { 1, n > WINDOW ? WINDOW : UINT32_MAX - 1 };
 	bool good = true;
+	bool ours = folder->list.digits_at != 0;
+
+	folder->list.is_newer = false;
 
 	while (known != NULL && n > 0 && good && window[0] < MAX(uidnext, 2)) {
 		good = take_window(account, folder, &known, window, error);
@@ -261,7 +268,10 @@ takeover_folder(Account *account, Folder *folder, GError **error)
 		window[1] += WINDOW;
 	}
 	known_free(known);
-	return good && raise_uidnext(account, folder, uidnext, error)
+	/* a list of ours may lack its last lines: their uids are not given again */
+	if (ours && uidnext < UINT32_MAX - UIDLIST_GAP)
+		uidnext += UIDLIST_GAP;
+	return good && takeover_raise(account, folder, uidnext, error)
 	       && note_adopted(account, folder, error);
 }
 

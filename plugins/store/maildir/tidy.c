@@ -14,7 +14,7 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "tidy.h"
+#include "uidlist.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -24,7 +24,10 @@
 
 enum {
 	STEP = 256,
+	PLANS = 1024,
+	PLANS_DEFERRED = 4096, /* these wait for a sync of the file system */
 	SOON_US = 200 * 1000,
+	FINALLY_US = 2000 * 1000,
 	SYNC_US = 1000 * 1000, /* so often, at most, for housekeeping alone */
 };
 
@@ -226,6 +229,12 @@ plan_rename(Cycle *cycle, const PhRecord *record, const File *file, Letters from
 	(void) g_array_append_val(cycle->account->plans, plan);
 }
 
+static bool
+is_enough(const Account *account)
+{
+	return account->plans->len >= (guint) (account->deferred ? PLANS_DEFERRED : PLANS);
+}
+
 /* Before it is known that the journal has restored what it could, files are looked at first. */
 static bool
 is_doubtful(const Cycle *cycle, const PhRecord *record)
@@ -241,7 +250,7 @@ look_at(const PhRecord *record, void *user_data)
 	Letters now = 0;
 	File file;
 
-	if (cycle->n_done >= STEP || (cycle->renames && cycle->account->plans->len >= STEP))
+	if (cycle->n_done >= STEP || (cycle->renames && is_enough(cycle->account)))
 		return false;
 	if (record->change > cycle->account->cycle_bound)
 		return true;
@@ -391,6 +400,7 @@ typedef struct {
 	GPtrArray *folders;
 	Safe safe;
 	uint64_t change; /* the highest */
+	GArray *lists;   /* (nullable) of UidlistWork */
 } Behind;
 
 static bool
@@ -403,6 +413,11 @@ find_behind(const PhMailboxInfo *info, void *user_data)
 	if (folder != NULL && !folder->is_gone
 	    && folder->synced < MIN(info->change, behind->safe.change))
 		g_ptr_array_add(behind->folders, folder);
+	if (folder != NULL && behind->lists != NULL && uidlist_is_behind(folder, info)) {
+		UidlistWork work = { folder, info->uidvalidity, info->uidnext, info->n_messages };
+
+		(void) g_array_append_val(behind->lists, work);
+	}
 	return true;
 }
 
@@ -449,7 +464,7 @@ follow(Cycle *cycle, bool *more_out)
 		account->cycle_folder = cycle->folder->no;
 		account->cycle_change = MIN(result.complete_to, account->cycle_bound);
 	}
-	*more_out = cycle->n_done >= STEP || (cycle->renames && account->plans->len >= STEP);
+	*more_out = cycle->n_done >= STEP || (cycle->renames && is_enough(account));
 	account->cycle_uid = cycle->last;
 	if (cycle->renames && account->plans->len > 0) {
 		account->plan_folder = cycle->folder->no;
@@ -516,12 +531,37 @@ ask_for_sync(Account *account, uint64_t change)
 		ph_index_tend_soon(account->index, (uint64_t) (next - now));
 }
 
+static bool
+follow_lists(Account *account, PhIndexConnection *connection, const GArray *lists)
+{
+	bool more = false;
+
+	for (guint i = 0; i < lists->len && !more; i++)
+		more = uidlist_follow(account, connection, &g_array_index(lists, UidlistWork, i));
+	return more;
+}
+
+static bool
+follow_files(Account *account, PhIndexConnection *connection, const GPtrArray *folders, PhTime now)
+{
+	bool more = false;
+
+	for (guint i = 0; i < folders->len; i++) {
+		if (!step(account, connection, g_ptr_array_index(folders, i), true, &more, NULL))
+			return false;
+		if (more)
+			return true;
+	}
+	return trash_step(account, connection, now);
+}
+
 bool
 tidy(void *data, PhIndexConnection *connection, PhTime now)
 {
 	Account *account = data;
 	g_autoptr(GPtrArray) folders = g_ptr_array_new();
-	Behind behind = { account, folders, defer_safe(account), 0 };
+	g_autoptr(GArray) lists = g_array_new(FALSE, FALSE, sizeof(UidlistWork));
+	Behind behind = { account, folders, defer_safe(account), 0, lists };
 	uint64_t change = 0;
 	bool more = false;
 	bool waits = plans_wait(account);
@@ -530,17 +570,38 @@ tidy(void *data, PhIndexConnection *connection, PhTime now)
 	    || !ph_index_mailboxes(account->index, find_behind, &behind, &change, NULL))
 		return false;
 	ask_for_sync(account, MAX(behind.change, change));
-	if (waits)
-		return false;
-	for (guint i = 0; i < folders->len; i++) {
-		Folder *folder = g_ptr_array_index(folders, i);
+	g_atomic_int_set(&account->unsettled, 0);
+	more = follow_lists(account, connection, lists);
+	more = (!waits && follow_files(account, connection, folders, now)) || more;
+	if (more || account->plans->len > 0 || behind.change > behind.safe.change)
+		g_atomic_int_set(&account->unsettled, 1);
+	return more;
+}
 
-		if (!step(account, connection, folder, true, &more, NULL))
-			return false;
-		if (more)
-			return true;
+static bool
+tidy_once(Account *account)
+{
+	PhIndexConnection *connection = ph_index_begin_write(account->index, NULL);
+	bool more = false;
+
+	if (connection == NULL)
+		return false;
+	more = tidy(account, connection, g_get_real_time());
+	return ph_index_end_write(account->index, connection, true, NULL) && more;
+}
+
+/* Without syncs of their own commits need one before files follow, and one for announced renames. */
+void
+tidy_finally(Account *account)
+{
+	int64_t end = g_get_monotonic_time() + FINALLY_US;
+
+	for (int i = 0; i < 3 && g_atomic_int_get(&account->unsettled) != 0; i++) {
+		if (account->deferred && !defer_sync_now(account, NULL))
+			return;
+		while (tidy_once(account) && g_get_monotonic_time() < end)
+			;
 	}
-	return trash_step(account, connection, now);
 }
 
 /* --- before a scan -------------------------------------------------------------------------------- */

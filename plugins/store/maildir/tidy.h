@@ -10,6 +10,8 @@
 
 bool tidy(void *account, PhIndexConnection *connection, PhTime now);
 void tidy_soon(Account *account);
+/* tidy_finally: before an account is closed: what is left, unless it is very much. */
+void tidy_finally(Account *account);
 /* find_file: the path of a message's file, wherever it is: (owned) or NULL. */
 char *find_file(Account *account,
                 PhIndexConnection *connection,
@@ -59,6 +61,9 @@ char *find_source(Listing *listing,
 /* defer_is_bad: are the octets of a message whose file has no place yet not what was written? */
 bool defer_is_bad(Listing *listing, PhIndexConnection *connection, const PhBlobId *blob);
 
+/* find_waiting: in tmp, under its own name or that without the sizes, which it gets when it is moved. */
+char *find_waiting(Account *account, const File *file);
+
 /* tidy_places: until every message has its file in its folder and removed ones have none. */
 bool tidy_places(Account *account, GError **error);
 /* tidy_resume: finishes renames that were under way when a process stopped. */
@@ -68,7 +73,8 @@ bool tidy_resume(Account *account, GError **error);
  * the index says how they are. A folder that another program removed has none. */
 bool tidy_sync(const Account *account, const char *path, GError **error);
 
-/* trash_step: Returns: there is more to do. */
+/* trash_next_blob: of a row of removed messages. trash_step: Returns: there is more to do. */
+bool trash_next_blob(const char *octets, size_t size, size_t *offset, PhBlobId *blob);
 bool trash_step(Account *account, PhIndexConnection *connection, PhTime now);
 
 /* Plan: a file that gets another name in the next step. */

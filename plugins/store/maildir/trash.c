@@ -43,8 +43,8 @@ next_row(Account *account, PhIndexConnection *connection, PhTime now, Row *row_o
 	return found;
 }
 
-static bool
-next_blob(const char *octets, size_t size, size_t *offset, PhBlobId *blob)
+bool
+trash_next_blob(const char *octets, size_t size, size_t *offset, PhBlobId *blob)
 {
 	uint8_t length = 0;
 
@@ -140,7 +140,7 @@ remove_step(Account *account, PhIndexConnection *connection, const Row *row)
 	Touch touch = { .account = account };
 	unsigned n = 0;
 
-	for (; n < STEP && next_blob(octets, size, &offset, &blob); n++) {
+	for (; n < STEP && trash_next_blob(octets, size, &offset, &blob); n++) {
 		Folder *home = home_of(account, connection, &blob);
 
 		if (home != folder) {
@@ -165,7 +165,7 @@ purge(Account *account, PhIndexConnection *connection, const Row *row)
 	size_t offset = 0;
 	PhBlobId blob = { 0 };
 
-	while (next_blob(octets, size, &offset, &blob)) {
+	while (trash_next_blob(octets, size, &offset, &blob)) {
 		g_autofree char *path = trash_path(account, &blob);
 
 		(void) unlinkat(account->root_fd, path, 0);
