@@ -40,18 +40,38 @@ compare_found(gconstpointer a, gconstpointer b)
 
 /* What a file holds: dates and sizes, from its name where that can be believed. */
 static bool
+measure_by_name(const Account *account, const char *where, File *file, PhTime *date_out)
+{
+	uint64_t size = 0;
+	uint64_t octets = 0;
+	struct stat info;
+
+	file_sizes(file->base, &size, &octets);
+	if (size == 0 || octets < size
+	    || fstatat(account->root_fd, where, &info, AT_SYMLINK_NOFOLLOW) < 0
+	    || !S_ISREG(info.st_mode) || (uint64_t) info.st_size != size)
+		return false;
+	file->size = size;
+	file->octets = octets;
+	file->is_plain = octets == size;
+	*date_out = info.st_mtim.tv_sec * INT64_C(1000000) + info.st_mtim.tv_nsec / 1000;
+	return true;
+}
+
+static bool
 measure(Scan *scan, const Found *found, File *file, PhTime *date_out)
 {
 	Account *account = scan->account;
 	g_autofree char *path =
 		scan_part(scan->folder, (found->letters & LETTERS_NEW) != 0 ? IN_NEW : IN_CUR);
 	g_autofree char *where = g_strconcat(path, "/", found->name, NULL);
-	uint64_t size = 0;
-	uint64_t octets = 0;
 	struct stat info;
 	bool good = false;
-	int fd = openat(account->root_fd, where, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int fd = -1;
 
+	if (measure_by_name(account, where, file, date_out))
+		return true;
+	fd = openat(account->root_fd, where, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0) {
 		Letters letters = 0;
 		bool odd = false;
@@ -66,11 +86,7 @@ measure(Scan *scan, const Found *found, File *file, PhTime *date_out)
 	if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode)) {
 		file->size = (uint64_t) info.st_size;
 		*date_out = info.st_mtim.tv_sec * INT64_C(1000000) + info.st_mtim.tv_nsec / 1000;
-		file_sizes(file->base, &size, &octets);
-		file->octets = octets;
-		file->is_plain = octets == size;
-		good = (size == file->size && octets >= size)
-		       || content_measure(fd, &file->octets, &file->is_plain, NULL);
+		good = content_measure(fd, &file->octets, &file->is_plain, NULL);
 	}
 	(void) close(fd);
 	return good;

@@ -250,6 +250,9 @@ bool state_put(PhIndexConnection *connection,
                const Letters *states,
                GError **error);
 
+/* states_all: of all messages below @uidnext. Returns: (owned) NULL when that were too many. */
+Letters *states_all(PhIndexConnection *connection, uint32_t folder, uint32_t uidnext, uint32_t n);
+
 /* state_set: in the running transaction; flush when done. */
 typedef struct {
 	PhIndexConnection *connection;

@@ -103,6 +103,7 @@ know_names(Scan *scan, GError **error)
 		return false;
 	scan->known = known_new(scan->n_messages + 64);
 	scan->found = g_malloc0(scan->uidnext / 8 + 1);
+	scan->all = states_all(scan->connection, scan->folder->no, scan->uidnext, scan->n_messages);
 	if (!ph_index_changes(scan->account->index, &scan->folder->id, &query, &result, error))
 		return false;
 	if (scan->overflow)
@@ -121,6 +122,8 @@ was_found(const Scan *scan, uint32_t uid)
 static Letters
 state_of(Scan *scan, uint32_t uid)
 {
+	if (scan->all != NULL && uid < scan->uidnext)
+		return scan->all[uid];
 	if (!states_load(&scan->states, scan->folder->no, uid, NULL))
 		return 0;
 	return scan->states.states[uid % CHUNK];
@@ -148,6 +151,8 @@ note_letters(Scan *scan, uint32_t uid, Letters was, Letters now)
 
 	if (was == now)
 		return true;
+	if ((was == 0 || both == 0) && scan->all != NULL && uid < scan->uidnext)
+		scan->all[uid] = now;
 	if (was == 0 || both == 0)
 		return states_set(&scan->states, scan->folder->no, uid, now, scan->error);
 	(void) g_array_append_val(scan->changes, change);
@@ -294,7 +299,7 @@ is_still_there(Scan *scan, const PhRecord *record, Letters was)
 }
 
 static bool
-look_for_missing(const PhRecord *record, void *user_data)
+note_unfound(const PhRecord *record, void *user_data)
 {
 	Scan *scan = user_data;
 	Letters was = 0;
@@ -303,24 +308,38 @@ look_for_missing(const PhRecord *record, void *user_data)
 		return true;
 	was = state_of(scan, record->uid);
 	/* one that has no file yet is not missing, nor one in what was not read */
-	if (was == 0 || !scan->read[(was & LETTERS_NEW) != 0 ? IN_NEW : IN_CUR])
-		return true;
-	if (!is_still_there(scan, record, was))
-		ph_uid_set_add(scan->missing, record->uid);
+	if (was != 0 && scan->read[(was & LETTERS_NEW) != 0 ? IN_NEW : IN_CUR])
+		ph_uid_set_add(scan->unfound, record->uid);
 	return true;
 }
 
 static bool
+look_for_missing(const PhRecord *record, void *user_data)
+{
+	Scan *scan = user_data;
+
+	if (!is_still_there(scan, record, state_of(scan, record->uid)))
+		ph_uid_set_add(scan->missing, record->uid);
+	return true;
+}
+
+/* Nearly always there is none: the records themselves are read only for those. */
+static bool
 find_missing(Scan *scan, GError **error)
 {
-	PhChangesQuery query = {
+	PhChangesQuery all = { .record = note_unfound, .user_data = scan };
+	PhChangesQuery some = {
+		.uids = scan->unfound,
 		.fields = PH_FIELD_BLOB,
 		.record = look_for_missing,
 		.user_data = scan,
 	};
 	PhChangesResult result = { 0 };
 
-	return ph_index_changes(scan->account->index, &scan->folder->id, &query, &result, error);
+	return ph_index_changes(scan->account->index, &scan->folder->id, &all, &result, error)
+	       && (ph_uid_set_is_empty(scan->unfound)
+	           || ph_index_changes(scan->account->index, &scan->folder->id, &some, &result,
+	                               error));
 }
 
 /* --- reading -------------------------------------------------------------------------------------- */
@@ -518,6 +537,8 @@ scan_clear(Scan *scan)
 {
 	g_clear_pointer(&scan->known, known_free);
 	g_clear_pointer(&scan->found, g_free);
+	g_clear_pointer(&scan->all, g_free);
+	g_clear_pointer(&scan->unfound, ph_uid_set_free);
 	g_clear_pointer(&scan->changes, g_array_unref);
 	g_clear_pointer(&scan->fresh, g_array_unref);
 	g_clear_pointer(&scan->missing, ph_uid_set_free);
@@ -534,6 +555,7 @@ scan_init(Scan *scan, Account *account, Folder *folder, GError **error)
 	scan->fresh = g_array_new(FALSE, FALSE, sizeof(Found));
 	g_array_set_clear_func(scan->fresh, clear_found);
 	scan->missing = ph_uid_set_new();
+	scan->unfound = ph_uid_set_new();
 	scan->listing = listing_new(account);
 }
 

@@ -36,6 +36,8 @@ typedef struct {
 	bool read[2]; /* which parts are read */
 	int part;     /* the one being read */
 	States states;
+	Letters *all; /* (nullable) of every uid: names come in any order */
+	PhUidSet *unfound;
 	GArray *changes; /* of Change */
 	GArray *fresh;   /* of Found */
 	PhUidSet *missing;

@@ -9,6 +9,10 @@
 
 #include <string.h>
 
+enum {
+	SPARSE = 8192, /* an array of this many times eight uids is small */
+};
+
 const char tables_schema[] =
 	"CREATE TABLE folder (no INTEGER PRIMARY KEY, id BLOB NOT NULL, path TEXT NOT NULL,"
 	" name TEXT NOT NULL, synced INTEGER NOT NULL DEFAULT 0, gone INTEGER NOT NULL DEFAULT 0,"
@@ -111,6 +115,30 @@ state_put(PhIndexConnection *connection,
 	(void) sqlite3_bind_int64(row, 2, chunk);
 	(void) sqlite3_bind_blob64(row, 3, states, n * sizeof *states, SQLITE_STATIC);
 	return sql_done(connection, row, "note the names of files", error);
+}
+
+Letters *
+states_all(PhIndexConnection *connection, uint32_t folder, uint32_t uidnext, uint32_t n)
+{
+	sqlite3_stmt *row = NULL;
+	Letters *all = NULL;
+
+	if (uidnext / 8 > n + SPARSE)
+		return NULL;
+	row = sql_once(connection, "SELECT chunk, letters FROM state WHERE folder = ?1", NULL);
+	if (row == NULL)
+		return NULL;
+	all = g_new0(Letters, (size_t) uidnext + CHUNK);
+	(void) sqlite3_bind_int64(row, 1, folder);
+	while (sqlite3_step(row) == SQLITE_ROW) {
+		uint64_t first = (uint64_t) sqlite3_column_int64(row, 0) * CHUNK;
+
+		if (first < uidnext && sqlite3_column_blob(row, 1) != NULL)
+			memcpy(all + first, sqlite3_column_blob(row, 1),
+			       MIN((size_t) sqlite3_column_bytes(row, 1), CHUNK * sizeof *all));
+	}
+	(void) sqlite3_finalize(row);
+	return all;
 }
 
 bool

@@ -27,7 +27,7 @@ enum {
 	PLANS = 1024,
 	PLANS_DEFERRED = 4096, /* these wait for a sync of the file system */
 	SOON_US = 200 * 1000,
-	FINALLY_US = 2000 * 1000,
+	FINALLY_US = 5000 * 1000,
 	SYNC_US = 1000 * 1000, /* so often, at most, for housekeeping alone */
 };
 
@@ -570,11 +570,10 @@ tidy(void *data, PhIndexConnection *connection, PhTime now)
 	    || !ph_index_mailboxes(account->index, find_behind, &behind, &change, NULL))
 		return false;
 	ask_for_sync(account, MAX(behind.change, change));
-	g_atomic_int_set(&account->unsettled, 0);
 	more = follow_lists(account, connection, lists);
 	more = (!waits && follow_files(account, connection, folders, now)) || more;
-	if (more || account->plans->len > 0 || behind.change > behind.safe.change)
-		g_atomic_int_set(&account->unsettled, 1);
+	g_atomic_int_set(&account->unsettled,
+	                 more || account->plans->len > 0 || behind.change > behind.safe.change);
 	return more;
 }
 
