@@ -53,8 +53,8 @@ static const PhOption options[] = {
 		Settings,
 		deferred,
 		"no",
-		"with a journal, commit without a sync: quicker, but after a loss of power "
-		"an expunged message may be back"),
+		"with a journal, commit without a sync: quicker, but a new file stays in tmp "
+		"for a second"),
 	PH_OPTIONS_END,
 };
 
