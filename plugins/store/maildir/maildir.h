@@ -293,20 +293,6 @@ bool content_open(void *account,
 /* content_measure: octets on the wire of a file with any line ends. */
 bool content_measure(int fd, uint64_t *octets_out, bool *is_plain_out, GError **error);
 
-/* --- what others do (scan.c, takeover.c) --------------------------------------------------------- */
-
-bool scan_refresh(void *account, const PhMailboxId *mailbox, GError **error);
-
-/* takeover_parse_header, takeover_parse_line: of a dovecot-uidlist. The first returns the version, 0:
- * it is none. */
-unsigned takeover_parse_header(PhSlice line, uint32_t *uidvalidity_out, uint32_t *uidnext_out);
-bool takeover_parse_line(PhSlice line, unsigned version, uint32_t *uid_out, PhSlice *base_out);
-bool takeover_subscriptions(Account *account, GError **error);
-/* takeover_keywords: reads dovecot-keywords when it changed. */
-void takeover_keywords(Account *account, Folder *folder);
-/* keyword_letter: of a keyword; with @make one is assigned. -1: there is none. */
-int keyword_letter(Account *account, Folder *folder, const char *keyword, bool make);
-
 /* stat_ns: of a folder; 0: it cannot be read. */
 int64_t stat_ns(int root_fd, const char *path);
 

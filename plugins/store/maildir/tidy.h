@@ -7,6 +7,7 @@
 
 #include "defer.h"
 #include "maildir.h"
+#include "takeover.h"
 
 bool tidy(void *account, PhIndexConnection *connection, PhTime now);
 void tidy_soon(Account *account);

@@ -16,7 +16,6 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -331,7 +330,9 @@ finish(Account *account, int fd, const UidlistWork *work)
 		g_autofree char *from = making_path(account, folder);
 		g_autofree char *to = list_path(folder);
 
-		if (renameat(account->root_fd, from, account->root_fd, to) < 0)
+		if (!ph_durable_move(
+			    &(PhRename){ account->root_fd, account->root_fd, from, to, false },
+			    NULL))
 			return false;
 	}
 	list->is_making = false;
