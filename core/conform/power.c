@@ -54,7 +54,7 @@ traced_init(Traced *traced)
 	ph_kit_skip("the library that watches cannot be loaded before a sanitizer's");
 #endif
 	if (ph_kit.power_library == NULL)
-		ph_kit_skip("libposthorn-power.so was not found: name it with --power-library");
+		ph_kit_skip("libpowerloss.so was not found: name it with --power-library");
 	if (real == NULL)
 		ph_kit_fail("no folder '%s'", ph_kit.data);
 	traced->root = g_strdup(real);
