@@ -21,7 +21,7 @@
 
 enum {
 	CHUNK = 1000,
-	EDITS_MAX = 50000, /* of one pass; what is left follows in the next */
+	EDITS_MAX = 20000, /* of one pass; what is left follows in the next */
 	PIECE = 64 * 1024,
 	MODE = 0600,
 	FOLDER_MODE = 0700,
