@@ -1,5 +1,4 @@
-/* success.h: reports of success for recipients that stand for others, and for mail that is delivered at
- * once
+/* success.h: reports of success for who stands for others, and for mail that is delivered at once
  *
  * To its sender a mail has arrived when a list has it, and has been passed on when an alias stands
  * for several (RFC 3461 section 5.2.7): that is told here. What becomes of a single recipient is

@@ -12,13 +12,11 @@
 #include <posthorn/error.h>
 #include <posthorn/log.h>
 
-#include "base/attempt.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/reserve.h"
 #include "base/spool.h"
 #include "mailbox/account.h"
-#include "mailbox/echo.h"
 #include "net/channel.h"
 #include "net/resolver.h"
 #include "plugin/call.h"
@@ -36,6 +34,7 @@
 #include "server/sandbox.h"
 #include "server/status.h"
 #include "server/supervisor.h"
+#include "server/worker-shared.h"
 #include "server/worker-sockets.h"
 
 #include <glib-unix.h>
@@ -411,31 +410,6 @@ take_control(Worker *w, PhChannelMessage *message)
 	message->fd = -1;
 }
 
-static void
-take_attempts(PhChannelMessage *message)
-{
-	g_autoptr(GError) error = NULL;
-	int fd = message->fd;
-
-	message->fd = -1;
-	if (fd >= 0 && !ph_attempt_use_table(fd, &error))
-		ph_log(PH_LOG_WARNING, "attempts-failed",
-		       "what crashes this process will not be held", PH_LOG_FAILURE(error),
-		       PH_LOG_END);
-}
-
-/* Without it sessions of the other process see changes when they look at a mailbox anew. */
-static void
-take_echo(const PhChannelMessage *message)
-{
-	g_autoptr(GError) error = NULL;
-
-	if (message->fd >= 0 && !ph_echo_use(message->fd, &error))
-		ph_log(PH_LOG_WARNING, "echo-failed",
-		       "two processes at a reload will not tell each other of changes",
-		       PH_LOG_FAILURE(error), PH_LOG_END);
-}
-
 /* Ready to serve, as soon as every isolated plugin has a process. */
 static void
 tell_loaded(Worker *w)
@@ -457,9 +431,9 @@ static void
 obey(Worker *w, PhChannelMessage *message)
 {
 	if (ph_channel_message_is(message, "attempts"))
-		take_attempts(message);
+		ph_worker_share_attempts(message);
 	else if (ph_channel_message_is(message, "echo"))
-		take_echo(message);
+		ph_worker_share_echo(message);
 	else if (ph_channel_message_is(message, "listener"))
 		ph_worker_sockets_take(w->sockets, message);
 	else if (ph_channel_message_is(message, "control"))

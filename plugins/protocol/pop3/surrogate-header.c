@@ -324,9 +324,10 @@ static void
 append_field(const PhHeaderField *field, GString *out)
 {
 	static const char *const addresses[] = {
-		"From",       "Sender",          "Reply-To",      "To",        "Cc",
-		"Bcc",        "Resent-From",     "Resent-Sender", "Resent-To", "Resent-Cc",
-		"Resent-Bcc", "Resent-Reply-To", "Return-Path",   NULL
+		"From",      "Sender",    "Reply-To",    "To",
+		"Cc",        "Bcc",       "Resent-From", "Resent-Sender",
+		"Resent-To", "Resent-Cc", "Resent-Bcc",  "Resent-Reply-To",
+		NULL
 	};
 	static const char *const left_out[] = { "Received",
 		                                "Message-ID",
@@ -350,6 +351,9 @@ append_field(const PhHeaderField *field, GString *out)
 	g_string_append_printf(out, "%.*s: ", (int) field->name.length, field->name.data);
 	if (is_type || ph_slice_is_nocase(field->name, "Content-Disposition"))
 		append_mime(field->value, is_type, out);
+	else if (ph_slice_is_nocase(field->name, "Return-Path"))
+		/* A path has no place for a name (RFC 5321 section 4.1.2). */
+		g_string_append(out, NOBODY);
 	else if (is_any(field->name, addresses))
 		append_addresses(field->value, out);
 	else

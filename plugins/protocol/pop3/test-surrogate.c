@@ -86,6 +86,8 @@ test_addresses(void)
 	assert_means("To", "J <j\xc3\xb6rg@example.org>, k@example.org",
 	             "J <j\xc3\xb6rg@example.org> <invalid@internationalized-address.invalid>, "
 	             "k@example.org");
+	assert_header("Return-Path: <j\xc3\xb6rg@example.org>\r\n\r\n",
+	              "Return-Path: <invalid@internationalized-address.invalid>\r\n\r\n");
 	assert_means("Reply-To", "j@example.org (J\xc3\xb6rg)", "J\xc3\xb6rg <j@example.org>");
 	assert_means("To", "Fr\xc3\xbchst\xc3\xbc\x63k: a@b.example, J\xc3\xb6 <j@example.org>;",
 	             "Fr\xc3\xbchst\xc3\xbc\x63k: a@b.example, J\xc3\xb6 <j@example.org>;");

@@ -103,8 +103,8 @@ append_mechanisms(PhSession *session, GString *out)
 	g_string_append(out, "\r\n");
 }
 
-/* What this connection may use now. Holding needs a queue, and so do reports to strangers; REQUIRETLS is a promise about
- * TLS and made only inside it (RFC 8689 section 2). */
+/* What this connection may use now. Holding needs a queue, and so do reports to strangers; REQUIRETLS is a
+ * promise about TLS and made only inside it (RFC 8689 section 2). */
 uint32_t
 smtp_offers(PhSession *session)
 {

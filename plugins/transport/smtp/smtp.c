@@ -52,9 +52,7 @@ static const PhOption options[] = {
 		Settings,
 		mechanisms,
 		PH_ABSENT,
-		"ways to log in, the best first: the first that the host offers too is used; "
-		"all that are known when absent: scram-sha-256, scram-sha-1, cram-md5, plain, "
-		"login"),
+		"ways to log in, best first: scram-sha-256, scram-sha-1, cram-md5, plain, login"),
 	PH_OPTION_STRING(Settings,
 	                 helo,
 	                 PH_ABSENT,
