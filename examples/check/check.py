@@ -343,6 +343,9 @@ class Pop3:
         if options.tls == "starttls":
             self.command(b"STLS")
             self.wire.start_tls()
+        # Without it a server may put headers with octets above 127 into ASCII (RFC 6856 section 2).
+        if any(line.split(b" ")[0] == b"UTF8" for line in self.capabilities()):
+            self.command(b"UTF8")
         self.command(b"USER " + options.user.encode())
         self.command(b"PASS " + options.password.encode())
         self.ahead = 50 if b"PIPELINING" in self.capabilities() else 1
