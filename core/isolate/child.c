@@ -117,6 +117,19 @@ dispatch(PhIsolateChild *child)
 	return kind->serve(child, operation);
 }
 
+/* The other end is gone without a word about these. */
+static void
+end_states(PhIsolateChild *child)
+{
+	GHashTableIter states;
+	gpointer state = NULL;
+
+	g_hash_table_iter_init(&states, child->states);
+	while (g_hash_table_iter_next(&states, NULL, &state))
+		kind_of(child)->end(child, state);
+	g_hash_table_unref(child->states);
+}
+
 bool
 ph_isolate_serve(PhSection *section, int fd)
 {
@@ -131,7 +144,7 @@ ph_isolate_serve(PhSection *section, int fd)
 		good = dispatch(&child) && ph_isolated_send(&child);
 	ph_secret_wipe(child.packet.octets, PH_PACKET_MAX);
 	drop(&child.passed);
-	g_hash_table_unref(child.states);
+	end_states(&child);
 	g_free(child.packet.octets);
 	return good;
 }
