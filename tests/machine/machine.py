@@ -183,8 +183,11 @@ def pam(tally):
          " '[listener imap-system]' 'plugin = imap' 'address = 127.0.0.1:1143' 'store = mail'"
          " 'directory = system' 'mechanisms = plain, login' >> /etc/posthorn/posthorn.conf"
          " && echo ada:secret-456 | chpasswd && posthorn check")
-    step("a user of the system logs in by it, under the unit",
-         "systemctl restart posthorn && curl -sS -m 20 --user ada:secret-456 imap://127.0.0.1:1143/",
+    step("a user of the system logs in by it, under the unit and its drop-in for PAM",
+         "mkdir -p /etc/systemd/system/posthorn.service.d"
+         " && cp /usr/share/posthorn/systemd/pam.conf /etc/systemd/system/posthorn.service.d"
+         " && systemctl daemon-reload && systemctl restart posthorn"
+         " && curl -sS -m 20 --user ada:secret-456 imap://127.0.0.1:1143/",
          "INBOX")
 
 
