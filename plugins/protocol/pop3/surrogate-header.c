@@ -212,15 +212,16 @@ append_one(PhSlice text, char end, GString *out)
 		g_string_append_c(out, end);
 }
 
+/* Short addresses become much longer ones: stops when there is more than enough. */
 static void
-append_addresses(PhSlice value, GString *out)
+append_addresses(PhSlice value, size_t most, GString *out)
 {
 	g_autoptr(GString) line = g_string_new(NULL);
 	Place place = { 0 };
 	size_t start = 0;
 
 	ph_header_append_unfolded(value, line);
-	for (size_t i = 0; i < line->len; i++) {
+	for (size_t i = 0; i < line->len && out->len <= most; i++) {
 		char c = line->str[i];
 
 		if (!step(&place, c) || (c != ',' && c != ';' && c != ':'))
@@ -321,7 +322,7 @@ append_mime(PhSlice value, bool is_type, GString *out)
 /* --- fields ----------------------------------------------------------------------------------- */
 
 static void
-append_field(const PhHeaderField *field, GString *out)
+append_field(const PhHeaderField *field, size_t most, GString *out)
 {
 	static const char *const addresses[] = {
 		"From",      "Sender",    "Reply-To",    "To",
@@ -355,28 +356,29 @@ append_field(const PhHeaderField *field, GString *out)
 		/* A path has no place for a name (RFC 5321 section 4.1.2). */
 		g_string_append(out, NOBODY);
 	else if (is_any(field->name, addresses))
-		append_addresses(field->value, out);
+		append_addresses(field->value, most, out);
 	else
 		append_text(field->value, field->name.length + 2, out);
 	g_string_append(out, "\r\n");
 }
 
-void
-surrogate_header(PhSlice block, GString *out)
+bool
+surrogate_header(PhSlice block, size_t most, GString *out)
 {
 	PhSlice rest = block;
 	PhHeaderField field;
 	size_t offset = 0;
 	size_t end = 0;
 
-	while (ph_header_next(&rest, &offset, &field)) {
+	while (out->len <= most && ph_header_next(&rest, &offset, &field)) {
 		end = field.offset + field.whole.length;
 		if (ph_slice_is_ascii(field.whole))
 			g_string_append_len(out, field.whole.data, (gssize) field.whole.length);
 		else
-			append_field(&field, out);
+			append_field(&field, most, out);
 	}
 	/* The empty line, when there is one. */
 	if (end < block.length)
 		g_string_append(out, "\r\n");
+	return out->len <= most;
 }

@@ -6,13 +6,11 @@
  */
 #include "surrogate.h"
 
-#include <posthorn/error.h>
 #include <posthorn/message.h>
 #include <posthorn/slice.h>
 
 enum {
-	HEADER_MAX = 1024 * 1024, /* of one part */
-	SMALL_MAX = 64 * 1024,    /* of a message that is read only once */
+	SMALL_MAX = 64 * 1024 /* of a message that is read only once */
 };
 
 /* Making: the surrogate under way. */
@@ -20,6 +18,8 @@ typedef struct {
 	PhContent *content;
 	GPtrArray *pieces; /* PhContent */
 	uint64_t at;       /* of the content, what is in pieces already */
+	uint64_t n_read;   /* octets of headers that were rewritten, or tried */
+	size_t n_made;     /* octets of memory in pieces */
 } Making;
 
 static bool
@@ -54,34 +54,60 @@ keep_until(Making *making, uint64_t offset)
 	making->at = offset;
 }
 
-static bool
-rewrite(Making *making, const PhPart *part, GError **error)
+/* The header as it was. NULL with @error. */
+static char *
+read_header(const Making *making, const PhPart *part, PhSlice *header_out, GError **error)
 {
-	g_autofree char *octets = NULL;
-	GString *made = NULL;
-	PhSlice header;
-	gsize length = 0;
-	ssize_t got = 0;
+	g_autofree char *octets = g_malloc(part->header_size + 1);
+	ssize_t got = ph_content_read(making->content, part->header_offset, octets,
+	                              part->header_size, error);
 
-	if (part->header_size > HEADER_MAX) {
-		ph_error_set(error, PH_ERROR_LIMIT, "the header is too long");
-		return false;
-	}
-	octets = g_malloc(part->header_size + 1);
-	got = ph_content_read(making->content, part->header_offset, octets, part->header_size,
-	                      error);
 	if (got < 0)
+		return NULL;
+	*header_out = PH_SLICE(octets, (size_t) got);
+	return g_steal_pointer(&octets);
+}
+
+static bool
+replace(Making *making, const PhPart *part, GError **error)
+{
+	PhSlice header = PH_SLICE_EMPTY;
+	g_autofree char *octets = read_header(making, part, &header, error);
+	GString *made = NULL;
+	gsize length = 0;
+
+	if (octets == NULL)
 		return false;
-	header = PH_SLICE(octets, (size_t) got);
-	if (ph_slice_is_ascii(header))
-		return true;
-	keep_until(making, part->header_offset);
 	made = g_string_new(NULL);
-	surrogate_header(header, made);
+	if (!surrogate_header(header, SURROGATE_MADE_MAX - making->n_made, made)) {
+		g_string_free(made, TRUE);
+		return true;
+	}
+	keep_until(making, part->header_offset);
 	length = made->len;
+	making->n_made += length;
 	g_ptr_array_add(making->pieces, ph_content_new_take(g_string_free(made, FALSE), length));
 	making->at = part->header_offset + part->header_size;
 	return true;
+}
+
+/* A header in ASCII counts for nothing. */
+static bool
+rewrite(Making *making, const PhPart *part, GError **error)
+{
+	g_autoptr(GError) failure = NULL;
+
+	if (ph_content_each(making->content, part->header_offset, part->header_size, is_narrow,
+	                    NULL, &failure))
+		return true;
+	if (failure != NULL) {
+		g_propagate_error(error, g_steal_pointer(&failure));
+		return false;
+	}
+	if (part->header_size > SURROGATE_READ_MAX - making->n_read)
+		return true;
+	making->n_read += part->header_size;
+	return replace(making, part, error);
 }
 
 static PhContent *

@@ -13,11 +13,18 @@
 
 #include <posthorn/content.h>
 
-/* surrogate_header: the header block with ASCII alone. Pure. */
-void surrogate_header(PhSlice block, GString *out);
+enum {
+	SURROGATE_READ_MAX = 1024 * 1024,     /* octets of header fields that are rewritten */
+	SURROGATE_MADE_MAX = 4 * 1024 * 1024, /* and what becomes of them */
+};
+
+/* surrogate_header: the header block with ASCII alone. Returns: false when @out became longer than
+ * @most: then it is not the whole. Pure. */
+bool surrogate_header(PhSlice block, size_t most, GString *out);
 
 /* surrogate_new: Returns: (owned) the message with its headers, and those of its parts, in ASCII: @content
- * itself when they are; NULL with LIMIT for headers that are too long, or as reading fails. */
+ * itself when they are; NULL as reading fails. Both bounds hold for a whole message: headers beyond
+ * them stay as they are, because a client that cannot fetch a message at all is worse off. */
 PhContent *surrogate_new(PhContent *content, GError **error);
 
 #endif

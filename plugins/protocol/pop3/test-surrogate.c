@@ -14,7 +14,7 @@ header_of(const char *block)
 {
 	GString *out = g_string_new(NULL);
 
-	surrogate_header(ph_slice(block), out);
+	g_assert_true(surrogate_header(ph_slice(block), SURROGATE_MADE_MAX, out));
 	g_assert_true(ph_slice_is_ascii(PH_SLICE(out->str, out->len)));
 	return g_string_free(out, FALSE);
 }
@@ -147,6 +147,84 @@ test_unchanged(void)
 	g_assert_true(second == wide);
 }
 
+static void
+append_many(GString *out, const char *text, size_t octets)
+{
+	for (size_t end = out->len + octets; out->len + strlen(text) <= end;)
+		g_string_append(out, text);
+}
+
+/* Parts whose headers, of nearly 1 MiB each, would become 25 times as long. */
+static void
+test_bounds(void)
+{
+	g_autoptr(GString) text = g_string_new("Content-Type: multipart/mixed; boundary=b\r\n"
+	                                       "Subject: \xc3\xbc\r\n\r\n");
+	g_autoptr(PhContent) content = NULL;
+	g_autoptr(PhContent) made = NULL;
+	char start[64] = { 0 };
+
+	for (int i = 0; i < 8; i++) {
+		g_string_append(text, "--b\r\nTo: ");
+		append_many(text, "\xc3\xa9,\r\n ", SURROGATE_READ_MAX - 4096);
+		g_string_append(text, "\xc3\xa9\r\n\r\nbody\r\n");
+	}
+	g_string_append(text, "--b--\r\n");
+	content = ph_content_new_copy(PH_SLICE(text->str, text->len));
+	made = surrogate_new(content, NULL);
+	g_assert_nonnull(made);
+	g_assert_cmpuint(ph_content_length(made), <, text->len + SURROGATE_MADE_MAX);
+	/* What fits was made. */
+	g_assert_cmpint(ph_content_read(made, 43, start, 15, NULL), ==, 15);
+	g_assert_cmpstr(start, ==, "Subject: =?UTF-");
+}
+
+static void
+test_many_headers(void)
+{
+	g_autoptr(GString) text = g_string_new("Content-Type: multipart/mixed; boundary=b\r\n\r\n");
+	g_autoptr(PhContent) content = NULL;
+	g_autoptr(PhContent) made = NULL;
+	g_autofree char *octets = NULL;
+	g_auto(GStrv) words = NULL;
+
+	for (int i = 0; i < 8; i++) {
+		g_string_append(text, "--b\r\nSubject: \xc3\xbc\r\nX-Plain: ");
+		append_many(text, "aaaaaaaaaaaaaaa\r\n ", SURROGATE_READ_MAX / 4);
+		g_string_append(text, "\r\n\r\nbody\r\n");
+	}
+	g_string_append(text, "--b--\r\n");
+	content = ph_content_new_copy(PH_SLICE(text->str, text->len));
+	made = surrogate_new(content, NULL);
+	g_assert_nonnull(made);
+	octets = g_malloc0(ph_content_length(made) + 1);
+	g_assert_cmpint(ph_content_read(made, 0, octets, ph_content_length(made), NULL), ==,
+	                (ssize_t) ph_content_length(made));
+	words = g_strsplit(octets, "Subject: =?", -1);
+	g_assert_cmpuint(g_strv_length(words), ==, 4);
+	g_assert_nonnull(strstr(octets, "Subject: \xc3\xbc\r\n"));
+}
+
+static void
+test_long_header(void)
+{
+	g_autoptr(GString) text = g_string_new("Subject: x\r\nX-Plain: ");
+	g_autoptr(PhContent) narrow = NULL;
+	g_autoptr(PhContent) wide = NULL;
+	g_autoptr(PhContent) first = NULL;
+	g_autoptr(PhContent) second = NULL;
+
+	append_many(text, "aaaaaaaaaaaaaaa\r\n ", SURROGATE_READ_MAX + 4096);
+	g_string_append(text, "\r\n\r\nb\xc3\xb6\x64y\r\n");
+	narrow = ph_content_new_copy(PH_SLICE(text->str, text->len));
+	g_string_prepend(text, "X-Wide: \xc3\xb6\r\n");
+	wide = ph_content_new_copy(PH_SLICE(text->str, text->len));
+	first = surrogate_new(narrow, NULL);
+	second = surrogate_new(wide, NULL);
+	g_assert_true(first == narrow);
+	g_assert_true(second == wide);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -158,5 +236,9 @@ main(int argc, char **argv)
 	g_test_add_func("/pop3/surrogate/what-cannot-be-said-is-left-out", test_left_out);
 	g_test_add_func("/pop3/surrogate/parts-have-headers-too", test_parts);
 	g_test_add_func("/pop3/surrogate/most-messages-are-sent-as-they-are", test_unchanged);
+	g_test_add_func("/pop3/surrogate/what-is-made-is-bounded", test_bounds);
+	g_test_add_func("/pop3/surrogate/what-is-rewritten-is-bounded", test_many_headers);
+	g_test_add_func("/pop3/surrogate/a-message-with-a-long-header-stays-readable",
+	                test_long_header);
 	return g_test_run();
 }
