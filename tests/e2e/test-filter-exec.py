@@ -88,6 +88,39 @@ def test_one_that_dies_hangs_or_babbles_is_replaced():
         assert server.events("worker-died") == []
 
 
+TWICE = """#!/usr/bin/env python3
+import json, sys, time
+for line in sys.stdin:
+    subject = dict(json.loads(line)["header"])["Subject"]
+    time.sleep(0.2)
+    sys.stdout.write("".join(json.dumps({"edits": [["add-header", name, subject]]}) + "\\n"
+                             for name in ("X-For", "X-More")))
+    sys.stdout.flush()
+"""
+
+
+def test_a_line_too_many_is_no_answer_to_another():
+    config = CONFIG + "command = {dir}/program.py\non-failure = accept\ncopies = 1\n"
+    server = Server(config, ports=("smtp", "imap"))
+    path = os.path.join(server.dir, "program.py")
+    with open(path, "w", encoding="ascii") as stream:
+        stream.write(TWICE)
+    os.chmod(path, 0o755)
+    with server:
+        senders = [threading.Thread(target=deliver, args=(server, "number%d" % n)) for n in range(8)]
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            sender.join()
+        found = texts(server)
+        assert len(found) == 8
+        for text in found:
+            subject = next(line for line in text.split("\r\n") if line.startswith("Subject: "))
+            assert subject.replace("Subject", "X-For") in text.split("\r\n"), text
+            assert "X-More" not in text, text
+        assert not server.events("filter-failed")
+
+
 SLOW = """#!/usr/bin/env python3
 import sys, time
 for line in sys.stdin:

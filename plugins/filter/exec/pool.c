@@ -461,6 +461,7 @@ line(PhSession *session, PhSlice text, uint32_t flaws)
 {
 	Copy *copy = ph_session_data(session);
 	Asked *asked = asked_of(session);
+	bool is_in_step = !ph_session_has_input(session);
 
 	/* One that says something unasked is out of step; its question is asked of another. */
 	if (asked == NULL || asked->written < asked->line->len)
@@ -471,7 +472,8 @@ line(PhSession *session, PhSlice text, uint32_t flaws)
 	copy->asked = NULL;
 	g_mutex_unlock(&copy->pool->lock);
 	answer(copy->pool, asked, text, NULL);
-	return go_on(session);
+	/* What stands behind the answer would be taken for that to the next question. */
+	return is_in_step ? go_on(session) : PH_ABORT;
 }
 
 static PhNext
