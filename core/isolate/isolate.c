@@ -256,9 +256,18 @@ receive(PhIsolateCall *call, uint64_t until_us, uint64_t *reply_out, GError **er
 		}
 		call->reply = ph_link_reader(&link->packet);
 		*reply_out = ph_read_number(&call->reply, PH_REPLY_DONE);
+		/* Greetings without end would keep this thread beyond every deadline. */
+		if (link->is_known && *reply_out == PH_REPLY_HELLO)
+			*reply_out = 0;
+		link->is_known = true;
 	}
-	if (*reply_out == 0)
+	if (*reply_out == 0) {
 		ph_isolate_nonsense(call, error);
+	} else if (*reply_out == PH_REPLY_ITEMS && ph_clock_us() >= call->deadline_us) {
+		/* As many as it likes to send, unasked too: always one is there. */
+		fail(call, "did not answer in time, and was killed", error);
+		*reply_out = 0;
+	}
 	return true;
 }
 

@@ -23,6 +23,7 @@ typedef struct {
 	int fd;
 	uint32_t index;
 	bool is_busy;
+	bool is_known;   /* something came from the child: it greets no more */
 	bool is_gone;    /* to be freed when it is given back */
 	PhPacket packet; /* for who holds it */
 	GArray *ended;   /* of uint64_t: states of the child that nobody needs any more */

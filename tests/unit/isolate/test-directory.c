@@ -5,6 +5,8 @@
 #include "login/chain.h"
 #include "people.h"
 
+#include <sys/socket.h>
+
 static const PhDirectory *
 table_of(PhSection *section)
 {
@@ -300,6 +302,7 @@ check_nonsense(const PhPacket *packet)
 		table_of(section)->lookup(ph_section_instance(section), "anna", &none, &error), ==,
 		PH_VERIFY_ERROR);
 	g_assert_error(error, PH_ERROR, PH_ERROR_TEMPORARY);
+	g_assert_nonnull(strstr(error->message, "makes no sense"));
 	g_assert_null(none);
 	g_assert_cmpuint(people.kills, ==, 1);
 	people_clear(section, config);
@@ -336,6 +339,61 @@ test_nonsense(void)
 	check_nonsense(&packet);
 }
 
+static GThread *flooder;
+
+/* Says that there is more, with nothing in it, always a little ahead, for two seconds at most. */
+static void *
+flood(void *data)
+{
+	struct pollfd polled = { .fd = GPOINTER_TO_INT(data), .events = POLLIN };
+	gint64 until_us = g_get_monotonic_time() + 2 * G_USEC_PER_SEC;
+	char taken[64];
+	ssize_t n = 1;
+
+	for (int i = 0; i < 50; i++)
+		(void) ph_link_send(polled.fd, PH_SLICE(reply, reply_length));
+	while (n > 0 && g_get_monotonic_time() < until_us && poll(&polled, 1, 2000) > 0) {
+		n = recv(polled.fd, taken, sizeof taken, 0);
+		(void) ph_link_send(polled.fd, PH_SLICE(reply, reply_length));
+	}
+	return NULL;
+}
+
+static void
+begin_flood(int fd)
+{
+	flooder = g_thread_new("flood", flood, GINT_TO_POINTER(fd));
+}
+
+static void
+test_flood(void)
+{
+	static const char *const nobody[] = { NULL };
+	PhPacket packet = { .octets = reply };
+	gint64 began_us = g_get_monotonic_time();
+	PhConfig *config = NULL;
+	PhSection *section = NULL;
+	Count names = { .most = G_MAXUINT32 };
+	g_autoptr(GError) error = NULL;
+
+	ph_packet_number(&packet, PH_REPLY_ITEMS);
+	ph_packet_list(&packet, nobody);
+	reply_length = packet.length;
+	people.replies = begin_flood;
+	people.kills = 0;
+	section = people_section("isolate = 1\ntimeout = 200ms\n", &config);
+	g_assert_cmpint(table_of(section)->expand(ph_section_instance(section), "team", count,
+	                                          &names, &error),
+	                ==, PH_VERIFY_ERROR);
+	g_assert_cmpint(g_get_monotonic_time() - began_us, <, 1500000);
+	g_assert_error(error, PH_ERROR, PH_ERROR_TEMPORARY);
+	g_assert_nonnull(strstr(error->message, "did not answer in time"));
+	g_assert_cmpuint(people.kills, ==, 1);
+	(void) g_thread_join(flooder);
+	people_clear(section, config);
+	people.replies = NULL;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -355,5 +413,6 @@ main(int argc, char **argv)
 	g_test_add_func("/isolate/directory/version-and-gives-are-those-of-the-first-process",
 	                test_numbers);
 	g_test_add_func("/isolate/directory/nonsense-from-a-child-is-refused", test_nonsense);
+	g_test_add_func("/isolate/directory/a-flood-from-a-child-ends-at-the-deadline", test_flood);
 	return g_test_run();
 }
