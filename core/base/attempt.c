@@ -194,6 +194,18 @@ ph_attempt_begin_content(PhAttempt *attempt, PhAttemptKind kind, PhContent *cont
 	return ph_attempt_begin(attempt, kind, key_of(octets), name, error);
 }
 
+bool
+ph_attempt_begin_header(PhAttempt *attempt, PhSlice block, GError **error)
+{
+	char name[PH_ATTEMPT_NAME];
+
+	attempt->noted = false;
+	if (used == NULL)
+		return true;
+	g_snprintf(name, sizeof name, "a message with a header of %zu octets", block.length);
+	return ph_attempt_begin(attempt, PH_ATTEMPT_MESSAGE, key_of(block), name, error);
+}
+
 size_t
 ph_attempt_held(PhAttemptNote *notes_out, size_t n)
 {

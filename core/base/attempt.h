@@ -58,6 +58,10 @@ void ph_attempt_end(PhAttempt *attempt);
 /* ph_attempt_key: of a text. */
 uint64_t ph_attempt_key(const char *text);
 
+/* ph_attempt_begin_header: as ph_attempt_begin for a message of which only the header is there: its
+ * key is that of the whole block, because the ends of many headers are alike. */
+bool ph_attempt_begin_header(PhAttempt *attempt, PhSlice block, GError **error);
+
 /* ph_attempt_begin_content: the same for a message: its key is that of its end, at most 4 KiB,
  * because the trace that stands before it differs at each delivery. */
 bool ph_attempt_begin_content(PhAttempt *attempt,

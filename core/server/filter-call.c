@@ -17,6 +17,7 @@
 #include "net/reactor.h"
 #include "server/filter-session.h"
 #include "server/isolated-filter.h"
+#include "server/mail-edit.h"
 
 /* PhFilterCall: one question to one filter. Counted: whoever awaits its answer, its timer, who cancels. */
 struct PhFilterCall {
@@ -332,10 +333,13 @@ static bool
 begin_attempt(const PhFilters *filters, PhAttempt *attempt, bool *noted_out, GError **error)
 {
 	PhContent *content = filters->mail->content;
+	PhSlice early = ph_mail_early_header(filters->mail);
 
-	*noted_out = content != NULL && filters->stage != PH_STAGE_CONNECT;
+	*noted_out = (content != NULL || early.length > 0) && filters->stage != PH_STAGE_CONNECT;
 	if (!*noted_out)
 		return true;
+	if (content == NULL)
+		return ph_attempt_begin_header(attempt, early, error);
 	return ph_attempt_begin_content(attempt, PH_ATTEMPT_MESSAGE, content, error);
 }
 

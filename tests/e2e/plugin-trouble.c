@@ -1,12 +1,15 @@
-/* plugin-trouble.c: a directory that hangs and a transport that crashes, for the end-to-end tests
+/* plugin-trouble.c: a directory that hangs, a transport and a filter that crash, for the tests
  *
  * In the directory everybody exists; the password is "correct horse"; every answer takes `hang`. The
  * transport takes all mail to nowhere, but a message that ends in "crash" ends the process, and one that
- * ends in "quiet" closes the process's line to the supervisor and stops it.
+ * ends in "quiet" closes the process's line to the supervisor and stops it. The filter crashes over the
+ * subject "fatal" while the body is still coming.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include <posthorn/directory.h>
+#include <posthorn/filter.h>
+#include <posthorn/header.h>
 #include <posthorn/slice.h>
 #include <posthorn/transport.h>
 
@@ -95,6 +98,33 @@ deliver(void *instance, PhDelivery *delivery)
 		ph_delivery_complete(delivery, i, NULL);
 }
 
+/* --- the filter --- */
+
+static void *
+begin_mail(void *instance, PhMail *mail)
+{
+	return NULL;
+}
+
+static void
+end_mail(void *instance, void *state)
+{
+}
+
+static bool
+ask(void *instance, void *state, PhFilterQuestion *question, GError **error)
+{
+	PhHeaderField field;
+	PhSlice header;
+
+	if (!ph_mail_header(question->mail, &header, error))
+		return false;
+	if (ph_header_find(header, "Subject", &field)
+	    && ph_slice_is(ph_slice_trim(field.value), "fatal"))
+		abort();
+	return true;
+}
+
 static const PhOption options[] = {
 	PH_OPTION_DURATION(Settings, hang, "0s", "how long every answer takes"),
 	PH_OPTIONS_END,
@@ -113,9 +143,19 @@ static const PhTransport transport = {
 	.destroy = destroy,
 	.deliver = deliver,
 };
+static const PhFilter filter = {
+	.size = sizeof filter,
+	.stages = 1U << PH_STAGE_HEADER,
+	.create = create,
+	.destroy = destroy,
+	.begin = begin_mail,
+	.end = end_mail,
+	.ask = ask,
+};
 static const PhOffer offers[] = {
 	PH_OFFER_DIRECTORY("trouble", &directory),
 	PH_OFFER_TRANSPORT("trouble", &transport),
+	PH_OFFER_FILTER("trouble", &filter),
 	PH_OFFERS_END,
 };
 
@@ -124,7 +164,7 @@ PH_EXPORT const PhPlugin ph_plugin = {
 	.name = "trouble",
 	.version = "1.0",
 	.licence = "LGPL-2.1-or-later",
-	.summary = "a directory that hangs, a transport that crashes",
+	.summary = "a directory that hangs, a transport and a filter that crash",
 	.options = options,
 	.offers = offers,
 };

@@ -6,15 +6,20 @@ import os
 import signal
 import smtplib
 
-from lib import BUILD, Server, main, wait_for
+from lib import BUILD, WHOLE, Server, main, wait_for
 
 ROUTE = """
 [route trouble]
 domains = trouble.example
 transport = %s:trouble
 """ % os.path.join(BUILD, "tests", "e2e", "plugin-trouble.so")
+FILTERED = WHOLE.replace("plugin = smtp\n", "plugin = smtp\nfilters = trouble\n") + """
+[filter trouble]
+plugin = %s:trouble
+""" % os.path.join(BUILD, "tests", "e2e", "plugin-trouble.so")
 DEADLY = b"Subject: Deadly\r\n\r\nThis one ends in a crash\r\n"
 HARMLESS = b"Subject: Harmless\r\n\r\nThis one ends in no crash at all\r\n"
+FATAL = b"From: carla@example.net\r\nSubject: fatal\r\n\r\n" + b"x" * 70 + b"\r\n"
 QUIET = b"Subject: Quiet\r\n\r\nAfter this one it is quiet\r\n"
 TO = "somebody@trouble.example"
 
@@ -30,10 +35,10 @@ def send(server, octets, recipient=TO):
         return 0
 
 
-def crash(server):
-    """Sends the deadly message and waits until a new worker serves."""
+def crash(server, octets=DEADLY, recipient=TO):
+    """Sends a deadly message and waits until a new worker serves."""
     ready = len(wait_for(lambda: server.events("ready"), 20, "the worker"))
-    assert send(server, DEADLY) == 0
+    assert send(server, octets, recipient) == 0
     wait_for(lambda: len(server.events("ready")) > ready, 20, "a new worker")
 
 
@@ -57,6 +62,18 @@ def test_a_message_that_crashed_the_server_twice_is_held():
         event = server.events("attempt-held")[0]
         assert "octets" in event["what"] and event["crashes"] == 2, event
         assert "Held after crashes" in server.run("status").stdout
+
+
+def test_a_header_that_crashed_a_filter_twice_is_held():
+    with Server(FILTERED) as server:
+        for _ in range(2):
+            crash(server, FATAL, "anna@example.org")
+        assert [one["crashes"] for one in held(server)] == [2]
+        worker = server.worker()
+        assert send(server, FATAL, "anna@example.org") == 451
+        assert send(server, HARMLESS, "anna@example.org") == 250
+        assert server.worker() == worker
+        assert "header" in server.events("attempt-held")[0]["what"]
 
 
 def test_a_reload_releases_what_is_held():

@@ -141,6 +141,13 @@ test_held(void)
 	g_assert_false(ph_attempt_begin_content(&attempt, PH_ATTEMPT_MESSAGE, again, NULL));
 	g_assert_true(ph_attempt_begin_content(&attempt, PH_ATTEMPT_DELIVERY, again, NULL));
 	ph_attempt_end(&attempt);
+	g_assert_true(ph_attempt_begin_header(&attempt, ph_slice("A: b\r\n\r\n"), NULL));
+	g_assert_cmpuint(ph_attempt_table_suspects(table, SIGSEGV, &note, 1), ==, 1);
+	ph_attempt_end(&attempt);
+	ph_attempt_table_hold(table, &note, 1);
+	g_assert_false(ph_attempt_begin_header(&attempt, ph_slice("A: b\r\n\r\n"), NULL));
+	g_assert_true(ph_attempt_begin_header(&attempt, ph_slice("C: b\r\n\r\n"), NULL));
+	ph_attempt_end(&attempt);
 	ph_attempt_table_hold(table, NULL, 0);
 	g_assert_true(ph_attempt_begin_content(&attempt, PH_ATTEMPT_MESSAGE, again, NULL));
 	ph_attempt_end(&attempt);
