@@ -383,5 +383,6 @@ uidlist_follow(Account *account, PhIndexConnection *connection, const UidlistWor
 	list->has_failed = list->has_failed && !good;
 	if (!good)
 		give_up(list, work);
-	return (lines.more && good) || !list->is_whole;
+	/* what is held has its turn when a sync was made, which asks for it */
+	return (lines.more && good) || (!lines.held && !list->is_whole);
 }
