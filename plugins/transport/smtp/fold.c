@@ -18,17 +18,13 @@ is_blank(char c)
 	return c == ' ' || c == '\t';
 }
 
-/* Where @line, of @length octets without its end, is cut: the last blank from which a line of fitting
+/* Where @line is cut, which has only blanks from @last on: the last blank from which a line of fitting
  * length ends, else the first; 0: nowhere. Before @least nothing would be gained. */
 static size_t
-find_cut(PhSlice line, size_t length, size_t least)
+find_cut(PhSlice line, size_t last, size_t least)
 {
 	size_t found = 0;
-	size_t last = length;
 
-	/* A line of blanks alone would look like the end of the header to some. */
-	while (last > 0 && is_blank(line.data[last - 1]))
-		last--;
 	for (size_t at = least; at < last; at++) {
 		if (!is_blank(line.data[at]) || is_blank(line.data[at - 1]))
 			continue;
@@ -48,14 +44,20 @@ fold_line(PhSlice line, bool is_first, GString *out)
 	const char *colon = is_first ? memchr(line.data, ':', line.length) : NULL;
 	size_t least = colon != NULL ? (size_t) (colon - line.data) + 2 : 1;
 	size_t cut = 0;
+	size_t last = 0;
 
 	while (length > 0 && (line.data[length - 1] == '\n' || line.data[length - 1] == '\r'))
 		length--;
-	while (length > LINE_MAX_OCTETS && (cut = find_cut(line, length, least)) > 0) {
+	/* A line of blanks alone would look like the end of the header to some. */
+	last = length;
+	while (last > 0 && is_blank(line.data[last - 1]))
+		last--;
+	while (length > LINE_MAX_OCTETS && (cut = find_cut(line, last, least)) > 0) {
 		g_string_append_len(out, line.data, (gssize) cut);
 		g_string_append(out, "\r\n");
 		line = ph_slice_from(line, cut);
 		length -= cut;
+		last -= cut;
 		least = 1;
 	}
 	g_string_append_len(out, line.data, (gssize) line.length);

@@ -387,6 +387,26 @@ test_folding(void)
 	g_assert_cmpuint(strlen(joined), ==, many->len - 2);
 }
 
+static void
+test_folding_a_line_that_is_half_blanks(void)
+{
+	enum {
+		HALF = 512 * 1024
+	};
+
+	g_autoptr(GString) field = g_string_new("Subject:");
+	g_autofree char *blanks = g_strnfill(HALF, ' ');
+	g_autofree char *folded = NULL;
+	size_t longest = 0;
+
+	while (field->len < HALF)
+		g_string_append(field, " w");
+	g_string_append_printf(field, "%s\r\n", blanks);
+	folded = fold(field->str, &longest);
+	g_assert_cmpuint(longest, >=, HALF);
+	g_assert_cmpuint(strlen(folded), >, field->len);
+}
+
 /* --- hosts ------------------------------------------------------------------------------------ */
 
 static GArray *
@@ -453,6 +473,8 @@ main(int argc, char **argv)
 	g_test_add_func("/relay/long-lines-become-short-where-no-signature-breaks",
 	                test_long_lines);
 	g_test_add_func("/relay/long-fields-are-folded-at-blanks-alone", test_folding);
+	g_test_add_func("/relay/a-long-field-may-end-in-blanks",
+	                test_folding_a_line_that_is_half_blanks);
 	g_test_add_func("/relay/equal-hosts-come-in-random-order", test_order);
 	g_test_add_func("/relay/hosts-at-and-behind-ourselves-are-left-out", test_loop);
 	return g_test_run();
