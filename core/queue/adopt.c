@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "queue/private.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -37,6 +38,25 @@ ph_queue_beside(const char *folder)
 	return g_build_filename(folder, BESIDE, name, NULL);
 }
 
+bool
+ph_queue_exists_beside(const char *folder)
+{
+	g_autofree char *beside = g_build_filename(folder, BESIDE, NULL);
+	GDir *dir = g_dir_open(beside, 0, NULL);
+	const char *name = NULL;
+	bool found = false;
+
+	if (dir == NULL)
+		return false;
+	while (!found && (name = g_dir_read_name(dir)) != NULL) {
+		g_autofree char *path = g_build_filename(beside, name, NULL);
+
+		found = ph_queue_exists(path);
+	}
+	g_dir_close(dir);
+	return found;
+}
+
 void
 ph_queue_leave_beside(const char *folder)
 {
@@ -50,11 +70,14 @@ ph_queue_leave_beside(const char *folder)
 
 /* --- one folder ------------------------------------------------------------------------------- */
 
-/* Names a file anew in the queue's own folder. */
+/* Gives a file a name in the queue's own folder. Its index has its name there before it, because without
+ * it nobody knows what is held, and its old one until then: after a failure, and after a crash, both
+ * are found where they were. */
 static bool
-take_name(const PhQueue *queue, int from_fd, uint32_t from, uint32_t to, bool is_index)
+take_one(const PhQueue *queue, int from_fd, uint32_t from, uint32_t to)
 {
-	g_autoptr(GError) error = NULL;
+	char old_index[PH_QUEUE_FILE_NAME];
+	char new_index[PH_QUEUE_FILE_NAME];
 	char old_name[PH_QUEUE_FILE_NAME];
 	char new_name[PH_QUEUE_FILE_NAME];
 	const PhRename move = { .from_folder_fd = from_fd,
@@ -62,13 +85,31 @@ take_name(const PhQueue *queue, int from_fd, uint32_t from, uint32_t to, bool is
 		                .from = old_name,
 		                .to = new_name };
 
-	ph_queue_file_name(from, is_index, old_name);
-	ph_queue_file_name(to, is_index, new_name);
-	return ph_durable_move(&move, &error)
-	       || (is_index && g_error_matches(error, PH_ERROR, PH_ERROR_NOT_FOUND));
+	ph_queue_file_name(from, true, old_index);
+	ph_queue_file_name(to, true, new_index);
+	ph_queue_file_name(from, false, old_name);
+	ph_queue_file_name(to, false, new_name);
+	if (linkat(from_fd, old_index, queue->folder_fd, new_index, 0) < 0 && errno != ENOENT)
+		return false;
+	if (!ph_durable_move(&move, NULL)) {
+		(void) unlinkat(queue->folder_fd, new_index, 0);
+		return false;
+	}
+	(void) unlinkat(from_fd, old_index, 0);
+	return true;
 }
 
-/* The index first: without it nobody knows what is held. */
+/* Whoever took its file has died before it was removed. */
+static void
+remove_index(int folder_fd, uint32_t number)
+{
+	char name[PH_QUEUE_FILE_NAME];
+
+	ph_queue_file_name(number, false, name);
+	if (faccessat(folder_fd, name, F_OK, 0) < 0 && errno == ENOENT)
+		ph_queue_file_remove(folder_fd, number);
+}
+
 static bool
 take_files(PhQueue *queue, int folder_fd, const char *path, GArray *numbers)
 {
@@ -79,16 +120,17 @@ take_files(PhQueue *queue, int folder_fd, const char *path, GArray *numbers)
 	bool good = dir != NULL;
 
 	while (good && (name = g_dir_read_name(dir)) != NULL) {
-		uint32_t taken = queue->last_number + 1;
-
-		if (!ph_queue_file_number(name, &is_index, &number) || is_index)
+		if (!ph_queue_file_number(name, &is_index, &number))
 			continue;
-		good = take_name(queue, folder_fd, number, taken, true)
-		       && take_name(queue, folder_fd, number, taken, false);
-		if (!good)
-			break;
-		queue->last_number = taken;
-		g_array_append_val(numbers, taken);
+		if (is_index) {
+			remove_index(folder_fd, number);
+			continue;
+		}
+		/* used up in any case: something may be left there */
+		queue->last_number++;
+		good = take_one(queue, folder_fd, number, queue->last_number);
+		if (good)
+			g_array_append_val(numbers, queue->last_number);
 	}
 	if (dir != NULL)
 		g_dir_close(dir);

@@ -33,6 +33,7 @@ struct PhQueueFile {
 	uint64_t end;        /* where the next mail goes */
 	uint64_t index_size; /* octets */
 	bool is_bad;         /* a write or sync has failed: nothing more is written */
+	bool is_unsynced;    /* there are rows in the index that a crash may take */
 	/* the queue's, under its lock */
 	uint32_t n_live;     /* mails that are not done */
 	uint32_t n_mails;    /* that were ever in it */

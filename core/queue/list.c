@@ -352,19 +352,20 @@ act_on(PhQueue *queue, const Noted *noted, uint32_t action, PhQueueActed *acted)
 	ph_queue_nudge(queue);
 }
 
-/* Waits until what was noted is durable. */
+/* Waits until what was noted is durable. The writer may have taken it already, without a sync; one
+ * that is being made may have begun before it was noted. */
 static void
 sync_index(PhQueue *queue)
 {
-	uint64_t before = 0;
+	uint64_t enough = 0;
 
 	PH_LOCKED(&queue->lock);
-	if (!queue->writes || queue->is_closing || queue->dirty->len == 0)
+	if (!queue->writes || queue->is_closing || (queue->dirty->len == 0 && !queue->is_unsynced))
 		return;
 	queue->wants_sync = true;
-	before = queue->n_syncs;
+	enough = queue->n_syncs + (queue->is_syncing ? 2 : 1);
 	ph_signal_one(&queue->work);
-	while (queue->n_syncs == before)
+	while (queue->n_syncs < enough)
 		ph_signal_wait(&queue->synced, &queue->lock);
 }
 

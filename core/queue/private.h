@@ -65,6 +65,8 @@ struct PhQueue {
 	bool is_closing;  /* the writer ends when nothing is left */
 	bool is_closed;   /* and has ended */
 	bool wants_sync;  /* of the index */
+	bool is_syncing;  /* the writer is at one */
+	bool is_unsynced; /* rows were taken that no sync has made durable yet */
 	bool wants_adoption;
 	uint64_t n_syncs; /* of it that were asked for and made */
 	PhSignal synced;
@@ -79,6 +81,7 @@ struct PhQueue {
 	uint32_t last_number;  /* of a file */
 	GPtrArray *dirty;      /* (borrowed) files with rows to be written */
 	GArray *dead;          /* of uint32_t: files that are to be removed */
+	bool has_removed;      /* the writer's: such files, since the folder was synced */
 	PhQueueEntry *first;   /* to be written */
 	PhQueueEntry **last;
 	uint64_t next_sweep_ms;

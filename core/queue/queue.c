@@ -340,6 +340,7 @@ ph_queue_note(PhQueue *queue, uint32_t slot)
 		            .state = (uint32_t) row->state,
 		            .attempts = row->attempts,
 		            .is_warned = row->is_warned,
+		            .is_released = row->is_released,
 		            .due = ph_queue_time(row->due_ms),
 		            .reason = ph_slice(ph_reasons_text(queue->reasons, row->reason)) };
 	PhQueueFile *file = ph_queue_file_of(queue, message, &note.position);

@@ -73,8 +73,10 @@ uint32_t ph_queue_n_busy(PhQueue *queue);
 
 /* ph_queue_beside: a folder below the queue's in which another queue may be opened, to be never
  * started: its mails become those of this queue when it was closed, or its process has died.
- * Returns: (owned). ph_queue_leave_beside: after it was closed: removes it if it is empty. */
+ * Returns: (owned). ph_queue_exists_beside: is there mail in such folders of the queue's @folder?
+ * ph_queue_leave_beside: after one was closed: removes it if it is empty. */
 char *ph_queue_beside(const char *folder);
+bool ph_queue_exists_beside(const char *folder);
 void ph_queue_leave_beside(const char *folder);
 
 /* ph_queue_adopt: takes what lies there, soon. ph_queue_open() does so too. */
@@ -111,6 +113,7 @@ typedef struct {
 	uint32_t number;                     /* in the envelope */
 	uint32_t attempts;                   /* before this one */
 	const char *reason;                  /* (nullable) why the last one failed */
+	bool is_released;                    /* a result has said so */
 } PhQueueTaskRecipient;
 
 uint32_t ph_queue_task_kind(const PhQueueTask *task);
@@ -138,6 +141,7 @@ typedef struct {
 	uint32_t outcome;    /* PhQueueOutcome */
 	uint32_t not_before; /* LATER: seconds; 0: by the curve */
 	const char *reason;  /* (nullable) LATER, HOLD */
+	bool is_released;    /* LATER, HOLD: known from now on, whatever becomes of the reason */
 } PhQueueResult;
 
 /* ph_queue_task_finish: one result for each recipient. @answered: false: nobody was there at the

@@ -24,6 +24,8 @@ enum {
 	ROW_STATE = 32,       /* before the reason */
 	ROW_GONE = 16,
 	PRIORITY_SHIFT = 9,
+	IS_WARNED = 1 << 0, /* flags of a state */
+	IS_RELEASED = 1 << 1,
 };
 
 #define OCTETS_MAX (UINT64_C(1) << 40)
@@ -186,7 +188,7 @@ put_state(uint8_t *at, const PhQueueRow *row)
 	put64(at + 16, (uint64_t) row->due);
 	put16(at + 24, row->recipient);
 	put16(at + 26, row->attempts);
-	put16(at + 28, row->is_warned);
+	put16(at + 28, (row->is_warned ? IS_WARNED : 0U) | (row->is_released ? IS_RELEASED : 0U));
 	put16(at + 30, (uint32_t) row->reason.length);
 	if (row->reason.length > 0)
 		memcpy(at + ROW_STATE, row->reason.data, row->reason.length);
@@ -257,7 +259,8 @@ get_state(const char *at, size_t size, PhQueueRow *row)
 	row->due = (PhTime) get64(at + 16);
 	row->recipient = get16(at + 24);
 	row->attempts = get16(at + 26);
-	row->is_warned = get16(at + 28) != 0;
+	row->is_warned = (get16(at + 28) & IS_WARNED) != 0;
+	row->is_released = (get16(at + 28) & IS_RELEASED) != 0;
 	row->reason = PH_SLICE(at + ROW_STATE, get16(at + 30));
 	return row->reason.length <= size - ROW_STATE;
 }

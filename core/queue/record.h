@@ -80,6 +80,7 @@ typedef struct {
 	uint32_t state; /* PhQueueState */
 	uint32_t attempts;
 	bool is_warned;
+	bool is_released;
 	PhTime due;
 	PhSlice reason;
 } PhQueueRow;

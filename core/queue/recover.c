@@ -141,6 +141,7 @@ take_state(Reading *reading, const PhQueueRow *row, uint32_t message)
 		return;
 	known->attempts = MIN(row->attempts, PH_QUEUE_ATTEMPTS_MAX) & 255;
 	known->is_warned = row->is_warned;
+	known->is_released = row->is_released;
 	known->due_ms = ph_queue_ms(row->due) & ((UINT64_C(1) << 42) - 1);
 	ph_reasons_drop(queue->reasons, known->reason);
 	known->reason = ph_reasons_use(queue->reasons, row->reason);

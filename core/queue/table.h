@@ -60,8 +60,9 @@ typedef struct __attribute__((packed, aligned(4))) {
 	uint64_t number : 14;   /* in the envelope */
 	uint64_t is_warned : 1; /* the sender knows that it is late */
 	uint64_t destination : 24;
-	uint64_t attempts : 8; /* so many, or more */
-	uint64_t reason : 15;  /* why it was not delivered yet; 0: none */
+	uint64_t attempts : 8;    /* so many, or more */
+	uint64_t reason : 15;     /* why it was not delivered yet; 0: none */
+	uint64_t is_released : 1; /* PhQueueResult */
 } PhQueueSlot;
 
 G_STATIC_ASSERT(sizeof(PhQueueMessage) == 24);

@@ -105,7 +105,8 @@ make_task(PhQueue *queue, uint32_t kind, const uint32_t *slots, uint32_t n)
 		recipient->reason = g_strdup(reason);
 		recipient->shown = (PhQueueTaskRecipient){ .number = (uint32_t) row->number,
 			                                   .attempts = row->attempts,
-			                                   .reason = recipient->reason };
+			                                   .reason = recipient->reason,
+			                                   .is_released = row->is_released };
 	}
 	return task;
 }
@@ -398,6 +399,8 @@ try_later(PhQueue *queue, uint32_t slot, const PhQueueResult *result, uint64_t n
 static void
 take_result(PhQueue *queue, uint32_t slot, const PhQueueResult *result, uint64_t now)
 {
+	if (result->is_released)
+		ph_table_slot(&queue->table, slot)->is_released = 1;
 	if (result->outcome == PH_QUEUE_DONE_WITH)
 		ph_queue_finish_slot(queue, slot);
 	else if (result->outcome == PH_QUEUE_HOLD)

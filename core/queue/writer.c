@@ -33,6 +33,7 @@ typedef struct {
 	GPtrArray *rows;  /* of GByteArray (owned), one for each of them */
 	GArray *dead;
 	bool syncs;
+	bool syncs_folder; /* files were removed since the last sync */
 	bool adopts;
 } Work;
 
@@ -243,6 +244,17 @@ work_on_entries(PhQueue *queue, PhQueueEntry *entries)
 
 /* --- the index -------------------------------------------------------------------------------- */
 
+/* Whoever asked for it is told, and others may ask again. */
+static void
+end_sync(PhQueue *queue)
+{
+	PH_LOCKED(&queue->lock);
+	queue->n_syncs++;
+	queue->is_syncing = false;
+	queue->is_unsynced = false;
+	ph_signal_all(&queue->synced);
+}
+
 /* What cannot be noted is done again after a restart; nothing is lost. */
 static void
 work_on_rows(PhQueue *queue, Work *work)
@@ -258,14 +270,14 @@ work_on_rows(PhQueue *queue, Work *work)
 			       "what was delivered could not be noted; after a restart it would "
 			       "be delivered again",
 			       PH_LOG_FAILURE(error), PH_LOG_END);
+		file->is_unsynced = !work->syncs || error != NULL;
 	}
 	for (guint i = 0; i < work->dead->len; i++)
 		ph_queue_file_remove(queue->folder_fd, g_array_index(work->dead, uint32_t, i));
-	if (!work->syncs)
-		return;
-	PH_LOCKED(&queue->lock);
-	queue->n_syncs++;
-	ph_signal_all(&queue->synced);
+	if (work->syncs_folder)
+		(void) ph_durable_sync_folder(queue->folder_fd, NULL);
+	if (work->syncs)
+		end_sync(queue);
 }
 
 /* --- rounds ----------------------------------------------------------------------------------- */
@@ -274,25 +286,47 @@ static bool
 has_work(const PhQueue *queue)
 {
 	return queue->first != NULL || queue->dirty->len > 0 || queue->dead->len > 0
-	       || queue->wants_adoption;
+	       || queue->wants_adoption || queue->wants_sync;
+}
+
+/* A sync is of all that was written before, too. With the lock held. */
+static void
+add_unsynced(const PhQueue *queue, GPtrArray *dirty)
+{
+	GHashTableIter iter;
+	gpointer value = NULL;
+
+	g_hash_table_iter_init(&iter, queue->files);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		PhQueueFile *file = value;
+
+		if (file->is_unsynced && file->rows == NULL)
+			g_ptr_array_add(dirty, ph_queue_file_ref(file));
+	}
 }
 
 /* Takes the rows out of the files. With the lock held. */
 static void
 take_rows(PhQueue *queue, Work *work)
 {
+	queue->is_unsynced = queue->is_unsynced || queue->dirty->len > 0 || queue->dead->len > 0;
+	work->syncs = queue->is_syncing = queue->wants_sync;
+	queue->wants_sync = false;
 	work->dirty = queue->dirty;
 	queue->dirty = g_ptr_array_new();
+	if (work->syncs)
+		add_unsynced(queue, work->dirty);
 	work->rows = g_ptr_array_new_with_free_func((GDestroyNotify) g_byte_array_unref);
 	for (guint i = 0; i < work->dirty->len; i++) {
 		PhQueueFile *file = work->dirty->pdata[i];
 
-		g_ptr_array_add(work->rows, g_steal_pointer(&file->rows));
+		g_ptr_array_add(work->rows, file->rows != NULL ? g_steal_pointer(&file->rows)
+		                                               : g_byte_array_new());
 	}
 	work->dead = queue->dead;
+	work->syncs_folder = work->syncs && queue->has_removed;
+	queue->has_removed = !work->syncs && (queue->has_removed || work->dead->len > 0);
 	queue->dead = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-	work->syncs = queue->wants_sync;
-	queue->wants_sync = false;
 	work->adopts = queue->wants_adoption;
 	queue->wants_adoption = false;
 }

@@ -95,7 +95,8 @@ ph_queue_run_new(const PhConfig *config, PhReactor *reactor)
 	const char *folder = ph_config_queue(config)->path;
 	PhQueueRun *run = NULL;
 
-	if (!ph_config_needs_queue(config) && !ph_queue_exists(folder))
+	if (!ph_config_needs_queue(config) && !ph_queue_exists(folder)
+	    && !ph_queue_exists_beside(folder))
 		return NULL;
 	run = g_new0(PhQueueRun, 1);
 	ph_lock_init(&run->lock);
@@ -330,6 +331,16 @@ clear_fate(PhQueueFate *fate)
 	g_free(fate->reason);
 }
 
+/* Has somebody released it whom a filter held? The first attempt knows by the reason, which it may
+ * replace; those behind it by what it has told the queue. */
+static bool
+is_released(const PhQueueTaskRecipient *recipient)
+{
+	return recipient->is_released
+	       || (recipient->reason != NULL
+	           && g_str_has_prefix(recipient->reason, PH_QUARANTINED));
+}
+
 static void
 end_one(PhQueueJob *job)
 {
@@ -340,9 +351,12 @@ end_one(PhQueueJob *job)
 	g_autofree PhQueueResult *results = g_new0(PhQueueResult, job->n);
 
 	for (size_t i = 0; i < job->n; i++)
-		results[i] = (PhQueueResult){ .outcome = job->fates[i].outcome,
-			                      .not_before = job->fates[i].not_before,
-			                      .reason = job->fates[i].reason };
+		results[i] = (PhQueueResult){
+			.outcome = job->fates[i].outcome,
+			.not_before = job->fates[i].not_before,
+			.reason = job->fates[i].reason,
+			.is_released = is_released(ph_queue_task_recipient(job->task, i)),
+		};
 	ph_queue_task_finish(job->task, results, job->answered);
 	for (size_t i = 0; i < job->n; i++)
 		clear_fate(&job->fates[i]);
@@ -539,7 +553,7 @@ add_recipient(PhQueueJob *job, uint32_t index)
 	job->targets[job->mail->targets->len] = index;
 	ph_queue_mail_add(job->mail, recipient->envelope, route, identity);
 	ph_mail_target(job->mail, job->mail->targets->len - 1)->is_released =
-		recipient->reason != NULL && g_str_has_prefix(recipient->reason, PH_QUARANTINED);
+		is_released(recipient);
 	job->mail->attempt = MAX(job->mail->attempt, recipient->attempts + 1);
 }
 

@@ -20,8 +20,9 @@ enum {
 
 struct PhQueueTogether {
 	gatomicrefcount refs;
-	PhLock lock;        /* guards groups */
+	PhLock lock;        /* guards groups, is_stopped */
 	GHashTable *groups; /* of Group, by the mail's id */
+	bool is_stopped;    /* nobody may wait any more: there may be no reactor soon */
 	gint n_groups;      /* that are there, or about to be */
 };
 
@@ -149,11 +150,18 @@ ph_queue_together_tell(PhQueueTogether *together, PhQueueJob *job)
 	GPtrArray *jobs = NULL;
 	Group *group = NULL;
 
-	if (ph_queue_task_envelope(job->task)->n_recipients <= job->n) {
+	/* What is late is not under way: the queue's rows need not be there when it has waited. */
+	if (ph_queue_task_kind(job->task) == PH_QUEUE_TASK_LATE
+	    || ph_queue_task_envelope(job->task)->n_recipients <= job->n) {
 		ph_router_run(job->used->router, report, job);
 		return;
 	}
 	ph_lock_take(&together->lock);
+	if (together->is_stopped) {
+		ph_lock_drop(&together->lock);
+		ph_queue_job_put_back(job);
+		return;
+	}
 	group = g_hash_table_lookup(together->groups, id);
 	if (group == NULL) {
 		/* Before we look who is under way: who ends now must see us. */
@@ -198,6 +206,9 @@ ph_queue_together_stop(PhQueueTogether *together)
 {
 	GPtrArray *jobs = NULL;
 
+	ph_lock_take(&together->lock);
+	together->is_stopped = true;
+	ph_lock_drop(&together->lock);
 	while ((jobs = take_any(together)) != NULL) {
 		for (guint i = 0; i < jobs->len; i++)
 			ph_queue_job_put_back(jobs->pdata[i]);

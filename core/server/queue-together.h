@@ -23,8 +23,8 @@ void ph_queue_together_tell(PhQueueTogether *together, PhQueueJob *job);
 /* ph_queue_together_ended: a job of the mail @id has ended. Thread: any. */
 void ph_queue_together_ended(PhQueueTogether *together, const char *id);
 
-/* ph_queue_together_any: does somebody wait? ph_queue_together_stop: nobody does any more: what they
- * had to tell is told after their next attempt. */
+/* ph_queue_together_any: does somebody wait? ph_queue_together_stop: nobody does any more, and
+ * nobody will: what they have to tell is told after their next attempt. */
 bool ph_queue_together_any(PhQueueTogether *together);
 void ph_queue_together_stop(PhQueueTogether *together);
 

@@ -331,6 +331,18 @@ def test_what_a_routes_filter_puts_in_quarantine_is_held_and_not_asked_about_aga
         wait_for(lambda: len(ledger(server)) == 2 and held(server) == [], 10, "the delivery")
 
 
+def test_what_was_released_is_not_held_again_when_the_next_server_puts_it_off():
+    config = FILTERED.replace("filters = trouble\n", "") + ELSEWHERE + "filters = last\n" + (
+        "[filter last]\nplugin = rules\nrule-1 = at delivery if recipient is later2@far.example "
+        "then quarantine not to them\n[queue]\nretry = 200ms\n")
+    with Server(config, ports=("smtp", "imap")) as server:
+        with server.smtp() as client:
+            client.sendmail("carla@example.net", ["later2@far.example"], MESSAGE % "one")
+        wait_for(lambda: [one[0] for one in held(server)] == ["held"], 10, "the hold")
+        assert server.run("queue", "release", "--all").returncode == 0
+        wait_for(lambda: len(ledger(server)) == 1 and held(server) == [], 10, "the delivery")
+
+
 def test_quarantine_that_is_possible_nowhere_is_temporary_and_check_says_so():
     nowhere = "\n[route gone]\ndomains = gone.example\ntransport = discard\n"
     server = Server(FILTERED + nowhere, ports=("smtp", "imap"))

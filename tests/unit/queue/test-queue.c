@@ -11,11 +11,24 @@
 
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 enum {
 	PATIENCE_US = 10000000,
 	PAUSE_US = 2000,
+	WRITTEN_US = 50000, /* then the writer has taken what nobody waits for */
 };
+
+static gint n_syncs;
+
+/* Between the queue and the C library: what a loss of power may take cannot be seen otherwise. */
+int
+fdatasync(int fd)
+{
+	g_atomic_int_inc(&n_syncs);
+	return (int) syscall(SYS_fdatasync, fd);
+}
 
 static const PhDuration curve[] = { { UINT64_C(3600000000) } };
 
@@ -26,6 +39,8 @@ typedef struct {
 	gint n_added;
 	gint n_failed;
 	gint n_tasks;
+	gint n_released; /* recipients of them that a result has called so */
+	const char *hold;
 } Fixture;
 
 /* "done..." is delivered, "later..." is put off, "hold..." is kept. */
@@ -42,6 +57,10 @@ begin(PhQueueTask *task, void *user_data)
 
 		results[i].outcome = PH_QUEUE_DONE_WITH;
 		results[i].reason = "the reason";
+		/* whoever has this in the name */
+		results[i].is_released = strstr(address, "released") != NULL;
+		if (ph_queue_task_recipient(task, i)->is_released)
+			g_atomic_int_inc(&f->n_released);
 		if (g_str_has_prefix(address, "later"))
 			results[i].outcome = PH_QUEUE_LATER;
 		else if (g_str_has_prefix(address, "hold"))
@@ -126,6 +145,7 @@ add(Fixture *f, const char *id, const char *address, size_t octets)
 
 	ph_queue_add(f->queue, &(PhQueueNew){ .envelope = &envelope,
 	                                      .content = content,
+	                                      .hold = f->hold,
 	                                      .added = added,
 	                                      .user_data = f });
 	while (g_atomic_int_get(&f->n_added) == before)
@@ -207,6 +227,47 @@ test_a_hold_outlives_the_process(Fixture *f, gconstpointer data)
 	reopen(f);
 	ph_queue_each(f->queue, &filter, check_held, &n);
 	g_assert_cmpuint(n, ==, 1);
+}
+
+static void
+test_what_was_written_without_a_sync_is_synced_when_somebody_waits(Fixture *f, gconstpointer data)
+{
+	PhQueueFilter nothing = { .id = "nothing" };
+	PhQueueActed acted;
+	gint before = 0;
+
+	add(f, "held", "hold@example.net", 10);
+	ph_queue_start(f->queue);
+	wait_for(f, nothing_is_ready);
+	g_usleep(WRITTEN_US);
+	before = g_atomic_int_get(&n_syncs);
+	ph_queue_act(f->queue, &nothing, PH_QUEUE_DELETE, &acted);
+	g_assert_cmpint(g_atomic_int_get(&n_syncs), >, before);
+	before = g_atomic_int_get(&n_syncs);
+	ph_queue_act(f->queue, &nothing, PH_QUEUE_DELETE, &acted);
+	g_assert_cmpint(g_atomic_int_get(&n_syncs), ==, before);
+}
+
+static void
+test_a_release_outlives_the_reason_and_the_process(Fixture *f, gconstpointer data)
+{
+	PhQueueFilter filter = { .id = "one" };
+	PhQueueActed acted;
+
+	add(f, "one", "later-released@example.net", 10);
+	add(f, "two", "later@example.net", 10);
+	ph_queue_start(f->queue);
+	wait_for(f, nothing_is_ready);
+	g_assert_cmpint(f->n_released, ==, 0);
+	reopen(f);
+	ph_queue_act(f->queue, &filter, PH_QUEUE_RETRY, &acted);
+	g_assert_cmpuint(acted.n_changed, ==, 1);
+	filter.id = "two";
+	ph_queue_act(f->queue, &filter, PH_QUEUE_RETRY, &acted);
+	ph_queue_start(f->queue);
+	wait_for(f, nothing_is_ready);
+	g_assert_cmpint(f->n_tasks, ==, 4);
+	g_assert_cmpint(f->n_released, ==, 1);
 }
 
 static bool
@@ -346,12 +407,59 @@ test_mail_beside_the_queue_is_there_at_the_next_start(Fixture *f, gconstpointer 
 	add(f, "two", "done@example.net", 300000);
 	f->queue = owner;
 	ph_queue_close(other);
+	g_assert_true(ph_queue_exists_beside(f->folder));
 	reopen(f);
+	g_assert_false(ph_queue_exists_beside(f->folder));
 	wait_for(f, has_two);
 	ph_queue_start(f->queue);
 	wait_for(f, is_empty);
 	g_assert_cmpint(f->n_tasks, ==, 2);
 	g_assert_cmpint(f->n_failed, ==, 0);
+}
+
+static bool
+has_five(const PhQueueStats *stats)
+{
+	return stats->n_mails == 5;
+}
+
+/* The name that the file would get is taken by something that cannot be replaced. */
+static void
+test_what_could_not_be_taken_is_taken_later_as_it_was(Fixture *f, gconstpointer data)
+{
+	g_autofree char *folder = NULL;
+	g_autofree char *obstacle = g_build_filename(f->folder, "00000002.mail", NULL);
+	g_autofree char *stray = NULL;
+	PhQueue *owner = f->queue;
+	PhQueueFilter filter = { .id = "held" };
+	unsigned n = 0;
+
+	f->queue = open_beside(f, &folder);
+	f->hold = "the reason";
+	add(f, "held", "done@example.net", 100);
+	f->hold = NULL;
+	ph_queue_close(f->queue);
+	f->queue = owner;
+	stray = g_build_filename(folder, "00000009.index", NULL);
+	g_assert_true(g_file_set_contents(stray, "", 0, NULL));
+	add(f, "own-1", "later@example.net", 100);
+	g_assert_cmpint(g_mkdir(obstacle, 0700), ==, 0);
+	ph_queue_adopt(f->queue);
+	/* when the second of them is there, that was tried */
+	add(f, "own-2", "later@example.net", 100);
+	add(f, "own-3", "later@example.net", 5000);
+	g_assert_cmpint(g_rmdir(obstacle), ==, 0);
+	g_assert_true(ph_queue_exists_beside(f->folder));
+	add(f, "own-4", "later@example.net", 100);
+	g_assert_cmpint(f->n_failed, ==, 0);
+	ph_queue_adopt(f->queue);
+	wait_for(f, has_five);
+	ph_queue_each(f->queue, &filter, check_held, &n);
+	g_assert_cmpuint(n, ==, 1);
+	reopen(f);
+	ph_queue_each(f->queue, &filter, check_held, &n);
+	g_assert_cmpuint(n, ==, 2);
+	g_assert_false(g_file_test(folder, G_FILE_TEST_EXISTS));
 }
 
 static void
@@ -372,6 +480,10 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	ADD("/queue/queue/what-was-added-is-there-again", test_what_was_added_is_there_again);
 	ADD("/queue/queue/a-hold-outlives-the-process", test_a_hold_outlives_the_process);
+	ADD("/queue/queue/what-was-written-without-a-sync-is-synced-when-somebody-waits",
+	    test_what_was_written_without_a_sync_is_synced_when_somebody_waits);
+	ADD("/queue/queue/a-release-outlives-the-reason-and-the-process",
+	    test_a_release_outlives_the_reason_and_the_process);
 	ADD("/queue/queue/few-mails-do-not-keep-many-files", test_few_mails_do_not_keep_many_files);
 	ADD("/queue/queue/without-its-index-a-file-is-read-again",
 	    test_without_its_index_a_file_is_read_again);
@@ -380,6 +492,8 @@ main(int argc, char **argv)
 	    test_mail_beside_the_queue_is_taken_when_its_writer_lets_go);
 	ADD("/queue/queue/mail-beside-it-is-there-at-the-next-start",
 	    test_mail_beside_the_queue_is_there_at_the_next_start);
+	ADD("/queue/queue/what-could-not-be-taken-is-taken-later-as-it-was",
+	    test_what_could_not_be_taken_is_taken_later_as_it_was);
 	ADD("/queue/queue/an-unused-folder-beside-it-goes",
 	    test_an_unused_folder_beside_the_queue_goes);
 	return g_test_run();

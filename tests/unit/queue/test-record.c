@@ -38,6 +38,7 @@ static const PhQueueRow samples[] = {
 	  .is_warned = true,
 	  .due = 5000,
 	  .reason = { "because", 7 } },
+	{ .kind = PH_QUEUE_ROW_STATE, .position = 64, .state = 2, .is_released = true },
 	{ .kind = PH_QUEUE_ROW_GONE, .position = 64 },
 	{ .kind = PH_QUEUE_ROW_END, .position = 8192 },
 };
@@ -83,7 +84,9 @@ test_rows_are_read_as_written(void)
 	g_assert_true(ph_queue_row_parse(&rest, SEED, &row));
 	g_assert_cmpuint(row.state, ==, 4);
 	g_assert_cmpuint(row.attempts, ==, 200);
-	g_assert_true(row.is_warned && ph_slice_is(row.reason, "because"));
+	g_assert_true(row.is_warned && !row.is_released && ph_slice_is(row.reason, "because"));
+	g_assert_true(ph_queue_row_parse(&rest, SEED, &row));
+	g_assert_true(row.is_released && !row.is_warned);
 	g_assert_true(ph_queue_row_parse(&rest, SEED, &row));
 	g_assert_cmpuint(row.kind, ==, PH_QUEUE_ROW_GONE);
 	g_assert_true(ph_queue_row_parse(&rest, SEED, &row));
