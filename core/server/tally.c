@@ -3,6 +3,9 @@
  * A file is "posthorn tally 1" and a line an entry: the moment in microseconds, a blank, the key with
  * everything but printable ASCII escaped. What has been paid off is not written.
  *
+ * The processes before and after a reload have a table each and one file. Whoever writes it takes in first
+ * what the other has written meanwhile, under a lock, so that nothing is lost that way.
+ *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "server/tally.h"
@@ -20,6 +23,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,11 +36,13 @@ enum {
 
 #define SAVE_EVERY_US (G_GINT64_CONSTANT(30) * G_USEC_PER_SEC)
 
+static const char lock_name[] = "~lock"; /* no tally's */
 static const char head[] = "posthorn tally 1";
 
 typedef struct {
 	char *key;
 	PhTime until; /* everything is paid off */
+	bool is_cut;  /* the clock was set back: what was written of it is too late */
 	GList link;   /* in the order of use */
 } Entry;
 
@@ -45,10 +51,12 @@ struct PhTally {
 	char *name;
 	size_t most;
 	gint refs;      /* under the lock of all: users */
-	PhLock writing; /* one writes at a time; taken before the other */
-	PhLock lock;    /* guards the rest */
+	PhLock writing; /* one writes at a time; taken before the other; guards wrote */
+	struct stat wrote;
+	PhLock lock; /* guards the rest */
 	GHashTable *by_key;
 	GQueue order; /* the head was used longest ago */
+	bool is_loaded;
 	bool is_changed;
 	bool is_saving;
 	PhTime saved;
@@ -114,8 +122,10 @@ open_of(Entry *entry, const PhTallyCharge *charge, PhTime now)
 	uint64_t most = debt_max(charge);
 
 	entry->until = MAX(entry->until, now);
-	if ((uint64_t) (entry->until - now) > most)
+	if ((uint64_t) (entry->until - now) > most) {
 		entry->until = now + (PhTime) most;
+		entry->is_cut = true;
+	}
 	return (uint64_t) (entry->until - now);
 }
 
@@ -170,8 +180,9 @@ ph_tally_text(PhTally *tally, PhTime now)
 
 	g_string_append_c(text, '\n');
 	for (const GList *link = tally->order.head; link != NULL; link = link->next) {
-		const Entry *entry = link->data;
+		Entry *entry = link->data;
 
+		entry->is_cut = false;
 		if (entry->until <= now)
 			continue;
 		g_string_append_printf(text, "%" G_GINT64_FORMAT " ", (gint64) entry->until);
@@ -180,6 +191,21 @@ ph_tally_text(PhTally *tally, PhTime now)
 	}
 	tally->is_changed = false;
 	return text;
+}
+
+/* What was written of a key that is known here counts when it is more. Others drive out nobody who was used
+ * here. */
+static void
+take_in(PhTally *tally, const char *key, PhTime until, PhTime now)
+{
+	Entry *entry = g_hash_table_lookup(tally->by_key, key);
+
+	if (entry == NULL && tally->is_loaded && g_hash_table_size(tally->by_key) >= tally->most)
+		return;
+	if (entry == NULL)
+		entry = use(tally, key, now);
+	if (!entry->is_cut)
+		entry->until = MAX(entry->until, until);
 }
 
 static void
@@ -196,7 +222,7 @@ parse_line(PhTally *tally, PhSlice line, PhTime now)
 	escaped = ph_slice_dup(line);
 	key = g_uri_unescape_string(escaped, NULL);
 	if (key != NULL)
-		use(tally, key, now)->until = (PhTime) until;
+		take_in(tally, key, (PhTime) until, now);
 }
 
 void
@@ -210,6 +236,15 @@ ph_tally_parse(PhTally *tally, PhSlice text, PhTime now)
 		parse_line(tally, ph_slice_split(&text, '\n'), now);
 }
 
+static bool
+is_as_written(const PhTally *tally, const struct stat *info)
+{
+	return info->st_ino == tally->wrote.st_ino && info->st_size == tally->wrote.st_size
+	       && info->st_mtim.tv_sec == tally->wrote.st_mtim.tv_sec
+	       && info->st_mtim.tv_nsec == tally->wrote.st_mtim.tv_nsec;
+}
+
+/* What is in the file, unless this table was the last to write it. */
 static void
 load(PhTally *tally, PhTime now)
 {
@@ -218,28 +253,44 @@ load(PhTally *tally, PhTime now)
 	g_autofree char *text = NULL;
 	gsize length = 0;
 
-	if (stat(path, &info) != 0 || info.st_size > FILE_MAX
+	if (stat(path, &info) != 0 || is_as_written(tally, &info) || info.st_size > FILE_MAX
 	    || !g_file_get_contents(path, &text, &length, NULL))
 		return;
 	ph_tally_parse(tally, PH_SLICE(text, length), now);
 }
 
-static void
-save(PhTally *tally)
+static bool
+replace(PhTally *tally, int folder, PhTime now, GError **error)
 {
+	int lock = openat(folder, lock_name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	g_autoptr(GString) text = NULL;
+	bool good = false;
+
+	while (lock >= 0 && flock(lock, LOCK_EX) != 0 && errno == EINTR)
+		;
+	load(tally, now);
+	text = ph_tally_text(tally, now);
+	good = ph_durable_replace(folder, tally->name, PH_SLICE(text->str, text->len), 0600, error);
+	if (!good || fstatat(folder, tally->name, &tally->wrote, 0) != 0)
+		memset(&tally->wrote, 0, sizeof tally->wrote);
+	if (lock >= 0)
+		(void) close(lock);
+	return good;
+}
+
+void
+ph_tally_save(PhTally *tally, PhTime now)
+{
 	g_autoptr(GError) error = NULL;
 	int folder = -1;
 	PH_LOCKED(&tally->writing);
 
-	text = ph_tally_text(tally, ph_clock_wall_us());
 	(void) mkdir(tally->folder, 0700);
 	folder = open(tally->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (folder < 0)
 		ph_error_set_errno(&error, errno, "cannot open '%s'", tally->folder);
 	else
-		(void) ph_durable_replace(folder, tally->name, PH_SLICE(text->str, text->len), 0600,
-		                          &error);
+		(void) replace(tally, folder, now, &error);
 	if (folder >= 0)
 		(void) close(folder);
 	if (error != NULL)
@@ -265,6 +316,7 @@ ph_tally_new(const char *folder, const char *name, size_t most, PhTime now)
 	ph_lock_init(&tally->writing);
 	if (folder != NULL)
 		load(tally, now);
+	tally->is_loaded = true;
 	return tally;
 }
 
@@ -328,7 +380,7 @@ ph_tally_close(PhTally *tally)
 		g_ptr_array_remove_fast(all, tally);
 	/* Whoever opens it next reads what is written here. */
 	if (is_last && tally->is_changed && tally->folder != NULL)
-		save(tally);
+		ph_tally_save(tally, ph_clock_wall_us());
 	ph_lock_drop(&all_lock);
 	if (is_last)
 		ph_tally_free(tally);
@@ -339,7 +391,7 @@ save_now(void *user_data)
 {
 	PhTally *tally = user_data;
 
-	save(tally);
+	ph_tally_save(tally, ph_clock_wall_us());
 	ph_lock_take(&tally->lock);
 	tally->is_saving = false;
 	ph_lock_drop(&tally->lock);

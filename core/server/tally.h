@@ -23,6 +23,9 @@ size_t ph_tally_count(PhTally *tally);
 GString *ph_tally_text(PhTally *tally, PhTime now);
 void ph_tally_parse(PhTally *tally, PhSlice text, PhTime now);
 
+/* ph_tally_save: takes in what others have written to the file, and writes it. */
+void ph_tally_save(PhTally *tally, PhTime now);
+
 /* ph_tally_free: not written. */
 void ph_tally_free(PhTally *tally);
 

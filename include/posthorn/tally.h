@@ -1,12 +1,15 @@
 /* tally.h: how much somebody has used of what is allowed in a time
  *
- * A tally is a table by name, shared by all sections of the server that open the same one, also those
+ * A tally is a table by name, shared by all sections of a process that open the same one, also those
  * of the generations before and after a reload. What is used is paid off evenly as time passes: so a
  * time's worth may come at once, and the rest in turn. One moment is kept for each key: when
  * everything that was used will have been paid off.
  *
  * Tables are kept in `tally` below [server] data: written when they are closed, and while they change
- * every 30 s, so that they survive a restart; a crash forgets what came in the last half minute.
+ * every 30 s, so that they survive a restart; a crash forgets what came in the last half minute. After
+ * a reload that needs a new process, the old one goes on with a table of its own while it has sessions:
+ * each takes in what the other has written whenever it writes, the larger figure of each key. What both
+ * let pass within half a minute is not added up.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
