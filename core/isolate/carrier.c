@@ -87,6 +87,17 @@ watch(PhCarrier *carrier, Carried *carried)
 	return true;
 }
 
+/* @carried: (owned) that was sent. */
+static void
+await(PhCarrier *carrier, Carried *carried)
+{
+	if (watch(carrier, carried))
+		return;
+	carried->call.is_good = false; /* its answer would be taken for another's */
+	ph_isolate_end(&carried->call);
+	fail(carried, "the isolated process cannot be listened to");
+}
+
 /* @carried: (owned) whose link was taken. */
 static void
 launch(PhCarrier *carrier, Carried *carried)
@@ -98,10 +109,8 @@ launch(PhCarrier *carrier, Carried *carried)
 		ph_isolate_end(&carried->call);
 		carried->errand.done(NULL, 0, error, carried->errand.user_data);
 		g_free(carried);
-	} else if (!watch(carrier, carried)) {
-		carried->call.is_good = false; /* its answer would be taken for another's */
-		ph_isolate_end(&carried->call);
-		fail(carried, "the isolated process cannot be listened to");
+	} else {
+		await(carrier, carried);
 	}
 }
 
@@ -297,6 +306,19 @@ ph_carrier_ask(PhCarrier *carrier, const PhErrand *errand)
 		fail(carried, "too many questions wait for the isolated plugin");
 		break;
 	}
+}
+
+void
+ph_carrier_adopt(PhCarrier *carrier, const PhIsolateCall *call, const PhErrand *errand)
+{
+	Carried *carried = g_new0(Carried, 1);
+
+	carried->errand = *errand;
+	carried->call = *call;
+	ph_lock_take(&carrier->lock);
+	(void) start_once(carrier);
+	ph_lock_drop(&carrier->lock);
+	await(carrier, carried);
 }
 
 void

@@ -32,6 +32,10 @@ void ph_carrier_free(PhCarrier *carrier);
 /* ph_carrier_ask: Blocks: no. */
 void ph_carrier_ask(PhCarrier *carrier, const PhErrand *errand);
 
+/* ph_carrier_adopt: a call that was sent and not answered yet; of the errand `done` and `user_data` count.
+ * Blocks: no. */
+void ph_carrier_adopt(PhCarrier *carrier, const PhIsolateCall *call, const PhErrand *errand);
+
 /* ph_carrier_freed: a process is free: who waits may go on. @carrier: (nullable) Thread: any. */
 void ph_carrier_freed(PhCarrier *carrier);
 

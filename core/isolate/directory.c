@@ -14,11 +14,14 @@
 #include "isolate/carrier.h"
 #include "plugin/adopt.h"
 
+#include <poll.h>
+
 enum {
 	ITEMS_MAX = 1000000, /* of one answer */
-	PROMPT_US = 250000,  /* what must be known at once is waited for so long */
-	FRESH_US = 200000,   /* and is asked anew after so long */
-	STALE_US = 2000000   /* and is good for so long while all processes are busy */
+	US_PER_MS = 1000,
+	PROMPT_US = 250000, /* what must be known at once is waited for so long */
+	FRESH_US = 200000,  /* and is asked anew after so long */
+	STALE_US = 2000000  /* and is good for so long while the process is busy or late */
 };
 
 /* The answer of a call that was begun and written; false when none came. */
@@ -176,8 +179,53 @@ begin(void *instance, PhQuestion *question)
 
 /* --- what must be known at once ---------------------------------------------------------------- */
 
+/* The answer to such a question is at hand: keeps it. */
+static bool
+keep_number(PhIsolateCall *call, const char *name, uint64_t reply, uint64_t *value_out)
+{
+	*value_out = reply == PH_REPLY_DONE ? ph_read_number(&call->reply, UINT64_MAX) : 0;
+	if (reply != 0 && (reply != PH_REPLY_DONE || !ph_read_is_done(&call->reply)))
+		ph_isolate_nonsense(call, NULL);
+	if (reply == 0 || !call->is_good)
+		return false;
+	ph_pool_keep_number(call->pool, name, *value_out);
+	return true;
+}
+
+/* A number that came later than somebody waited for it. */
+static void
+take_late_number(PhIsolateCall *call, uint64_t reply, GError *error, void *user_data)
+{
+	g_autofree char *name = user_data;
+	uint64_t value = 0;
+
+	if (call != NULL) {
+		(void) keep_number(call, name, reply, &value);
+		ph_isolate_end(call);
+	}
+	g_clear_error(&error);
+}
+
+/* Waits for the answer up to PROMPT_US. True: it is there, or will never be. */
+static bool
+await_number(PhIsolateCall *call, uint64_t *reply_out, GError **error)
+{
+	uint64_t until_us = ph_clock_us() + PROMPT_US;
+	uint64_t now_us = ph_clock_us();
+	bool is_over = false;
+
+	for (; !is_over && now_us < until_us; now_us = ph_clock_us()) {
+		struct pollfd one = { .fd = call->link->fd, .events = POLLIN };
+
+		(void) poll(&one, 1, (int) ((until_us - now_us) / US_PER_MS) + 1);
+		is_over = ph_isolate_take(call, reply_out, error);
+	}
+	return is_over;
+}
+
 /* @name: what it is kept as; @text: (nullable) goes with the question. A process that is busy is not waited
- * for: then what was said before has to do, up to STALE_US. */
+ * for, and one that is slow not for long: then what was said before has to do, up to STALE_US. A slow one
+ * has the time of every call, and its answer is kept when it comes. */
 static bool
 ask_number(PhPool *pool,
            uint64_t operation,
@@ -186,24 +234,25 @@ ask_number(PhPool *pool,
            uint64_t *value_out)
 {
 	g_autoptr(GError) error = NULL;
+	PhErrand late = { .done = take_late_number };
 	PhIsolateCall call;
 	uint64_t reply = 0;
+	bool good = false;
 
 	if (ph_pool_find_number(pool, name, FRESH_US, value_out))
 		return true;
-	if (!ph_isolate_try_first(&call, pool, operation, ph_clock_us() + PROMPT_US))
+	if (!ph_isolate_try_first(&call, pool, operation, ph_isolate_deadline(pool)))
 		return ph_pool_find_number(pool, name, STALE_US, value_out);
 	if (text != NULL)
 		ph_packet_text(&call.link->packet, text);
-	reply = ph_isolate_ask(&call, &error);
-	*value_out = reply == PH_REPLY_DONE ? ph_read_number(&call.reply, UINT64_MAX) : 0;
-	if (reply != 0 && (reply != PH_REPLY_DONE || !ph_read_is_done(&call.reply)))
-		ph_isolate_nonsense(&call, NULL);
-	reply = call.is_good ? reply : 0;
+	if (ph_isolate_send(&call, &error) && !await_number(&call, &reply, &error)) {
+		late.user_data = g_strdup(name);
+		ph_carrier_adopt(ph_pool_carrier(pool), &call, &late);
+		return ph_pool_find_number(pool, name, STALE_US, value_out);
+	}
+	good = keep_number(&call, name, reply, value_out);
 	ph_isolate_end(&call);
-	if (reply != 0)
-		ph_pool_keep_number(pool, name, *value_out);
-	return reply != 0;
+	return good;
 }
 
 static uint64_t
