@@ -302,6 +302,18 @@ def endless(connection, number):
         connection.sendall(entry * 64)
 
 
+def references(connection, number):
+    message = b"\x30\x0e\x02\x01" + number + b"\x73\x09\x04\x07ldap://"
+    while True:
+        connection.sendall(message * 4096)
+
+
+def notes(connection, number):
+    message = b"\x30\x0a\x02\x01" + number + b"\x79\x05\x80\x031.2"
+    while True:
+        connection.sendall(message * 4096)
+
+
 def huge(connection, number):
     connection.sendall(b"\x30\x84\x7f\xff\xff\x00\x02\x01" + number + b"\x64\x84\x7f\xff\xfe\x00\x04\x84\x7f\xff\xf0\x00")
     while True:
@@ -317,12 +329,14 @@ def closes(connection, _):
 
 
 def test_a_server_that_lies_costs_a_temporary_failure():
-    for answer in (endless, huge, garbage, closes):
+    for answer in (endless, references, notes, huge, garbage, closes):
         users = lib.PEOPLE + "on-wrong = next\n"
         with Site(SEARCH + users, Liar(answer).uri, "people, ldap") as server:
             began = time.monotonic()
             assert login(server, "carl") == "UNAVAILABLE", answer.__name__
             assert time.monotonic() - began < 3, answer.__name__
+            said = server.events("login-unavailable")[0]["error"]
+            assert answer not in (references, notes) or "more than 500" in said, (answer.__name__, said)
             assert login(server, "anna@example.org") == ""
             with open("/proc/%d/status" % server.worker_pid(), encoding="ascii") as stream:
                 memory = int(stream.read().split("VmHWM:")[1].split()[0])

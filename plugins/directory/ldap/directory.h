@@ -109,6 +109,7 @@ struct Job {
 	Step step;
 	int message;           /* that is waited for */
 	unsigned n_entries;    /* of the search at hand */
+	unsigned n_asides;     /* that came before the answer and are none: references, notes */
 	Connection connection; /* ld NULL: none yet */
 	PhVerify result;
 	PhIdentity *identity;

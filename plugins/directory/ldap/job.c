@@ -12,7 +12,7 @@
 #include "escape.h"
 
 enum {
-	ENTRIES_MAX = 500, /* groups of a user */
+	ENTRIES_MAX = 500, /* groups of a user, and what comes beside them */
 };
 
 Job *
@@ -207,6 +207,7 @@ job_advance(Job *job)
 		let_in(job);
 		return false;
 	}
+	job->n_asides = 0;
 	job->message = send_request(job);
 	if (job->message >= 0)
 		return true;
@@ -322,6 +323,26 @@ take_result(Job *job, LDAPMessage *result)
 	}
 }
 
+static bool
+is_aside(int type)
+{
+	return type == LDAP_RES_SEARCH_REFERENCE || type == LDAP_RES_INTERMEDIATE;
+}
+
+/* References are not followed, and notes not read; both come without end from a server that is mad. */
+static void
+take_aside(Job *job)
+{
+	GError *error = NULL;
+
+	job->n_asides++;
+	if (job->n_asides <= ENTRIES_MAX)
+		return;
+	ph_error_set(&error, PH_ERROR_TEMPORARY,
+	             "the LDAP server sends more than %u references or notes", ENTRIES_MAX);
+	job_fail(job, error);
+}
+
 /* Messages are taken one by one, so that an endless answer is cut where it becomes too long. */
 bool
 job_take(Job *job)
@@ -342,12 +363,12 @@ job_take(Job *job)
 		}
 		if (type == LDAP_RES_SEARCH_ENTRY)
 			take_entry(job, message);
-		else if (type != LDAP_RES_SEARCH_REFERENCE && type != LDAP_RES_INTERMEDIATE)
+		else if (is_aside(type))
+			take_aside(job);
+		else
 			take_result(job, message);
 		(void) ldap_msgfree(message);
-		if (job->step == STEP_DONE
-		    || (type != LDAP_RES_SEARCH_ENTRY && type != LDAP_RES_SEARCH_REFERENCE
-		        && type != LDAP_RES_INTERMEDIATE))
+		if (job->step == STEP_DONE || (type != LDAP_RES_SEARCH_ENTRY && !is_aside(type)))
 			return true;
 	}
 }
