@@ -172,12 +172,16 @@ ph_question_deadline(const PhQuestion *question)
 static void
 settle(PhQuestion *question, PhVerify result, PhIdentity *identity, GError *error)
 {
+	if (result != PH_VERIFY_OK)
+		g_clear_pointer(&identity, ph_identity_unref);
+	else if (identity == NULL)
+		result = PH_VERIFY_ERROR;
+	if (result != PH_VERIFY_ERROR)
+		g_clear_error(&error);
 	question->identity = identity;
 	question->error = error;
 	question->result = result;
-	if (result == PH_VERIFY_OK && identity == NULL)
-		question->result = PH_VERIFY_ERROR;
-	if (question->result == PH_VERIFY_ERROR && error == NULL)
+	if (result == PH_VERIFY_ERROR && error == NULL)
 		ph_error_set(&question->error, PH_ERROR_TEMPORARY, "it failed without a reason");
 }
 
@@ -194,7 +198,7 @@ ph_question_answer(PhQuestion *question, PhVerify result, PhIdentity *identity, 
 	wake = g_steal_pointer(&question->wake);
 	ph_lock_drop(&question->lock);
 	if (is_parked)
-		ph_call_end(&question->call, result != PH_VERIFY_ERROR);
+		ph_call_end(&question->call, question->result != PH_VERIFY_ERROR);
 	if (wake != NULL)
 		ph_wake_complete(wake);
 	unref(question);

@@ -333,6 +333,32 @@ answers_that_do_not_fit_together_let_nobody_in(Fixture *fixture, gconstpointer d
 	g_assert_cmpint(ask(fixture, "bert", NULL), ==, PH_VERIFY_UNKNOWN_USER);
 }
 
+static void
+who_said_no_lends_nobody_a_name(Fixture *fixture, gconstpointer data)
+{
+	const PhIdentityValues values = { .size = sizeof values, .user = "anna" };
+	g_autoptr(PhSecret) secret = ph_secret_new(PH_SLICE_LITERAL("x"));
+	PhChainWalk walk = { .at = fixture->chain };
+	PhVerify result = PH_VERIFY_OK;
+	GError *reason = NULL;
+
+	fixture->offers[0].table = fixture->offers[1].table = &later;
+	fixture->settings[0].on_wrong = PH_ON_FALL_NEXT;
+	g_assert_false(ph_chain_walk(&walk, "anna", secret, &fixture->identity, &result, NULL));
+	ph_error_set(&reason, PH_ERROR_CORRUPT, "by the way");
+	ph_question_answer(fixture->directories[0].question, PH_VERIFY_WRONG,
+	                   ph_identity_new(&values, NULL), reason);
+	g_assert_false(ph_chain_walk(&walk, "anna", secret, &fixture->identity, &result, NULL));
+	ph_question_answer(fixture->directories[1].question, PH_VERIFY_WRONG,
+	                   ph_identity_new(&values, NULL), NULL);
+	g_assert_true(
+		ph_chain_walk(&walk, "anna", secret, &fixture->identity, &result, &fixture->error));
+	g_assert_cmpint(result, ==, PH_VERIFY_WRONG);
+	g_assert_null(fixture->identity);
+	g_assert_no_error(fixture->error);
+	ph_chain_walk_clear(&walk);
+}
+
 #define ADD(name, func) g_test_add("/login/chain/" name, Fixture, NULL, set_up, func, tear_down)
 
 int
@@ -352,6 +378,7 @@ main(int argc, char **argv)
 	ADD("a-password-is-stored-anew-in-the-preferred-scheme",
 	    a_password_is_stored_anew_in_the_preferred_scheme);
 	ADD("an-answer-may-come-later", an_answer_may_come_later);
+	ADD("who-said-no-lends-nobody-a-name", who_said_no_lends_nobody_a_name);
 	ADD("who-does-not-answer-in-time-is-away", who_does_not_answer_in_time_is_away);
 	return g_test_run();
 }
