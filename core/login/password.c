@@ -222,6 +222,15 @@ do_dummy_work(const PhSecret *secret)
 		(void) run_check(scheme, &question, NULL);
 }
 
+/* It may be a password. @text: (owned, nullable) */
+static void
+forget_text(char *text, size_t length)
+{
+	if (text != NULL)
+		ph_secret_wipe(text, length);
+	g_free(text);
+}
+
 /* A form that is text by itself, written in base64 or hexadecimal digits all the same. Returns: (owned,
  * nullable) the text; NULL when it is none. */
 static char *
@@ -229,22 +238,26 @@ decode_text(const PhDigestQuestion *question)
 {
 	gsize length = 0;
 	size_t n = strlen(question->form);
-	g_autofree char *text = NULL;
+	char *text = NULL;
+	char *good_text = NULL;
+	bool good = true;
 
 	if (question->encoding == PH_ENCODING_BASE64) {
 		text = (char *) g_base64_decode(question->form, &length);
 	} else {
 		text = g_malloc(n / 2 + 1);
-		for (; n % 2 == 0 && length < n / 2; length++) {
+		for (good = n % 2 == 0; good && length < n / 2; length++) {
 			int high = g_ascii_xdigit_value(question->form[2 * length]);
 			int low = g_ascii_xdigit_value(question->form[2 * length + 1]);
 
-			if (high < 0 || low < 0)
-				return NULL;
-			text[length] = (char) (high * 16 + low);
+			good = high >= 0 && low >= 0;
+			text[length] = (char) (good ? high * 16 + low : 0);
 		}
 	}
-	return length > 0 && memchr(text, '\0', length) == NULL ? g_strndup(text, length) : NULL;
+	if (good && length > 0 && memchr(text, '\0', length) == NULL)
+		good_text = g_strndup(text, length);
+	forget_text(text, length);
+	return good_text;
 }
 
 static bool
@@ -262,7 +275,7 @@ ph_password_verify(const char *stored, const PhSecret *secret, GError **error)
 	}
 
 	PhDigestQuestion question = { .secret = ph_secret_slice(secret) };
-	g_autofree char *decoded = NULL;
+	char *decoded = NULL;
 	const Scheme *scheme = split_stored(stored, &question);
 	if (scheme == NULL) {
 		g_set_error_literal(error, PH_ERROR, PH_ERROR_CORRUPT, "unknown password scheme");
@@ -274,10 +287,11 @@ ph_password_verify(const char *stored, const PhSecret *secret, GError **error)
 		question.encoding = PH_ENCODING_AUTO;
 	}
 	question.argument = scheme->argument;
-	if (!run_check(scheme, &question, error))
-		return false;
-	ph_rehash_note(scheme->name, question.form);
-	return true;
+	bool good = run_check(scheme, &question, error);
+	if (good)
+		ph_rehash_note(scheme->name, question.form);
+	forget_text(decoded, decoded != NULL ? strlen(decoded) : 0);
+	return good;
 }
 
 #if PH_HAVE_CRYPT

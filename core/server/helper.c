@@ -295,14 +295,30 @@ say(Ask *ask)
 	return GOING_ON;
 }
 
-static Reading
-hear(const PhHelper *helper, Ask *ask)
+/* Room for so many more. realloc would leave a copy behind, maybe of a stored password. */
+static void
+make_room(GString *text, size_t n)
 {
-	char buffer[4096];
+	GString *wider = NULL;
+	GString narrow = *text;
+
+	if (n < text->allocated_len - text->len)
+		return;
+	wider = g_string_sized_new(2 * (text->len + n));
+	g_string_append_len(wider, text->str, (gssize) text->len);
+	*text = *wider;
+	*wider = narrow;
+	ph_secret_wipe(wider->str, wider->allocated_len);
+	(void) g_string_free(wider, TRUE);
+}
+
+static Reading
+take_octets(const PhHelper *helper, Ask *ask, char *buffer, size_t size)
+{
 	const size_t max = helper->max_answer;
 
 	while (ask->answer->len <= max) {
-		ssize_t n = recv(ask->child.fd, buffer, sizeof buffer, MSG_DONTWAIT);
+		ssize_t n = recv(ask->child.fd, buffer, size, MSG_DONTWAIT);
 		const char *end = n > 0 ? memchr(buffer, '\n', (size_t) n) : NULL;
 
 		if (n < 0 && errno == EINTR)
@@ -311,6 +327,7 @@ hear(const PhHelper *helper, Ask *ask)
 			return GOING_ON;
 		if (n <= 0)
 			return ask->answer->len == 0 ? CLOSED : BROKEN;
+		make_room(ask->answer, (size_t) n);
 		g_string_append_len(ask->answer, buffer, end != NULL ? end - buffer : n);
 		if (end != NULL)
 			return end == buffer + n - 1 && ask->answer->len <= max
@@ -319,6 +336,16 @@ hear(const PhHelper *helper, Ask *ask)
 			               : BROKEN;
 	}
 	return BROKEN;
+}
+
+static Reading
+hear(const PhHelper *helper, Ask *ask)
+{
+	char buffer[4096];
+	Reading reading = take_octets(helper, ask, buffer, sizeof buffer);
+
+	ph_secret_wipe(buffer, sizeof buffer);
+	return reading;
 }
 
 /* --- the thread ---------------------------------------------------------------------------------- */

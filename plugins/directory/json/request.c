@@ -90,6 +90,23 @@ client_new(const ClientRules *rules)
 
 /* --- one request ----------------------------------------------------------------------------------- */
 
+/* Room for so many more. realloc would leave a copy behind, maybe of a stored password. */
+static void
+make_room(GString *answer, size_t n)
+{
+	GString *wider = NULL;
+	GString narrow = *answer;
+
+	if (n < answer->allocated_len - answer->len)
+		return;
+	wider = g_string_sized_new(2 * (answer->len + n));
+	g_string_append_len(wider, answer->str, (gssize) answer->len);
+	*answer = *wider;
+	*wider = narrow;
+	ph_secret_wipe(wider->str, wider->allocated_len);
+	(void) g_string_free(wider, TRUE);
+}
+
 /* libcurl's callback: what is too much ends the request. */
 static size_t
 take_octets(char *octets, size_t size, size_t n, void *data)
@@ -99,6 +116,7 @@ take_octets(char *octets, size_t size, size_t n, void *data)
 
 	if (answer->len + length > ANSWER_MAX)
 		return 0;
+	make_room(answer, length);
 	g_string_append_len(answer, octets, (gssize) length);
 	return length;
 }
@@ -162,12 +180,13 @@ begin_request(Client *client, Request *request)
 {
 	const GString *question = talk_question(request->talk);
 	int64_t limit_ms = left_ms(request);
-	CURL *handle = g_queue_pop_head(&client->idle);
+	CURL *handle = NULL;
 
 	if (limit_ms <= 0) {
 		fail_request(request, "no connection to the service was free in time");
 		return;
 	}
+	handle = g_queue_pop_head(&client->idle);
 	if (handle == NULL)
 		handle = make_handle(client);
 	if (handle == NULL) {
