@@ -36,7 +36,7 @@ is_any_open(void)
 }
 
 bool
-ph_accounts_begin_switch(PhDuration within)
+ph_accounts_begin_switch(PhDuration within, gint *cancelled)
 {
 	uint64_t deadline_us = ph_clock_us() + within.us;
 	bool is_open = true;
@@ -45,7 +45,7 @@ ph_accounts_begin_switch(PhDuration within)
 	ph_account_registry.is_switching = true;
 	outdate_all();
 	ph_lock_drop(&ph_account_registry.lock);
-	while (is_open && ph_clock_us() < deadline_us) {
+	while (is_open && ph_clock_us() < deadline_us && g_atomic_int_get(cancelled) == 0) {
 		while (ph_accounts_close_oldest(NULL, 0))
 			;
 		is_open = is_any_open();

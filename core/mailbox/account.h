@@ -44,10 +44,10 @@ void ph_accounts_forget_section(PhSection *section);
 
 /* ph_accounts_begin_switch: another process will own the journal: every handle is closed, and none is
  * opened, until ph_accounts_end_switch(), after which commits are durable in the stores, or with
- * @journal (nullable, borrowed) deferred again. False: some handle was in use all the time, and
- * everything is as before. ph_accounts_use_journal: from now on; handles change when nobody uses them.
- * Thread: any, one at a time. Blocks: yes. */
-bool ph_accounts_begin_switch(PhDuration within);
+ * @journal (nullable, borrowed) deferred again. False: some handle was in use all the time, or until
+ * @cancelled (atomic) became true, and everything is as before. ph_accounts_use_journal: from now on;
+ * handles change when nobody uses them. Thread: any, one at a time. Blocks: yes. */
+bool ph_accounts_begin_switch(PhDuration within, gint *cancelled);
 void ph_accounts_end_switch(struct PhJournal *journal);
 void ph_accounts_use_journal(struct PhJournal *journal);
 

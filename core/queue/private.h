@@ -63,7 +63,7 @@ struct PhQueue {
 	bool is_patient;  /* the writer waits, but not for rows of the index alone */
 	bool is_stopping; /* nothing more is begun */
 	bool is_closing;  /* the writer ends when nothing is left */
-	bool is_closed;   /* and has ended */
+	bool is_closed;   /* it has ended: the files are another's */
 	bool wants_sync;  /* of the index */
 	bool is_syncing;  /* the writer is at one */
 	bool is_unsynced; /* rows were taken that no sync has made durable yet */

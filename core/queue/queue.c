@@ -133,6 +133,7 @@ ph_queue_unref(PhQueue *queue)
 	ph_schedule_free(queue->schedule);
 	ph_reasons_free(queue->reasons);
 	ph_table_clear(&queue->table);
+	g_ptr_array_set_free_func(queue->dirty, (GDestroyNotify) ph_queue_file_unref);
 	g_ptr_array_unref(queue->dirty);
 	g_array_unref(queue->dead);
 	if (queue->lock_fd >= 0)
@@ -192,6 +193,20 @@ ph_queue_stop(PhQueue *queue)
 		(void) g_thread_join(g_steal_pointer(&queue->scheduler));
 }
 
+/* Tasks that are still under way keep what is in memory, not the right to the folder. */
+static void
+let_go(PhQueue *queue)
+{
+	ph_lock_take(&queue->lock);
+	queue->is_closed = true;
+	ph_lock_drop(&queue->lock);
+	if (queue->active != NULL && queue->active->n_live == 0)
+		ph_queue_file_remove(queue->folder_fd, queue->active->number);
+	if (queue->lock_fd >= 0)
+		(void) close(queue->lock_fd);
+	queue->lock_fd = -1;
+}
+
 void
 ph_queue_close(PhQueue *queue)
 {
@@ -204,8 +219,7 @@ ph_queue_close(PhQueue *queue)
 	ph_lock_drop(&queue->lock);
 	if (queue->writer != NULL)
 		(void) g_thread_join(g_steal_pointer(&queue->writer));
-	if (queue->active != NULL && queue->active->n_live == 0)
-		ph_queue_file_remove(queue->folder_fd, queue->active->number);
+	let_go(queue);
 	ph_queue_unref(queue);
 }
 
@@ -274,7 +288,7 @@ ph_queue_insert(PhQueue *queue, const PhQueueInsert *mail)
 static void
 append_row(PhQueue *queue, PhQueueFile *file, const PhQueueRow *row)
 {
-	if (!queue->writes || queue->is_reading)
+	if (!queue->writes || queue->is_reading || queue->is_closed)
 		return;
 	if (file->rows == NULL) {
 		file->rows = g_byte_array_new();

@@ -57,7 +57,8 @@ void ph_queue_set(PhQueue *queue, const PhQueueSettings *settings);
 void ph_queue_start(PhQueue *queue);
 
 /* ph_queue_stop: no more tasks are begun. ph_queue_close: what was added is written, results that are
- * there too; those of tasks that end later are lost, which is as if they had not been tried. */
+ * there too; those of tasks that end later are lost, which is as if they had not been tried. The
+ * folder may be opened anew on return, though such tasks are under way. */
 void ph_queue_stop(PhQueue *queue);
 void ph_queue_close(PhQueue *queue);
 
@@ -123,6 +124,10 @@ PhTime ph_queue_task_expires(const PhQueueTask *task);
 
 /* ph_queue_task_busy: how many recipients of its mail are being delivered now, the task's included. */
 size_t ph_queue_task_busy(const PhQueueTask *task);
+
+/* ph_queue_task_is_lost: the queue was closed before its result: whoever opens the folder next tries
+ * again. */
+bool ph_queue_task_is_lost(const PhQueueTask *task);
 
 /* ph_queue_task_load: reads the envelope. Errors: CORRUPT; then finish with PH_QUEUE_HOLD.
  * ph_queue_task_envelope, _content: (borrowed) afterwards. Blocks: on the disk. */

@@ -334,6 +334,13 @@ ph_queue_task_busy(const PhQueueTask *task)
 }
 
 bool
+ph_queue_task_is_lost(const PhQueueTask *task)
+{
+	PH_LOCKED(&task->queue->lock);
+	return task->kind != PH_QUEUE_TASK_LATE && task->queue->is_closed;
+}
+
+bool
 ph_queue_task_load(PhQueueTask *task, GError **error)
 {
 	PhQueueRecord record;
@@ -418,21 +425,31 @@ first_reason(const PhQueueResult *results, uint32_t n)
 	return NULL;
 }
 
-void
-ph_queue_task_finish(PhQueueTask *task, const PhQueueResult *results, bool answered)
+/* With the lock held. */
+static void
+take_results(const PhQueueTask *task, const PhQueueResult *results, bool answered)
 {
 	PhQueue *queue = task->queue;
 	uint64_t now = now_ms();
 
+	queue->n_finished++;
+	if (task->kind == PH_QUEUE_TASK_DELIVER)
+		ph_schedule_finished(queue->schedule, task->destination, answered,
+		                     first_reason(results, task->n), now);
+	for (uint32_t i = 0; i < task->n; i++)
+		take_result(queue, task->recipients[i].slot, &results[i], now);
+	ph_queue_nudge(queue);
+}
+
+void
+ph_queue_task_finish(PhQueueTask *task, const PhQueueResult *results, bool answered)
+{
+	PhQueue *queue = task->queue;
+
 	if (task->kind != PH_QUEUE_TASK_LATE) {
 		PH_LOCKED(&queue->lock);
-		queue->n_finished++;
-		if (task->kind == PH_QUEUE_TASK_DELIVER)
-			ph_schedule_finished(queue->schedule, task->destination, answered,
-			                     first_reason(results, task->n), now);
-		for (uint32_t i = 0; i < task->n; i++)
-			take_result(queue, task->recipients[i].slot, &results[i], now);
-		ph_queue_nudge(queue);
+		if (!queue->is_closed)
+			take_results(task, results, answered);
 	}
 	free_task(task);
 }

@@ -23,7 +23,8 @@ struct PhOwnership {
 	PhJournal *journal; /* (nullable) */
 	GPtrArray *former;  /* of PhJournal: ended ones, which somebody may still look at */
 	bool has_queue;
-	GThread *yielding; /* (nullable) */
+	GThread *yielding; /* (nullable) it alone uses what is above meanwhile */
+	gint cancelled;    /* atomic: it is to end */
 	GError *error;     /* (nullable) the thread's */
 };
 
@@ -60,6 +61,11 @@ ph_ownership_take(PhOwnership *ownership, PhConfig *config, GError **error)
 {
 	PhQueueRun *queue = ownership->runtime->queue;
 
+	if (ownership->yielding != NULL) {
+		ph_error_set(error, PH_ERROR_TEMPORARY,
+		             "another process is about to take over; try again soon");
+		return false;
+	}
 	if (ownership->journal == NULL && !take_journal(ownership, config, error))
 		return false;
 	if (!ph_durability_check(ownership->journal, config, error))
@@ -75,6 +81,8 @@ ph_ownership_defer(PhOwnership *ownership, const PhConfig *config, GError **erro
 {
 	bool was_started = false;
 
+	if (ownership->yielding != NULL)
+		return true;
 	/* what was left beside the queue by the last one that has ended */
 	ph_ownership_tend(ownership);
 	if (ownership->journal == NULL)
@@ -95,7 +103,7 @@ end_journal(PhOwnership *ownership, GError **error)
 {
 	if (ownership->journal == NULL)
 		return true;
-	if (!ph_accounts_begin_switch(QUIET_TIME)) {
+	if (!ph_accounts_begin_switch(QUIET_TIME, &ownership->cancelled)) {
 		ph_error_set(error, PH_ERROR_TEMPORARY,
 		             "an account was in use all the time, and the journal cannot change "
 		             "hands; try again");
@@ -117,7 +125,7 @@ yield_all(PhOwnership *ownership, GError **error)
 		             "accounts are still being replayed; try again soon");
 		return false;
 	}
-	if (queue != NULL && !ph_queue_run_yield(queue, QUIET_TIME, error))
+	if (queue != NULL && !ph_queue_run_yield(queue, QUIET_TIME, &ownership->cancelled, error))
 		return false;
 	ownership->has_queue = false;
 	return end_journal(ownership, error);
@@ -171,12 +179,19 @@ ph_ownership_tend(PhOwnership *ownership)
 /* --- the end ---------------------------------------------------------------------------------- */
 
 void
+ph_ownership_stop(PhOwnership *ownership)
+{
+	g_atomic_int_set(&ownership->cancelled, 1);
+	if (ownership->yielding != NULL)
+		(void) g_thread_join(g_steal_pointer(&ownership->yielding));
+}
+
+void
 ph_ownership_close(PhOwnership *ownership, const PhConfig *config)
 {
 	if (ownership == NULL)
 		return;
-	if (ownership->yielding != NULL)
-		(void) g_thread_join(g_steal_pointer(&ownership->yielding));
+	ph_ownership_stop(ownership);
 	ph_queue_run_close(ownership->runtime->queue);
 	ph_durability_end(ownership->journal, config);
 	g_clear_error(&ownership->error);

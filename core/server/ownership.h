@@ -19,8 +19,9 @@ typedef struct PhOwnership PhOwnership;
  * Thread: main, for all; blocks: on the disk. */
 PhOwnership *ph_ownership_new(PhRuntime *runtime, void (*failed)(void *user_data), void *user_data);
 
-/* ph_ownership_take: opens what is not open; waits some seconds for a process that ends.
- * ph_ownership_defer: no other process is there any more. */
+/* ph_ownership_take: opens what is not open; waits some seconds for a process that ends. Errors:
+ * TEMPORARY (everything is being let go of). ph_ownership_defer: no other process is there any more;
+ * nothing happens while everything is being let go of. */
 bool ph_ownership_take(PhOwnership *ownership, PhConfig *config, GError **error);
 bool ph_ownership_defer(PhOwnership *ownership, const PhConfig *config, GError **error);
 
@@ -32,6 +33,10 @@ void ph_ownership_yield(PhOwnership *ownership, void (*done)(const char *why, vo
 /* ph_ownership_tend: while another process is there, every moment: mail goes from the one that has
  * yielded to the one that has not. */
 void ph_ownership_tend(PhOwnership *ownership);
+
+/* ph_ownership_stop: letting go of everything ends, done or not; its @done is not called any more.
+ * Before anything that the ownership uses is stopped. */
+void ph_ownership_stop(PhOwnership *ownership);
 
 /* ph_ownership_close: when nothing works any more. @ownership: (nullable). */
 void ph_ownership_close(PhOwnership *ownership, const PhConfig *config);

@@ -346,6 +346,11 @@ ph_queue_job_report(PhQueueJob *job)
 	uint32_t needs = 0;
 	PhRcpt found;
 
+	/* it is delivered anew by another process, which tells what becomes of that */
+	if (ph_queue_task_is_lost(job->task)) {
+		ph_queue_job_end(job);
+		return;
+	}
 	ph_mail_unref(job->report);
 	job->report = make_mail(job);
 	content = compose(job, ph_mail_id(job->report), to, &needs);

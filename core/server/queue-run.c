@@ -187,22 +187,28 @@ open_beside(PhQueueRun *run, GError **error)
 }
 
 static void
-wait_until_quiet(PhQueue *queue, PhDuration within)
+wait_until_quiet(PhQueue *queue, PhDuration within, gint *cancelled)
 {
 	uint64_t deadline_us = ph_clock_us() + within.us;
 
-	while (ph_queue_n_busy(queue) > 0 && ph_clock_us() < deadline_us)
+	while (ph_queue_n_busy(queue) > 0 && ph_clock_us() < deadline_us
+	       && g_atomic_int_get(cancelled) == 0)
 		g_usleep(QUIET_PAUSE_US);
 }
 
 bool
-ph_queue_run_yield(PhQueueRun *run, PhDuration within, GError **error)
+ph_queue_run_yield(PhQueueRun *run, PhDuration within, gint *cancelled, GError **error)
 {
 	ph_queue_stop(run->queue);
-	wait_until_quiet(run->queue, within);
+	wait_until_quiet(run->queue, within, cancelled);
+	if (g_atomic_int_get(cancelled) != 0) {
+		ph_error_set(error, PH_ERROR_TEMPORARY, "the process is about to end");
+		return false;
+	}
 	if (open_beside(run, error))
 		return true;
-	ph_queue_start(run->queue);
+	if (run->is_started)
+		ph_queue_start(run->queue);
 	return false;
 }
 

@@ -24,10 +24,11 @@ bool ph_queue_run_take(PhQueueRun *run, const PhConfig *config, GError **error);
 /* ph_queue_run_yield: another process will open the queue. No delivery is begun any more, and those
  * under way are waited for; what is left of them after @within the other process begins anew. What
  * is added from then on lies beside the queue until the other process takes it. False: the queue is
- * kept. Thread: any, one at a time with the next. Blocks: yes.
+ * kept. @cancelled: (atomic) when it becomes true the queue is kept, and delivers nothing any more.
+ * Thread: any, one at a time with the next. Blocks: yes.
  * ph_queue_run_turn: lets the other process have what was added since. ph_queue_run_adopt: that other
  * process: takes it. Both do nothing otherwise. Thread: main. */
-bool ph_queue_run_yield(PhQueueRun *run, PhDuration within, GError **error);
+bool ph_queue_run_yield(PhQueueRun *run, PhDuration within, gint *cancelled, GError **error);
 void ph_queue_run_turn(PhQueueRun *run);
 void ph_queue_run_adopt(PhQueueRun *run);
 

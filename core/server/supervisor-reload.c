@@ -79,7 +79,8 @@ ph_reload_begin(PhSupervisor *s)
 {
 	g_autoptr(GError) error = NULL;
 
-	s->wants_reload = s->is_reloading || s->current == NULL;
+	/* who lets go of what it owns for a process that has died takes it back first */
+	s->wants_reload = s->is_reloading || s->current == NULL || s->yield_until_us != 0;
 	if (s->is_stopping || s->wants_reload)
 		return;
 	ph_notify_reloading();

@@ -143,13 +143,20 @@ send_control(PhSupervisor *s, PhChild *child)
 		ph_child_send(child, "control", NULL, fd);
 }
 
+/* While one lets go of what it owns it could not use it: it is told afterwards. */
+static void
+tell_if_alone(PhSupervisor *s)
+{
+	if (s->children->len == 1 && s->yield_until_us == 0)
+		ph_child_send(s->children->pdata[0], "alone", NULL, -1);
+}
+
 /* What one process alone may have, the journal and the queue, is free for it now. */
 static void
 let_begin(PhSupervisor *s, PhChild *child)
 {
 	s->yield_until_us = 0;
-	if (s->children->len == 1)
-		ph_child_send(child, "alone", NULL, -1);
+	tell_if_alone(s);
 	ph_child_send(child, "go", NULL, -1);
 }
 
@@ -182,12 +189,14 @@ static void
 has_yielded(PhSupervisor *s, PhChild *child)
 {
 	s->yield_until_us = 0;
-	if (child != s->current)
+	if (child != s->current || s->is_stopping)
 		return;
-	if (s->next != NULL)
+	if (s->next != NULL) {
 		let_begin(s, s->next);
-	else
-		ph_child_send(child, "resume", NULL, -1);
+		return;
+	}
+	ph_child_send(child, "resume", NULL, -1);
+	tell_if_alone(s);
 }
 
 /* It could not: everything stays as it is. */
@@ -195,8 +204,12 @@ static void
 has_kept(PhSupervisor *s, const PhChild *child, const char *why)
 {
 	s->yield_until_us = 0;
-	if (child != s->current || s->next == NULL)
+	if (child != s->current || s->is_stopping)
 		return;
+	if (s->next == NULL) {
+		tell_if_alone(s);
+		return;
+	}
 	s->next->state = PH_CHILD_DRAINING;
 	(void) kill(s->next->pid, SIGKILL);
 	s->next = NULL;
@@ -296,11 +309,13 @@ static void
 lost_current(PhSupervisor *s, const PhChild *child)
 {
 	uint64_t now_us = ph_clock_us();
+	bool was_yielding = s->yield_until_us != 0;
 
 	s->current = NULL;
+	s->yield_until_us = 0;
 	if (s->is_reloading && s->checker.pid == 0 && s->next == NULL)
 		ph_reload_finish(s, false, "the worker process died meanwhile");
-	if (s->next != NULL && s->yield_until_us != 0)
+	if (s->next != NULL && was_yielding)
 		let_begin(s, s->next);
 	if (s->next != NULL)
 		return;
@@ -354,8 +369,7 @@ bury(PhSupervisor *s, PhChild *child, int status)
 	ph_programs_forget(s->programs, child->channel);
 	ph_isolates_forget(s->isolates, child->channel);
 	g_ptr_array_remove(s->children, child);
-	if (s->children->len == 1)
-		ph_child_send(s->children->pdata[0], "alone", NULL, -1);
+	tell_if_alone(s);
 }
 
 static PhChild *

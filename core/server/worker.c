@@ -624,8 +624,10 @@ static void
 finish(Worker *w)
 {
 	g_autoptr(PhConfig) config = ph_config_ref(ph_generation_config(w->generation));
-	bool ended = ph_jobs_free(w->jobs, (PhDuration){ STOP_GRACE_US });
+	bool ended = false;
 
+	ph_ownership_stop(w->ownership);
+	ended = ph_jobs_free(w->jobs, (PhDuration){ STOP_GRACE_US });
 	ph_queue_run_stop(w->runtime.queue);
 	if (!ph_reactor_stop(w->runtime.reactor, (PhDuration){ STOP_GRACE_US }) || !ended) {
 		ph_log(PH_LOG_WARNING, "stop-forced", "threads hang in a plugin", PH_LOG_END);

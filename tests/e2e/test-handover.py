@@ -17,6 +17,7 @@ import time
 
 import lib
 from lib import BUILD, DURABILITY, Server, descendants, main, wait_for
+from nexthop import Host
 
 ROUNDS = int(os.environ.get("POSTHORN_HANDOVER_ROUNDS", "4"))
 FLAKY = os.path.join(BUILD, "tests", "e2e", "plugin-flaky.so")
@@ -329,6 +330,101 @@ def test_a_new_process_that_cannot_begin_leaves_everything_as_it_was():
         wait_for(lambda: not missing(server, ledger), 10, "every delivery")
         assert not ledger.troubles, ledger.troubles[:3]
         assert reload(server, 1).returncode == 0
+
+
+class Slow(Server):
+    """With a mail on its way to a host that says nothing for `seconds`, more than the 10 s for which
+    a process waits that lets go of the queue, and takes the mail the next time."""
+
+    def __init__(self, seconds=12):
+        self.host = Host(replies={"MAIL": ["STALL", "250 2.1.0 ok"]})
+        super().__init__(CONFIG.replace("[route out]", """[route slow]
+domains = slow.example
+transport = smtp
+relay-host = 127.0.0.1:%d
+mail-timeout = %ds
+
+[route out]""" % (self.host.port, seconds)))
+
+    def start(self):
+        super().start()
+        self.send(b"Subject: slow\r\n\r\n", ["bob@slow.example"])
+        wait_for(lambda: any(line.startswith("MAIL") for line in self.host.said), 5, "the delivery")
+        return self
+
+    def __exit__(self, *details):
+        super().__exit__(*details)
+        self.host.stop()
+
+    def begin_reload(self):
+        """A reload for which the old process waits for the delivery. (its thread, its outcomes)"""
+        found = []
+        thread = threading.Thread(target=lambda: found.append(reload(self, 1)))
+        thread.start()
+        wait_for(lambda: len(descendants(self.process.pid)) == 2, 10, "the new process")
+        time.sleep(2)  # it has loaded, and waits
+        return thread, found
+
+
+def test_a_slow_delivery_does_not_end_sessions():
+    ledger = Ledger()
+    with Slow(25) as server:  # longer than the new process waits for the queue, too
+        first = server.worker()
+        old = server.smtp()
+        done = reload(server, 1)
+        assert "a new process took over" in done.stdout, done.stdout + done.stderr
+        assert first in descendants(server.process.pid), "its sessions are still open"
+        name = send(old, ledger, [ANNA, "joe@a.example"])
+        wait_for(lambda: (name, "joe@a.example") in queued_deliveries(server), 3,
+                 "the delivery of what an old session has sent")
+        wait_for(lambda: server.host.mails, 5, "the delivery that was begun anew")
+        old.quit()
+        wait_for(lambda: len(descendants(server.process.pid)) == 1, 20, "the old process's end")
+        assert len(server.host.mails) == 1 and not missing(server, ledger)
+        assert server.stop() == 0
+    assert not server.events("worker-died")
+
+
+def test_a_process_that_lets_go_for_one_that_dies_takes_everything_back():
+    ledger = Ledger()
+    with Slow() as server:
+        first = server.worker()
+        old = server.smtp()
+        reloading, failed = server.begin_reload()
+        os.kill([pid for pid in descendants(server.process.pid) if pid != first][0], signal.SIGKILL)
+        reloading.join()
+        assert failed[0].returncode == 1, failed[0].stdout
+        # asked for while the old process still waits: when it has taken everything back
+        done = reload(server, 2)
+        assert "a new process took over" in done.stdout, done.stdout + done.stderr
+        send(old, ledger, [ANNA, "joe@a.example"])
+        wait_for(lambda: server.host.mails, 5, "the slow delivery")
+        old.quit()
+        wait_for(lambda: status(server)["in-use"], 10, "the journal to be used again")
+        wait_for(lambda: not missing(server, ledger), 5, "every delivery")
+        assert server.stop() == 0
+
+
+def test_the_journal_is_used_again_when_the_new_process_dies():
+    with Slow() as server:
+        first = server.worker()
+        reloading, failed = server.begin_reload()
+        os.kill([pid for pid in descendants(server.process.pid) if pid != first][0], signal.SIGKILL)
+        reloading.join()
+        assert failed[0].returncode == 1, failed[0].stdout
+        wait_for(lambda: server.host.mails, 15, "the slow delivery, begun anew")
+        assert server.worker() == first
+        wait_for(lambda: status(server)["in-use"], 5, "the journal to be used again")
+        assert server.stop() == 0
+
+
+def test_a_stop_does_not_wait_for_a_slow_delivery():
+    with Slow() as server:
+        reloading, _ = server.begin_reload()
+        assert server.stop() == 0
+        reloading.join()
+        bad = server.events("killed") + server.events("worker-died") + server.events("stop-forced")
+        assert not bad, bad
 
 
 def test_nothing_acknowledged_is_lost_when_a_worker_is_killed_meanwhile():

@@ -41,9 +41,11 @@ typedef struct {
 	gint n_tasks;
 	gint n_released; /* recipients of them that a result has called so */
 	const char *hold;
+	PhQueueTask *slow; /* atomic */
 } Fixture;
 
-/* "done..." is delivered, "later..." is put off, "hold..." is kept. */
+/* "done..." is delivered, "later..." is put off, "hold..." is kept, "slow..." is under way until the
+ * test ends it, and the next time delivered. */
 static void
 begin(PhQueueTask *task, void *user_data)
 {
@@ -52,6 +54,11 @@ begin(PhQueueTask *task, void *user_data)
 	g_autofree PhQueueResult *results = g_new0(PhQueueResult, n);
 
 	g_assert_true(ph_queue_task_load(task, NULL));
+	if (g_str_has_prefix(ph_queue_task_recipient(task, 0)->envelope->address, "slow")
+	    && g_atomic_int_add(&f->n_tasks, 1) == 0) {
+		g_atomic_pointer_set(&f->slow, task);
+		return;
+	}
 	for (size_t i = 0; i < n; i++) {
 		const char *address = ph_queue_task_recipient(task, i)->envelope->address;
 
@@ -472,6 +479,49 @@ test_an_unused_folder_beside_the_queue_goes(Fixture *f, gconstpointer data)
 	g_assert_false(g_file_test(folder, G_FILE_TEST_EXISTS));
 }
 
+static size_t
+count_descriptors(void)
+{
+	GDir *dir = g_dir_open("/proc/self/fd", 0, NULL);
+	size_t n = 0;
+
+	while (g_dir_read_name(dir) != NULL)
+		n++;
+	g_dir_close(dir);
+	return n;
+}
+
+static void
+test_a_slow_delivery_keeps_nobody_from_the_queue(Fixture *f, gconstpointer data)
+{
+	const PhQueueResult result = { .outcome = PH_QUEUE_DONE_WITH };
+	PhQueueTask *late = NULL;
+	size_t n_before = 0;
+	PhQueueStats stats;
+
+	ph_queue_close(f->queue);
+	n_before = count_descriptors();
+	f->queue = ph_queue_open(&f->params, NULL);
+	ph_queue_start(f->queue);
+	add(f, "slow", "slow@example.net", 100);
+	while ((late = g_atomic_pointer_get(&f->slow)) == NULL)
+		g_usleep(PAUSE_US);
+	g_assert_false(ph_queue_task_is_lost(late));
+	reopen(f);
+	g_assert_true(ph_queue_task_is_lost(late));
+	ph_queue_task_finish(late, &result, true);
+	ph_queue_stats(f->queue, &stats);
+	g_assert_cmpuint(stats.n_mails, ==, 1);
+	ph_queue_start(f->queue);
+	wait_for(f, is_empty);
+	reopen(f);
+	ph_queue_stats(f->queue, &stats);
+	g_assert_cmpuint(stats.n_mails, ==, 0);
+	ph_queue_close(f->queue);
+	g_assert_cmpuint(count_descriptors(), ==, n_before);
+	f->queue = ph_queue_open(&f->params, NULL);
+}
+
 #define ADD(name, test) g_test_add(name, Fixture, NULL, set_up, test, tear_down)
 
 int
@@ -496,5 +546,7 @@ main(int argc, char **argv)
 	    test_what_could_not_be_taken_is_taken_later_as_it_was);
 	ADD("/queue/queue/an-unused-folder-beside-it-goes",
 	    test_an_unused_folder_beside_the_queue_goes);
+	ADD("/queue/queue/a-slow-delivery-keeps-nobody-from-it",
+	    test_a_slow_delivery_keeps_nobody_from_the_queue);
 	return g_test_run();
 }
