@@ -27,7 +27,7 @@
 static struct {
 	void (*replies)(int fd); /* (nullable) what plays the child; the descriptor stays open */
 	int version_ms;          /* how long a process thinks of its version */
-	uint32_t kills;
+	int kills;               /* atomic: the carrier of questions kills too */
 	pid_t pid;
 } people;
 
@@ -210,7 +210,7 @@ people_start(const PhIsolateOrder *order, GError **error)
 static void
 people_kill(uint64_t id, int64_t pid)
 {
-	people.kills++;
+	g_atomic_int_inc(&people.kills);
 	if (people.replies == NULL)
 		(void) kill((pid_t) pid, SIGKILL);
 }

@@ -58,7 +58,7 @@ test_begin(void)
 	Asked asked[9];
 	int64_t began_us = g_get_monotonic_time();
 
-	people.kills = 0;
+	g_atomic_int_set(&people.kills, 0);
 
 	for (size_t i = 0; i < G_N_ELEMENTS(asked); i++) {
 		asked[i] =
@@ -76,7 +76,7 @@ test_begin(void)
 		clear_asked(&asked[i]);
 	}
 	g_assert_cmpint(g_get_monotonic_time() - began_us, >=, 400000);
-	g_assert_cmpuint(people.kills, ==, 0);
+	g_assert_cmpint(g_atomic_int_get(&people.kills), ==, 0);
 	people_clear(section, config);
 }
 
@@ -87,15 +87,15 @@ check_begin_fails(const char *user, const char *keys, const char *why)
 	PhSection *section = people_section(keys, &config);
 	Asked asked = { .chain = { section, NULL }, .user = user };
 
-	people.kills = 0;
+	g_atomic_int_set(&people.kills, 0);
 	asked.walk.at = asked.chain;
 	wait_for(&asked);
 	g_assert_cmpint(asked.result, ==, PH_VERIFY_ERROR);
 	g_assert_error(asked.error, PH_ERROR, PH_ERROR_TEMPORARY);
 	g_assert_nonnull(strstr(asked.error->message, why));
-	for (int i = 0; i < 3000 && people.kills == 0; i++)
+	for (int i = 0; i < 3000 && g_atomic_int_get(&people.kills) == 0; i++)
 		(void) poll(NULL, 0, 1);
-	g_assert_cmpuint(people.kills, ==, 1);
+	g_assert_cmpint(g_atomic_int_get(&people.kills), ==, 1);
 	clear_asked(&asked);
 	people_clear(section, config);
 }
@@ -251,12 +251,12 @@ test_endless(void)
 	Count names = { .most = G_MAXUINT32 };
 	g_autoptr(GError) error = NULL;
 
-	people.kills = 0;
+	g_atomic_int_set(&people.kills, 0);
 	g_assert_cmpint(table_of(section)->expand(ph_section_instance(section), "endless", count,
 	                                          &names, &error),
 	                ==, PH_VERIFY_ERROR);
 	g_assert_error(error, PH_ERROR, PH_ERROR_TEMPORARY);
-	g_assert_cmpuint(people.kills, ==, 1);
+	g_assert_cmpint(g_atomic_int_get(&people.kills), ==, 1);
 	people_clear(section, config);
 }
 
@@ -296,7 +296,7 @@ check_nonsense(const PhPacket *packet)
 
 	reply_length = packet->length;
 	people.replies = send_reply;
-	people.kills = 0;
+	g_atomic_int_set(&people.kills, 0);
 	section = people_section("isolate = 1\ntimeout = 100ms\n", &config);
 	g_assert_cmpint(
 		table_of(section)->lookup(ph_section_instance(section), "anna", &none, &error), ==,
@@ -304,7 +304,7 @@ check_nonsense(const PhPacket *packet)
 	g_assert_error(error, PH_ERROR, PH_ERROR_TEMPORARY);
 	g_assert_nonnull(strstr(error->message, "makes no sense"));
 	g_assert_null(none);
-	g_assert_cmpuint(people.kills, ==, 1);
+	g_assert_cmpint(g_atomic_int_get(&people.kills), ==, 1);
 	people_clear(section, config);
 	people.replies = NULL;
 }
@@ -380,7 +380,7 @@ test_flood(void)
 	ph_packet_list(&packet, nobody);
 	reply_length = packet.length;
 	people.replies = begin_flood;
-	people.kills = 0;
+	g_atomic_int_set(&people.kills, 0);
 	section = people_section("isolate = 1\ntimeout = 200ms\n", &config);
 	g_assert_cmpint(table_of(section)->expand(ph_section_instance(section), "team", count,
 	                                          &names, &error),
@@ -388,7 +388,7 @@ test_flood(void)
 	g_assert_cmpint(g_get_monotonic_time() - began_us, <, 1500000);
 	g_assert_error(error, PH_ERROR, PH_ERROR_TEMPORARY);
 	g_assert_nonnull(strstr(error->message, "did not answer in time"));
-	g_assert_cmpuint(people.kills, ==, 1);
+	g_assert_cmpint(g_atomic_int_get(&people.kills), ==, 1);
 	(void) g_thread_join(flooder);
 	people_clear(section, config);
 	people.replies = NULL;

@@ -22,7 +22,7 @@ test_slow(void)
 	int64_t began_us = g_get_monotonic_time();
 	uint64_t version = 0;
 
-	people.kills = 0;
+	g_atomic_int_set(&people.kills, 0);
 	people.version_ms = 600;
 	section = people_section("isolate = 1\ntimeout = 10s\n", &config);
 	table = ph_section_table(section);
@@ -39,7 +39,7 @@ test_slow(void)
 	/* The answer that is under way is not taken for another's. */
 	g_assert_cmpint(table->lookup(ph_section_instance(section), "anna", &identity, NULL), ==,
 	                PH_VERIFY_OK);
-	g_assert_cmpuint(people.kills, ==, 0);
+	g_assert_cmpint(g_atomic_int_get(&people.kills), ==, 0);
 	people.version_ms = 0;
 	people_clear(section, config);
 }
@@ -50,14 +50,14 @@ test_hangs(void)
 	PhConfig *config = NULL;
 	PhSection *section = NULL;
 
-	people.kills = 0;
+	g_atomic_int_set(&people.kills, 0);
 	people.version_ms = 60000;
 	section = people_section("isolate = 1\ntimeout = 1s\n", &config);
 	g_assert_cmpuint(version_of(section), ==, 0);
-	g_assert_cmpuint(people.kills, ==, 0);
-	for (int i = 0; i < 5000 && people.kills == 0; i++)
+	g_assert_cmpint(g_atomic_int_get(&people.kills), ==, 0);
+	for (int i = 0; i < 5000 && g_atomic_int_get(&people.kills) == 0; i++)
 		(void) poll(NULL, 0, 1);
-	g_assert_cmpuint(people.kills, ==, 1);
+	g_assert_cmpint(g_atomic_int_get(&people.kills), ==, 1);
 	people.version_ms = 0;
 	people_clear(section, config);
 }
