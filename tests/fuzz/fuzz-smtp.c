@@ -121,17 +121,21 @@ check_stuff(PhSlice text, size_t step, bool is_limited)
 	g_string_free(cut, TRUE);
 }
 
-/* Whatever a header is, its surrogate is ASCII, and a surrogate of that is the same. */
+/* Whatever a header is, its surrogate is ASCII, and a surrogate of that is the same; one that has no room
+ * ends soon after it. */
 static void
 check_surrogate(PhSlice text)
 {
 	GString *once = g_string_new(NULL);
 	GString *twice = g_string_new(NULL);
 
-	surrogate_header(text, once);
+	g_assert_true(surrogate_header(text, G_MAXSIZE, once));
 	g_assert_true(ph_slice_is_ascii(PH_SLICE(once->str, once->len)));
-	surrogate_header(PH_SLICE(once->str, once->len), twice);
+	g_assert_true(surrogate_header(PH_SLICE(once->str, once->len), G_MAXSIZE, twice));
 	g_assert_cmpmem(once->str, once->len, twice->str, twice->len);
+	g_string_truncate(twice, 0);
+	if (once->len > 0)
+		g_assert_false(surrogate_header(text, once->len - 1, twice));
 	g_string_free(once, TRUE);
 	g_string_free(twice, TRUE);
 }
