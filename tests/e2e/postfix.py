@@ -113,12 +113,19 @@ class Postfix:
         with open(self.dir + "/log", encoding="utf-8", errors="replace") as stream:
             return stream.read()
 
+    def stop_master(self):
+        """The process that was started may be a shell that only waits for the master."""
+        try:
+            with open(self.dir + "/queue/pid/master.pid", encoding="ascii") as stream:
+                os.kill(int(stream.read()), signal.SIGTERM)
+        except (OSError, ValueError):
+            self.process.send_signal(signal.SIGTERM)
+
     def __exit__(self, kind, value, trace):
         if kind is not None:
             for line in self.log().splitlines()[-30:]:
                 print("# postfix: " + line)
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+        self.stop_master()
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
