@@ -9,6 +9,8 @@
 
 #include <posthorn/slice.h>
 
+#include "base/op.h"
+
 #include <string.h>
 
 enum {
@@ -275,16 +277,7 @@ op_free(void *data)
 {
 	PhOp *op = data;
 
-	ph_uid_set_free((PhUidSet *) (uintptr_t) op->uids);
-	g_strfreev((char **) (uintptr_t) op->keywords);
-	g_free((char *) (uintptr_t) op->name);
-	g_free((char *) (uintptr_t) op->key);
-	g_free((char *) (uintptr_t) op->value.data);
-	g_free((char *) (uintptr_t) op->structure.data);
-	ph_uid_set_free(op->refused);
-	ph_uid_set_free(op->missing);
-	ph_uid_set_free(op->from_uids);
-	ph_uid_set_free(op->to_uids);
+	ph_op_clear(op);
 	g_free(op);
 }
 

@@ -6,6 +6,8 @@
 
 #include <posthorn/slice.h>
 
+#include "base/little.h"
+
 #include <string.h>
 #include <xxhash.h>
 
@@ -14,38 +16,6 @@ enum {
 	ALIGN = 8,
 	CHECKSUM_AT = 24,
 };
-
-static void
-put32(uint8_t *at, uint32_t value)
-{
-	value = GUINT32_TO_LE(value);
-	memcpy(at, &value, sizeof value);
-}
-
-static void
-put64(uint8_t *at, uint64_t value)
-{
-	value = GUINT64_TO_LE(value);
-	memcpy(at, &value, sizeof value);
-}
-
-static uint32_t
-get32(const char *at)
-{
-	uint32_t value = 0;
-
-	memcpy(&value, at, sizeof value);
-	return GUINT32_FROM_LE(value);
-}
-
-static uint64_t
-get64(const char *at)
-{
-	uint64_t value = 0;
-
-	memcpy(&value, at, sizeof value);
-	return GUINT64_FROM_LE(value);
-}
 
 uint64_t
 ph_journal_checksum(PhSlice octets, uint64_t seed)
@@ -87,26 +57,26 @@ ph_journal_record_end(GByteArray *out, size_t start, PhJournalKind kind, uint64_
 	(void) g_byte_array_set_size(out, (guint) (start + size));
 	memset(out->data + end, 0, start + size - end);
 	at = out->data + start;
-	put32(at, MAGIC);
-	put32(at + 4, kind);
-	put32(at + 8, (uint32_t) length);
-	put32(at + 12, 0);
-	put64(at + 16, position);
-	put64(at + CHECKSUM_AT, 0);
+	ph_put32(at, MAGIC);
+	ph_put32(at + 4, kind);
+	ph_put32(at + 8, (uint32_t) length);
+	ph_put32(at + 12, 0);
+	ph_put64(at + 16, position);
+	ph_put64(at + CHECKSUM_AT, 0);
 }
 
 size_t
 ph_journal_record_size_at(const uint8_t *record)
 {
-	return ph_journal_record_size(get32((const char *) record + 8));
+	return ph_journal_record_size(ph_get32((const char *) record + 8));
 }
 
 size_t
 ph_journal_record_seal(uint8_t *record, uint64_t seed)
 {
-	size_t length = get32((const char *) record + 8);
+	size_t length = ph_get32((const char *) record + 8);
 
-	put64(record + CHECKSUM_AT, checksum((const char *) record, length, seed));
+	ph_put64(record + CHECKSUM_AT, checksum((const char *) record, length, seed));
 	return ph_journal_record_size(length);
 }
 
@@ -118,14 +88,14 @@ ph_journal_record_parse(PhSlice octets,
 {
 	size_t length = 0;
 
-	if (octets.length < PH_JOURNAL_HEADER || get32(octets.data) != MAGIC
-	    || get64(octets.data + 16) != position)
+	if (octets.length < PH_JOURNAL_HEADER || ph_get32(octets.data) != MAGIC
+	    || ph_get64(octets.data + 16) != position)
 		return false;
-	length = get32(octets.data + 8);
+	length = ph_get32(octets.data + 8);
 	if (length > PH_JOURNAL_RECORD_MAX || ph_journal_record_size(length) > octets.length
-	    || get64(octets.data + CHECKSUM_AT) != checksum(octets.data, length, seed))
+	    || ph_get64(octets.data + CHECKSUM_AT) != checksum(octets.data, length, seed))
 		return false;
-	record_out->kind = get32(octets.data + 4);
+	record_out->kind = ph_get32(octets.data + 4);
 	record_out->payload = PH_SLICE(octets.data + PH_JOURNAL_HEADER, length);
 	record_out->size = ph_journal_record_size(length);
 	return true;

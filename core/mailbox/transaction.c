@@ -7,6 +7,7 @@
 #include <posthorn/slice.h>
 
 #include "base/clock.h"
+#include "base/op.h"
 #include "journal/journal.h"
 #include "mailbox/scan.h"
 #include "plugin/call.h"
@@ -23,17 +24,7 @@ op_free(void *data)
 	PhOp *op = data;
 
 	ph_content_unref(((Operation *) data)->content);
-
-	ph_uid_set_free((PhUidSet *) (uintptr_t) op->uids);
-	g_strfreev((char **) (uintptr_t) op->keywords);
-	g_free((char *) (uintptr_t) op->name);
-	g_free((char *) (uintptr_t) op->key);
-	g_free((char *) (uintptr_t) op->value.data);
-	g_free((char *) (uintptr_t) op->structure.data);
-	ph_uid_set_free(op->refused);
-	ph_uid_set_free(op->missing);
-	ph_uid_set_free(op->from_uids);
-	ph_uid_set_free(op->to_uids);
+	ph_op_clear(op);
 	g_free(op);
 }
 

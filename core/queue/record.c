@@ -9,6 +9,7 @@
 
 #include <posthorn/slice.h>
 
+#include "base/little.h"
 #include "queue/envelope.h"
 
 #include <string.h>
@@ -29,55 +30,6 @@ enum {
 };
 
 #define OCTETS_MAX (UINT64_C(1) << 40)
-
-static void
-put16(uint8_t *at, uint32_t value)
-{
-	uint16_t little = GUINT16_TO_LE((uint16_t) value);
-
-	memcpy(at, &little, sizeof little);
-}
-
-static void
-put32(uint8_t *at, uint32_t value)
-{
-	value = GUINT32_TO_LE(value);
-	memcpy(at, &value, sizeof value);
-}
-
-static void
-put64(uint8_t *at, uint64_t value)
-{
-	value = GUINT64_TO_LE(value);
-	memcpy(at, &value, sizeof value);
-}
-
-static uint32_t
-get16(const char *at)
-{
-	uint16_t value = 0;
-
-	memcpy(&value, at, sizeof value);
-	return GUINT16_FROM_LE(value);
-}
-
-static uint32_t
-get32(const char *at)
-{
-	uint32_t value = 0;
-
-	memcpy(&value, at, sizeof value);
-	return GUINT32_FROM_LE(value);
-}
-
-static uint64_t
-get64(const char *at)
-{
-	uint64_t value = 0;
-
-	memcpy(&value, at, sizeof value);
-	return GUINT64_FROM_LE(value);
-}
 
 uint64_t
 ph_queue_checksum(PhSlice octets, uint64_t seed)
@@ -106,13 +58,14 @@ void
 ph_queue_record_seal(const PhQueueRecord *record, uint8_t *octets, uint64_t seed)
 {
 	memset(octets, 0, PH_QUEUE_HEAD);
-	put32(octets, MAGIC);
-	put32(octets + 4, record->envelope_length);
-	put64(octets + 8, record->octets);
-	put64(octets + 16, record->position);
-	put64(octets + 24, record->key);
-	put64(octets + 32, record->octets_sum);
-	put64(octets + CHECKSUM_AT, head_sum((const char *) octets, record->envelope_length, seed));
+	ph_put32(octets, MAGIC);
+	ph_put32(octets + 4, record->envelope_length);
+	ph_put64(octets + 8, record->octets);
+	ph_put64(octets + 16, record->position);
+	ph_put64(octets + 24, record->key);
+	ph_put64(octets + 32, record->octets_sum);
+	ph_put64(octets + CHECKSUM_AT,
+	         head_sum((const char *) octets, record->envelope_length, seed));
 }
 
 bool
@@ -120,13 +73,13 @@ ph_queue_record_head(PhSlice octets, uint64_t position, PhQueueRecord *record_ou
 {
 	PhQueueRecord record;
 
-	if (octets.length < PH_QUEUE_HEAD || get32(octets.data) != MAGIC)
+	if (octets.length < PH_QUEUE_HEAD || ph_get32(octets.data) != MAGIC)
 		return false;
-	record = (PhQueueRecord){ .envelope_length = get32(octets.data + 4),
-		                  .octets = get64(octets.data + 8),
-		                  .position = get64(octets.data + 16),
-		                  .key = get64(octets.data + 24),
-		                  .octets_sum = get64(octets.data + 32) };
+	record = (PhQueueRecord){ .envelope_length = ph_get32(octets.data + 4),
+		                  .octets = ph_get64(octets.data + 8),
+		                  .position = ph_get64(octets.data + 16),
+		                  .key = ph_get64(octets.data + 24),
+		                  .octets_sum = ph_get64(octets.data + 32) };
 	if (record.position != position || record.envelope_length > PH_ENVELOPE_MAX
 	    || record.octets > OCTETS_MAX)
 		return false;
@@ -138,7 +91,7 @@ bool
 ph_queue_record_check(PhSlice octets, uint64_t seed)
 {
 	return octets.length >= PH_QUEUE_HEAD
-	       && get64(octets.data + CHECKSUM_AT)
+	       && ph_get64(octets.data + CHECKSUM_AT)
 	                  == head_sum(octets.data, octets.length - PH_QUEUE_HEAD, seed);
 }
 
@@ -162,22 +115,22 @@ body_size(const PhQueueRow *row)
 static void
 put_mail(uint8_t *at, const PhQueueRow *row)
 {
-	put64(at + 16, row->size);
-	put64(at + 24, row->key);
-	put64(at + 32, (uint64_t) row->arrived);
-	put64(at + 40, (uint64_t) row->not_before);
-	put64(at + 48, (uint64_t) row->by);
-	put32(at + 56, row->n_recipients);
-	put16(at + 60, row->bucket);
+	ph_put64(at + 16, row->size);
+	ph_put64(at + 24, row->key);
+	ph_put64(at + 32, (uint64_t) row->arrived);
+	ph_put64(at + 40, (uint64_t) row->not_before);
+	ph_put64(at + 48, (uint64_t) row->by);
+	ph_put32(at + 56, row->n_recipients);
+	ph_put16(at + 60, row->bucket);
 	memcpy(at + ROW_MAIL, row->destinations, 4 * (size_t) row->n_recipients);
 }
 
 static void
 put_destination(uint8_t *at, const PhQueueRow *row)
 {
-	put32(at + 8, row->number);
-	put16(at + 12, (uint32_t) row->route.length);
-	put16(at + 14, (uint32_t) row->key_text.length);
+	ph_put32(at + 8, row->number);
+	ph_put16(at + 12, (uint32_t) row->route.length);
+	ph_put16(at + 14, (uint32_t) row->key_text.length);
 	memcpy(at + ROW_DESTINATION, row->route.data, row->route.length);
 	memcpy(at + ROW_DESTINATION + row->route.length, row->key_text.data, row->key_text.length);
 }
@@ -185,11 +138,12 @@ put_destination(uint8_t *at, const PhQueueRow *row)
 static void
 put_state(uint8_t *at, const PhQueueRow *row)
 {
-	put64(at + 16, (uint64_t) row->due);
-	put16(at + 24, row->recipient);
-	put16(at + 26, row->attempts);
-	put16(at + 28, (row->is_warned ? IS_WARNED : 0U) | (row->is_released ? IS_RELEASED : 0U));
-	put16(at + 30, (uint32_t) row->reason.length);
+	ph_put64(at + 16, (uint64_t) row->due);
+	ph_put16(at + 24, row->recipient);
+	ph_put16(at + 26, row->attempts);
+	ph_put16(at + 28,
+	         (row->is_warned ? IS_WARNED : 0U) | (row->is_released ? IS_RELEASED : 0U));
+	ph_put16(at + 30, (uint32_t) row->reason.length);
 	if (row->reason.length > 0)
 		memcpy(at + ROW_STATE, row->reason.data, row->reason.length);
 }
@@ -205,19 +159,19 @@ ph_queue_row_append(GByteArray *out, const PhQueueRow *row, uint64_t seed)
 	(void) g_byte_array_set_size(out, (guint) (start + size));
 	at = out->data + start;
 	memset(at, 0, size);
-	put16(at + 4, (uint32_t) (size / ALIGN));
+	ph_put16(at + 4, (uint32_t) (size / ALIGN));
 	at[6] = (uint8_t) row->kind;
 	at[7] = (uint8_t) (row->kind == PH_QUEUE_ROW_MAIL ? row->priority + PRIORITY_SHIFT
 	                                                  : (int32_t) row->state);
 	if (row->kind != PH_QUEUE_ROW_DESTINATION)
-		put64(at + 8, row->position);
+		ph_put64(at + 8, row->position);
 	if (row->kind == PH_QUEUE_ROW_MAIL)
 		put_mail(at, row);
 	else if (row->kind == PH_QUEUE_ROW_DESTINATION)
 		put_destination(at, row);
 	else if (row->kind == PH_QUEUE_ROW_STATE)
 		put_state(at, row);
-	put32(at, (uint32_t) ph_queue_checksum(PH_SLICE((const char *) at + 4, size - 4), seed));
+	ph_put32(at, (uint32_t) ph_queue_checksum(PH_SLICE((const char *) at + 4, size - 4), seed));
 }
 
 static bool
@@ -226,13 +180,13 @@ get_mail(const char *at, size_t size, PhQueueRow *row)
 	if (size < ROW_MAIL)
 		return false;
 	row->priority = CLAMP((int32_t) (uint8_t) at[7] - PRIORITY_SHIFT, -9, 9);
-	row->size = get64(at + 16);
-	row->key = get64(at + 24);
-	row->arrived = (PhTime) get64(at + 32);
-	row->not_before = (PhTime) get64(at + 40);
-	row->by = (PhTime) get64(at + 48);
-	row->n_recipients = get32(at + 56);
-	row->bucket = get16(at + 60);
+	row->size = ph_get64(at + 16);
+	row->key = ph_get64(at + 24);
+	row->arrived = (PhTime) ph_get64(at + 32);
+	row->not_before = (PhTime) ph_get64(at + 40);
+	row->by = (PhTime) ph_get64(at + 48);
+	row->n_recipients = ph_get32(at + 56);
+	row->bucket = ph_get16(at + 60);
 	row->destinations = (const uint8_t *) at + ROW_MAIL;
 	return row->n_recipients > 0 && row->n_recipients <= PH_ENVELOPE_RECIPIENTS_MAX
 	       && row->n_recipients <= (size - ROW_MAIL) / 4 && row->size % ALIGN == 0
@@ -244,9 +198,9 @@ get_destination(const char *at, size_t size, PhQueueRow *row)
 {
 	if (size < ROW_DESTINATION)
 		return false;
-	row->number = get32(at + 8);
-	row->route = PH_SLICE(at + ROW_DESTINATION, get16(at + 12));
-	row->key_text = PH_SLICE(at + ROW_DESTINATION + row->route.length, get16(at + 14));
+	row->number = ph_get32(at + 8);
+	row->route = PH_SLICE(at + ROW_DESTINATION, ph_get16(at + 12));
+	row->key_text = PH_SLICE(at + ROW_DESTINATION + row->route.length, ph_get16(at + 14));
 	return row->route.length + row->key_text.length <= size - ROW_DESTINATION;
 }
 
@@ -256,12 +210,12 @@ get_state(const char *at, size_t size, PhQueueRow *row)
 	if (size < ROW_STATE)
 		return false;
 	row->state = (uint8_t) at[7];
-	row->due = (PhTime) get64(at + 16);
-	row->recipient = get16(at + 24);
-	row->attempts = get16(at + 26);
-	row->is_warned = (get16(at + 28) & IS_WARNED) != 0;
-	row->is_released = (get16(at + 28) & IS_RELEASED) != 0;
-	row->reason = PH_SLICE(at + ROW_STATE, get16(at + 30));
+	row->due = (PhTime) ph_get64(at + 16);
+	row->recipient = ph_get16(at + 24);
+	row->attempts = ph_get16(at + 26);
+	row->is_warned = (ph_get16(at + 28) & IS_WARNED) != 0;
+	row->is_released = (ph_get16(at + 28) & IS_RELEASED) != 0;
+	row->reason = PH_SLICE(at + ROW_STATE, ph_get16(at + 30));
 	return row->reason.length <= size - ROW_STATE;
 }
 
@@ -275,12 +229,12 @@ ph_queue_row_parse(PhSlice *rest, uint64_t seed, PhQueueRow *row_out)
 
 	if (rest->length < ROW_GONE)
 		return false;
-	size = (size_t) get16(at + 4) * ALIGN;
+	size = (size_t) ph_get16(at + 4) * ALIGN;
 	if (size < ROW_GONE || size > rest->length
-	    || get32(at) != (uint32_t) ph_queue_checksum(PH_SLICE(at + 4, size - 4), seed))
+	    || ph_get32(at) != (uint32_t) ph_queue_checksum(PH_SLICE(at + 4, size - 4), seed))
 		return false;
 	row.kind = (uint8_t) at[6];
-	row.position = row.kind != PH_QUEUE_ROW_DESTINATION ? get64(at + 8) : 0;
+	row.position = row.kind != PH_QUEUE_ROW_DESTINATION ? ph_get64(at + 8) : 0;
 	if (row.kind == PH_QUEUE_ROW_MAIL)
 		good = get_mail(at, size, &row);
 	else if (row.kind == PH_QUEUE_ROW_DESTINATION)
@@ -299,5 +253,5 @@ ph_queue_row_parse(PhSlice *rest, uint64_t seed, PhQueueRow *row_out)
 uint32_t
 ph_queue_row_destination(const PhQueueRow *row, uint32_t recipient)
 {
-	return get32((const char *) row->destinations + 4 * (size_t) recipient);
+	return ph_get32((const char *) row->destinations + 4 * (size_t) recipient);
 }

@@ -22,6 +22,7 @@
 #include <posthorn/error.h>
 #include <posthorn/slice.h>
 
+#include "base/little.h"
 #include "base/lock.h"
 
 #include <errno.h>
@@ -80,42 +81,25 @@ checksum(const uint8_t *octets, size_t n)
 }
 
 static void
-put_number(uint8_t *at, uint64_t number, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		at[i] = (uint8_t) (number >> (8 * i));
-}
-
-static uint64_t
-get_number(const uint8_t *at, size_t n)
-{
-	uint64_t number = 0;
-
-	for (size_t i = 0; i < n; i++)
-		number |= (uint64_t) at[i] << (8 * i);
-	return number;
-}
-
-static void
 encode(const PhPartialEntry *entry, PhTime made, uint8_t *record)
 {
-	put_number(record, (uint64_t) made, 8);
-	put_number(record + 8, entry->kind, 4);
-	put_number(record + 12, entry->hint, 4);
+	ph_put64(record, (uint64_t) made);
+	ph_put32(record + 8, entry->kind);
+	ph_put32(record + 12, entry->hint);
 	memcpy(record + 16, entry->key, 32);
 	memcpy(record + 48, entry->transaction, 16);
-	put_number(record + 64, 0, 4);
-	put_number(record + 68, checksum(record, 68), 4);
+	ph_put32(record + 64, 0);
+	ph_put32(record + 68, checksum(record, 68));
 }
 
 static bool
 decode(const uint8_t *record, Held *held_out)
 {
-	if (get_number(record + 68, 4) != checksum(record, 68))
+	if (ph_get32(record + 68) != checksum(record, 68))
 		return false;
-	held_out->made = (PhTime) get_number(record, 8);
-	held_out->entry.kind = (uint32_t) get_number(record + 8, 4);
-	held_out->entry.hint = (uint32_t) get_number(record + 12, 4);
+	held_out->made = (PhTime) ph_get64(record);
+	held_out->entry.kind = (uint32_t) ph_get32(record + 8);
+	held_out->entry.hint = (uint32_t) ph_get32(record + 12);
 	memcpy(held_out->entry.key, record + 16, 32);
 	memcpy(held_out->entry.transaction, record + 48, 16);
 	return held_out->entry.kind >= PH_PARTIAL_SERVED
