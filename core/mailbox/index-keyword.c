@@ -49,12 +49,13 @@ find_keyword(const PhIndexMailbox *mailbox, const char *name)
 	return bit;
 }
 
-bool
-ph_index_keyword_bits(PhIndexRun *run,
-                      PhIndexMailbox *mailbox,
-                      const char *const *names,
-                      uint64_t *bits_out,
-                      GError **error)
+static bool
+keyword_bits(PhIndexRun *run,
+             PhIndexMailbox *mailbox,
+             const char *const *names,
+             bool must_add,
+             uint64_t *bits_out,
+             GError **error)
 {
 	*bits_out = 0;
 	if (names == NULL || names[0] == NULL)
@@ -63,12 +64,24 @@ ph_index_keyword_bits(PhIndexRun *run,
 		return false;
 	for (; *names != NULL; names++) {
 		uint32_t bit = find_keyword(mailbox, *names);
+		bool is_new = bit == mailbox->n_keywords;
 
-		if (bit == mailbox->n_keywords && !add_keyword(run, mailbox, *names, &bit, error))
+		if (is_new && must_add && !add_keyword(run, mailbox, *names, &bit, error))
 			return false;
-		*bits_out |= UINT64_C(1) << bit;
+		if (!is_new || must_add)
+			*bits_out |= UINT64_C(1) << bit;
 	}
 	return true;
+}
+
+bool
+ph_index_keyword_bits(PhIndexRun *run,
+                      PhIndexMailbox *mailbox,
+                      const char *const *names,
+                      uint64_t *bits_out,
+                      GError **error)
+{
+	return keyword_bits(run, mailbox, names, true, bits_out, error);
 }
 
 bool
@@ -78,16 +91,5 @@ ph_index_known_keyword_bits(PhIndexRun *run,
                             uint64_t *bits_out,
                             GError **error)
 {
-	*bits_out = 0;
-	if (names == NULL || names[0] == NULL)
-		return true;
-	if (!ph_index_load_keywords(run->connection, mailbox, error))
-		return false;
-	for (; *names != NULL; names++) {
-		uint32_t bit = find_keyword(mailbox, *names);
-
-		if (bit < mailbox->n_keywords)
-			*bits_out |= UINT64_C(1) << bit;
-	}
-	return true;
+	return keyword_bits(run, mailbox, names, false, bits_out, error);
 }
