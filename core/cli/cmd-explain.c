@@ -343,7 +343,7 @@ static const PhCommandOption options[] = {
 const PhCommand ph_command_explain = {
 	.name = "explain",
 	.synopsis = "ADDRESS",
-	.summary = "say where mail for an address would go, and why",
+	.summary = "Say where mail for an address would go, and why",
 	.details =
 		"Prints a line for each step: filters, route, alias, list, user, transport, store\n"
 		"and mailbox or next hop. Nothing is sent, and no server need run. The status is 1\n"

@@ -122,7 +122,7 @@ static const PhCommandOption options[] = {
 const PhCommand ph_command_plugin = {
 	.name = "plugin",
 	.synopsis = "[KIND] NAME",
-	.summary = "describe a plugin and every key that its section may have",
+	.summary = "Describe a plugin and every key that its section may have",
 	.details =
 		"KIND is protocol, mechanism, directory, store, filter or transport, and only needed\n"
 		"when plugins of several kinds share a name. `posthorn plugin section server`\n"

@@ -75,7 +75,7 @@ static const PhCommandOption options[] = {
 const PhCommand ph_command_plugins = {
 	.name = "plugins",
 	.synopsis = "",
-	.summary = "list the plugins that are installed",
+	.summary = "List the plugins that are installed",
 	.details =
 		"A plugin that is refused (its owner, its mode, its ABI) is told on standard error.",
 	.options = options,

@@ -7,6 +7,8 @@
  */
 #include "cli/table.h"
 
+#include "config/suggest.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -79,13 +81,39 @@ ph_arguments_config(const PhArguments *arguments)
 	return given != NULL ? given : PH_SYSCONF_DIR "/posthorn/posthorn.conf";
 }
 
+/* Is "user" the first word of @command's two, "user add"? */
+static bool
+is_of_group(const PhCommand *command, const char *group)
+{
+	size_t n = strlen(group);
+
+	return !command->hidden && strncmp(command->name, group, n) == 0 && command->name[n] == ' ';
+}
+
+/* @group: (nullable) only commands that begin with this word. Returns: how many. */
+static size_t
+print_commands(FILE *out, const PhCommand *const *commands, const char *group)
+{
+	size_t n_printed = 0;
+	int width = 0;
+
+	for (size_t i = 0; commands[i] != NULL; i++)
+		if (!commands[i]->hidden)
+			width = MAX(width, (int) strlen(commands[i]->name));
+	for (size_t i = 0; commands[i] != NULL; i++) {
+		if (commands[i]->hidden || (group != NULL && !is_of_group(commands[i], group)))
+			continue;
+		fprintf(out, "  %-*s  %s\n", width, commands[i]->name, commands[i]->summary);
+		n_printed++;
+	}
+	return n_printed;
+}
+
 static void
 print_program_help(const PhCommand *const *commands)
 {
 	printf("Usage: posthorn COMMAND [OPTIONS]\n\nCommands:\n");
-	for (size_t i = 0; commands[i] != NULL; i++)
-		if (!commands[i]->hidden)
-			printf("  %-14s %s\n", commands[i]->name, commands[i]->summary);
+	(void) print_commands(stdout, commands, NULL);
 	printf("\nOptions:\n"
 	       "  --help       show this help; `posthorn COMMAND --help` shows a command's\n"
 	       "  --version    show the version\n"
@@ -209,15 +237,60 @@ words_matched(const PhCommand *command, int argc, char **argv)
 	return strcmp(argv[1], blank + 1) == 0 ? 2 : 0;
 }
 
+static bool
+is_help(const char *word)
+{
+	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
+}
+
+/* `posthorn user`, `posthorn user --help`, `posthorn user ad`. Returns: -1 when there are no such
+ * commands. */
+static int
+try_group(const PhCommand *const *commands, int argc, char **argv)
+{
+	bool wants_help = argc > 1 && is_help(argv[1]);
+	size_t n_of_group = 0;
+
+	for (size_t i = 0; commands[i] != NULL; i++)
+		n_of_group += is_of_group(commands[i], argv[0]) ? 1 : 0;
+	if (n_of_group == 0)
+		return -1;
+	if (!wants_help && argc > 1)
+		fprintf(stderr, "posthorn: unknown command '%s %s'; these begin with '%s':\n",
+		        argv[0], argv[1], argv[0]);
+	else if (!wants_help)
+		fprintf(stderr, "posthorn: '%s' is only the first word of a command:\n", argv[0]);
+	(void) print_commands(wants_help ? stdout : stderr, commands, argv[0]);
+	return wants_help ? PH_EXIT_OK : PH_EXIT_USAGE;
+}
+
+static int
+tell_unknown(const PhCommand *const *commands, const char *word)
+{
+	g_autoptr(GPtrArray) names = g_ptr_array_new();
+	const char *nearest = NULL;
+
+	for (size_t i = 0; commands[i] != NULL; i++)
+		if (!commands[i]->hidden)
+			g_ptr_array_add(names, (gpointer) (uintptr_t) commands[i]->name);
+	g_ptr_array_add(names, NULL);
+	nearest = ph_suggest_nearest(word, (const char *const *) names->pdata);
+	if (nearest == NULL)
+		return usage_error(NULL, "unknown command", word);
+	fprintf(stderr, "posthorn: unknown command '%s'; did you mean '%s'?\n", word, nearest);
+	return PH_EXIT_USAGE;
+}
+
 int
 ph_command_main(const PhCommand *const *commands, int argc, char **argv)
 {
+	int status = PH_EXIT_USAGE;
+
 	if (argc < 2) {
 		print_program_help(commands);
 		return PH_EXIT_USAGE;
 	}
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0
-	    || strcmp(argv[1], "help") == 0) {
+	if (is_help(argv[1])) {
 		print_program_help(commands);
 		return PH_EXIT_OK;
 	}
@@ -231,7 +304,8 @@ ph_command_main(const PhCommand *const *commands, int argc, char **argv)
 		if (words > 0)
 			return run_command(commands[i], argc - 1 - words, argv + 1 + words);
 	}
-	return usage_error(NULL, "unknown command", argv[1]);
+	status = try_group(commands, argc - 1, argv + 1);
+	return status >= 0 ? status : tell_unknown(commands, argv[1]);
 }
 
 struct PhTable {

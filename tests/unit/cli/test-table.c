@@ -86,9 +86,11 @@ static void
 test_bad(void)
 {
 	static const char *const lines[] = {
-		"posthorn nothing",          "posthorn look",      "posthorn look a b c",
-		"posthorn look --nothing a", "posthorn look -x a", "posthorn look a --config",
-		"posthorn look --json=1 a",  "posthorn user",      "posthorn user remove x"
+		"posthorn nothing",         "posthorn look",
+		"posthorn look a b c",      "posthorn look --nothing a",
+		"posthorn look -x a",       "posthorn look a --config",
+		"posthorn look --json=1 a", "posthorn user",
+		"posthorn user remove x",   "posthorn lock"
 	};
 
 	if (!g_test_subprocess()) {
@@ -98,13 +100,28 @@ test_bad(void)
 			"*unknown command 'nothing'*an argument is missing: "
 			"'NAME'*too many arguments: 'c'*unknown option "
 			"'--nothing'*unknown option '-x'*a value is missing after "
-			"'--config'*takes no value: '--json=1'*unknown command*");
+			"'--config'*takes no value: '--json=1'*"
+			"'user' is only the first word of a command:\n  user add  add a user\n"
+			"*unknown command 'user remove'; these begin with 'user':\n  user add*"
+			"unknown command 'lock'; did you mean 'look'?*");
 		return;
 	}
 	for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
 		g_assert_cmpint(call(lines[i]), ==, PH_EXIT_USAGE);
 		g_assert_cmpuint(seen->len, ==, 0);
 	}
+}
+
+static void
+test_group_help(void)
+{
+	if (g_test_subprocess()) {
+		g_assert_cmpint(call("posthorn user --help"), ==, PH_EXIT_OK);
+		return;
+	}
+	g_test_trap_subprocess(NULL, 0, 0);
+	g_test_trap_assert_passed();
+	g_test_trap_assert_stdout("*  user add  add a user\n*");
 }
 
 static void
@@ -137,6 +154,7 @@ main(int argc, char **argv)
 	seen = g_string_new("");
 	g_test_add_func("/cli/table/options-stand-anywhere", test_good);
 	g_test_add_func("/cli/table/mistakes-are-told", test_bad);
+	g_test_add_func("/cli/table/first-words-have-help", test_group_help);
 	g_test_add_func("/cli/table/columns-are-aligned", test_columns);
 	status = g_test_run();
 	g_string_free(seen, TRUE);
