@@ -179,10 +179,32 @@ append_comment(Item *item)
 	return span;
 }
 
+/* "anna . berg@x" is one local part: blanks around its dots mean nothing (RFC 5322 section 4.4). The
+ * words are looked at once, from the '@' to the left, and closed up once. */
+static void
+join_dots(Item *item, size_t start)
+{
+	GString *scratch = item->iter->scratch;
+	size_t word = item->at_word;
+	size_t n = 0;
+
+	while (word > start + 1 && (scratch->str[word] == '.' || scratch->str[word - 2] == '.'))
+		for (word--; word > start && scratch->str[word - 1] != ' ';)
+			word--;
+	if (word == item->at_word)
+		return;
+	for (size_t i = word; i < item->at; i++)
+		if (scratch->str[i] != ' ')
+			scratch->str[word + n++] = scratch->str[i];
+	item->at_word = word;
+	g_string_erase(scratch, (gssize) (word + n), (gssize) (item->at - word - n));
+	item->at = word + n;
+}
+
 /* The spans of an addr-spec whose text ends where scratch now ends. Words before it are a name
  * that should have been quoted; without '@' all of them are the local part. */
 static void
-split_spec(const Item *item, size_t start, Span *name, Span *local, Span *domain)
+split_spec(Item *item, size_t start, Span *name, Span *local, Span *domain)
 {
 	const GString *scratch = item->iter->scratch;
 	size_t end = scratch->len;
@@ -193,6 +215,8 @@ split_spec(const Item *item, size_t start, Span *name, Span *local, Span *domain
 		*local = (Span){ start, end };
 		return;
 	}
+	join_dots(item, start);
+	end = scratch->len;
 	*local = (Span){ item->at_word, item->at };
 	if (item->at_word > start)
 		name->end = item->at_word - 1;

@@ -5,8 +5,9 @@
  *	body-fld-dsp   = "(" string SP body-fld-param ")" / nil
  *	body-fld-lang  = nstring / "(" string *( SP string ) ")"         (RFC 3501 section 9)
  *
- * Parameters are given as written, with the marks of RFC 2231; the decoded file name is kept beside
- * them. A text part without a charset gets the default of RFC 2046, us-ascii, as clients expect.
+ * Parameters are given as written, with the marks of RFC 2231, but what it divides into pieces is
+ * joined (its section 7); the decoded file name is kept beside them. A text part without a charset
+ * gets the default of RFC 2046, us-ascii, as clients expect.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -15,6 +16,7 @@
 #include <posthorn/message.h>
 
 #include "message/lex.h"
+#include "message/mime-join.h"
 #include "message/mime-value.h"
 
 #define ASCII_PARAMETERS "(\"charset\" \"us-ascii\")"
@@ -78,6 +80,7 @@ typedef struct {
 	bool has_charset;
 	bool has_marks; /* RFC 2231 is used for a name that matters here */
 	bool has_filename;
+	bool has_pieces; /* name*0, name*1 */
 	uint32_t count;
 } Seen;
 
@@ -94,6 +97,7 @@ note_parameter(PhPartHeader *header, const PhMimeParam *param, Seen *seen)
 	seen->has_filename |= file;
 	seen->has_charset |= charset;
 	seen->has_marks |= marked && (charset || boundary);
+	seen->has_pieces |= marks.length > 0;
 	if (marked)
 		return;
 	if (charset && header->charset.length == 0)
@@ -118,6 +122,12 @@ keep_parameters(PhPartHeader *header, PhSlice rest, Seen *seen)
 		seen->count++;
 	}
 	start = text->len;
+	if (seen->has_pieces) {
+		g_string_append_c(text, '(');
+		ph_mime_join(again, seen->count, header->scratch, text);
+		g_string_append_c(text, ')');
+		return span_from(text, start);
+	}
 	for (uint32_t i = 0; i < seen->count && ph_mime_param_next(&again, header->scratch, &param);
 	     i++) {
 		g_string_append_c(text, i == 0 ? '(' : ' ');

@@ -70,6 +70,12 @@ test_odd(void)
 	check("joe", "||joe|");
 	check("Joe Blow", "||Joe Blow|");
 	check("Joe Blow joe@a.b", "Joe Blow||joe|a.b");
+	check("anna . berg @ example . org", "||anna.berg|example.org");
+	check("Anna anna. berg . x@a.b", "Anna||anna.berg.x|a.b");
+	check("Anna <anna . berg@a.b>", "Anna||anna.berg|a.b");
+	check("Anna B . Berg <anna@a.b>", "Anna B . Berg||anna|a.b");
+	check(". @a", "||.|a");
+	check("a . @a", "||a.|a");
 	check("joe@a.b <joe@c.d>", "joe@a.b||joe|c.d");
 	check("<>", "|||");
 	check("Joe <>", "Joe|||");
@@ -111,8 +117,8 @@ test_limit(void)
 static void
 test_linear(void)
 {
-	static const char *const units[] = { "(", "\"", "<", "@",    "a ", ":",
-		                             "[", "\\", ",", "a:b;", "<@", "(a" };
+	static const char *const units[] = { "(",  "\"", "<",    "@",  "a ", ":", "[",
+		                             "\\", ",",  "a:b;", "<@", "(a", ". " };
 	g_autoptr(GString) scratch = g_string_new(NULL);
 
 	for (size_t u = 0; u < G_N_ELEMENTS(units); u++) {

@@ -48,11 +48,17 @@ test_fields(void)
 	      "Content-Transfer-Encoding: base64\r\nContent-MD5: Q2hlY2sgSW50ZWdyaXR5IQ==\r\n"
 	      "Content-Disposition: attachment; filename=\"a b.pdf\"; size=3\r\n"
 	      "Content-Language: de, en-GB\r\nContent-Location: http://x/y\r\n\r\nAAAA\r\n",
-	      "(\"application\" \"pdf\" (\"name*0*\" \"utf-8''%C3\" \"name*1*\" \"%A4.pdf\") \"<a@b>\" "
+	      "(\"application\" \"pdf\" (\"name*\" \"utf-8''%C3%A4.pdf\") \"<a@b>\" "
 	      "\"some \\\"thing\\\"\" \"base64\" 6 \"Q2hlY2sgSW50ZWdyaXR5IQ==\" "
 	      "(\"attachment\" (\"filename\" \"a b.pdf\" \"size\" \"3\")) (\"de\" \"en-GB\") \"http://x/y\")",
-	      "(\"application\" \"pdf\" (\"name*0*\" \"utf-8''%C3\" \"name*1*\" \"%A4.pdf\") \"<a@b>\" "
+	      "(\"application\" \"pdf\" (\"name*\" \"utf-8''%C3%A4.pdf\") \"<a@b>\" "
 	      "\"some \\\"thing\\\"\" \"base64\" 6)");
+	check("Content-Type: a/b; n*1=y; x=1; n*0=\"x \"; m*0*=utf-8'de'%41; m*1=\"b c\";\r\n"
+	      " o*1=lost; p*0=%; p*1*=%20; q*=''r; s*0*; t*9=u\r\n\r\n",
+	      "(\"a\" \"b\" (\"n\" \"x y\" \"x\" \"1\" \"m*\" \"utf-8'de'%41b%20c\" \"o*1\" \"lost\" "
+	      "\"p*\" \"''%25%20\" \"q*\" \"''r\" \"t*9\" \"u\") NIL NIL \"7bit\" 0 NIL NIL NIL NIL)",
+	      "(\"a\" \"b\" (\"n\" \"x y\" \"x\" \"1\" \"m*\" \"utf-8'de'%41b%20c\" \"o*1\" \"lost\" "
+	      "\"p*\" \"''%25%20\" \"q*\" \"''r\" \"t*9\" \"u\") NIL NIL \"7bit\" 0)");
 	check("Content-Type: image/gif\r\nContent-Disposition: inline\r\n\r\n",
 	      "(\"image\" \"gif\" NIL NIL NIL \"7bit\" 0 NIL (\"inline\" NIL) NIL NIL)",
 	      "(\"image\" \"gif\" NIL NIL NIL \"7bit\" 0)");
