@@ -47,6 +47,8 @@ static struct {
 	struct sockaddr_un journal_address;
 	PhLogSessionDescriber describe_session;
 	PhLogSectionDescriber describe_section;
+	PhLogCatcher catcher;
+	void *catcher_data;
 } state = {
 	.sink = PH_LOG_TO_TEXT,
 	.level = PH_LOG_NOTICE,
@@ -87,6 +89,13 @@ void
 ph_log_set_section_describer(PhLogSectionDescriber func)
 {
 	state.describe_section = func;
+}
+
+void
+ph_log_set_catcher(PhLogCatcher func, void *user_data)
+{
+	state.catcher = func;
+	state.catcher_data = user_data;
 }
 
 /* A datagram socket that is not tied to a peer: each line names its address, so that a restart of
@@ -230,6 +239,8 @@ ph_log_fields(PhSection *section,
 		line.section = state.describe_section(section);
 	if (session != NULL && state.describe_session != NULL)
 		state.describe_session(session, &line.session, &line.peer);
+	if (state.catcher != NULL && state.catcher(section, &line, state.catcher_data))
+		return;
 	if (!pass_rate(&line, &n_dropped))
 		return;
 	if (n_dropped > 0) {

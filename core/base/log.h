@@ -40,7 +40,7 @@ void ph_log_set_section_describer(PhLogSectionDescriber func);
 /* ph_log_level_name: "warning". */
 const char *ph_log_level_name(uint32_t level);
 
-/* The formats, without any I/O; log-format.c. */
+/* PhLogEvent: one line before it is formatted. */
 typedef struct {
 	PhTime time;
 	uint32_t level;
@@ -51,6 +51,15 @@ typedef struct {
 	const char *peer;    /* (nullable) */
 	const PhLogField *fields;
 } PhLogEvent;
+
+/* PhLogCatcher: sees each line that would be written. @section: (nullable). Returns: true when it
+ * has told the line itself. */
+typedef bool (*PhLogCatcher)(PhSection *section, const PhLogEvent *event, void *user_data);
+
+/* ph_log_set_catcher: NULL takes it away. Thread: load. */
+void ph_log_set_catcher(PhLogCatcher func, void *user_data);
+
+/* The formats, without any I/O; log-format.c. */
 
 /* ph_log_format_text: "TIME LEVEL event: sentence name=value ... [peer]\n". The address is last and
  * in brackets, where tools that ban hosts look for it. */

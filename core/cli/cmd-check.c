@@ -8,6 +8,7 @@
 #include <posthorn/slice.h>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "cli/commands.h"
 #include "plugin/registry.h"
 #include "server/generation.h"
@@ -15,7 +16,10 @@
 #include "server/process-spawn.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <linux/capability.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -75,6 +79,27 @@ note_sockets(const PhConfig *config, const char *path, GString *notes)
 	}
 }
 
+/* What a plugin says in the log while it is made is a warning about its section. */
+static bool
+take_log_line(PhSection *section, const PhLogEvent *event, void *user_data)
+{
+	g_autofree char *title = section != NULL ? ph_section_title(section) : NULL;
+	g_autoptr(GString) fields = g_string_new(NULL);
+
+	if (title == NULL || event->level > PH_LOG_WARNING)
+		return false;
+	for (const PhLogField *field = event->fields; field->name != NULL; field++) {
+		g_string_append_printf(fields, "%s%s ", fields->len > 0 ? ", " : "", field->name);
+		if (field->text != NULL)
+			g_string_append_printf(fields, "'%.*s'", (int) field->length, field->text);
+		else
+			g_string_append_printf(fields, "%" PRId64, field->number);
+	}
+	ph_mistakes_warn(user_data, section->line, "%s: %s%s%s%s", title, event->sentence,
+	                 fields->len > 0 ? " (" : "", fields->str, fields->len > 0 ? ")" : "");
+	return true;
+}
+
 /* Everything that `serve` does before it opens a socket, and back. */
 static void
 check(const char *path, PhMistakes *mistakes, GString *notes)
@@ -86,7 +111,9 @@ check(const char *path, PhMistakes *mistakes, GString *notes)
 	if (config == NULL)
 		return;
 	note_sockets(config, path, notes);
+	ph_log_set_catcher(take_log_line, mistakes);
 	ph_generation_unref(ph_generation_new(&runtime, config, NULL, mistakes));
+	ph_log_set_catcher(NULL, NULL);
 }
 
 static int
@@ -100,8 +127,8 @@ wait_for(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : PH_EXIT_FAILED;
 }
 
-/* The files that the config names are opened by [server] user, not by root: root checks as that
- * user. Returns: false when there is no other user to become. */
+/* The files that the config names are opened by [server] user, or by a root that has no
+ * capabilities: root checks as that one. Returns: false when nothing is to be given up. */
 static bool
 check_as_user(const char *path, bool as_json, int *status_out)
 {
@@ -120,10 +147,11 @@ check_as_user(const char *path, bool as_json, int *status_out)
 	bool change = false;
 	pid_t pid = -1;
 
-	if (outline == NULL || program == NULL
-	    || !ph_spawn_user(outline->user, outline->group, &user, &change, NULL) || !change
-	    || user.uid == 0)
+	if (outline == NULL || program == NULL || prctl(PR_CAPBSET_READ, CAP_DAC_OVERRIDE) != 1
+	    || !ph_spawn_user(outline->user, outline->group, &user, &change, NULL))
 		return false;
+	if (!change || user.uid == 0)
+		spawn.user = NULL;
 	pid = ph_spawn(&spawn, NULL);
 	if (pid < 0)
 		return false;
@@ -161,7 +189,7 @@ static const PhCommandOption options[] = {
 const PhCommand ph_command_check = {
 	.name = "check",
 	.synopsis = "",
-	.summary = "find every mistake in a config file",
+	.summary = "Find every mistake in a config file",
 	.details =
 		"Mistakes go to standard error as FILE:LINE: what is wrong; what to do. Warnings are\n"
 		"no failure. What passes is what `posthorn serve` starts with.",

@@ -441,7 +441,9 @@ tell_no_offer(PhBuilder *builder,
 	if (g_error_matches(error, PH_ERROR, PH_ERROR_NOT_FOUND))
 		hint = ph_suggest_hint(key->value, (const char *const *) names);
 	ph_mistakes_add(builder->mistakes, key->line, "%s%s", error->message,
-	                hint != NULL ? hint : "");
+	                hint == NULL      ? ""
+	                : hint[0] == '\0' ? "; install it, or name its folder in 'plugin-path'"
+	                                  : hint);
 }
 
 /* A route's transport may be a [transport NAME] section: its settings then serve this route too. */

@@ -6,6 +6,7 @@
 #define POSTHORN_CONFIG_BUILD_H
 
 #include "config/config.h"
+#include "config/listen.h"
 #include "config/options.h"
 
 #include <stdatomic.h>
@@ -54,6 +55,15 @@ void ph_check_login(PhBuilder *builder, const PhSection *section);
 
 /* ph_check_store: can the rules of a [store] be followed? */
 void ph_check_store(PhBuilder *builder, const PhSection *section);
+
+/* ph_check_here: has this machine the address of a listener, or the folder of its socket? */
+void ph_check_here(PhBuilder *builder, const PhSection *section, const PhListenAddress *address);
+
+/* ph_check_control: is there a folder for the control socket? */
+void ph_check_control(PhBuilder *builder, const char *path, unsigned int line);
+
+/* ph_check_accounts: has each user of a [store] a place that is nobody else's? */
+void ph_check_accounts(PhBuilder *builder, const PhSection *section);
 
 /* ph_check_order: walks what sections use: marks used ones, finds circles, fills `ordered`. */
 void ph_check_order(PhBuilder *builder);

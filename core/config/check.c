@@ -94,7 +94,8 @@ is_host_name(const char *name, size_t length)
 		    && (unsigned char) name[i] < 0x80)
 			return false;
 	return length > 0 && length <= PH_LIMIT_DOMAIN && name[0] != '.' && name[0] != '-'
-	       && strstr(name, "..") == NULL;
+	       && name[length - 1] != '.' && strstr(name, "..") == NULL
+	       && !g_hostname_is_ip_address(name);
 }
 
 static void
@@ -129,26 +130,15 @@ check_server(PhBuilder *builder)
 			"the path of the control socket '%s' is longer than %zu octets; name "
 			"a shorter one in 'control'",
 			server->control, sizeof un.sun_path - 1);
+	else if (server->control != NULL
+	         && server_line(builder, "control") != builder->config->server_line)
+		ph_check_control(builder, server->control, server_line(builder, "control"));
 	for (size_t i = 0; server->plugin_path != NULL && server->plugin_path[i] != NULL; i++)
 		if (server->plugin_path[i][0] != '/')
 			ph_mistakes_add(
 				builder->mistakes, server_line(builder, "plugin-path"),
 				"'plugin-path' names '%s'; directories in it must be absolute",
 				server->plugin_path[i]);
-}
-
-static unsigned int
-tls_line(const PhBuilder *builder, const PhConfigTls *tls, const char *key)
-{
-	const PhKeyfile *keyfile = builder->config->keyfile;
-
-	for (guint i = 0; i < keyfile->sections->len; i++) {
-		const PhKeyfileSection *section = keyfile->sections->pdata[i];
-
-		if (section->line == tls->line && ph_keyfile_key(section, key) != NULL)
-			return ph_keyfile_key(section, key)->line;
-	}
-	return tls->line;
 }
 
 static void
@@ -170,13 +160,16 @@ check_tls(PhBuilder *builder)
 		faults = ph_certificate_check(tls->settings->certificate, tls->settings->key,
 		                              ph_clock_wall_us());
 		if (faults.certificate != NULL)
-			ph_mistakes_add(builder->mistakes, tls_line(builder, tls, "certificate"),
+			ph_mistakes_add(builder->mistakes,
+			                ph_config_tls_line(builder->config, tls, "certificate"),
 			                "%s", faults.certificate);
 		if (faults.expires != NULL)
-			ph_mistakes_warn(builder->mistakes, tls_line(builder, tls, "certificate"),
+			ph_mistakes_warn(builder->mistakes,
+			                 ph_config_tls_line(builder->config, tls, "certificate"),
 			                 "%s", faults.expires);
 		if (faults.key != NULL)
-			ph_mistakes_add(builder->mistakes, tls_line(builder, tls, "key"), "%s",
+			ph_mistakes_add(builder->mistakes,
+			                ph_config_tls_line(builder->config, tls, "key"), "%s",
 			                faults.key);
 		ph_certificate_faults_clear(&faults);
 	}
@@ -290,6 +283,7 @@ check_address(PhBuilder *builder, const PhSection *section, const char *text, GA
 		return;
 	}
 	g_array_append_val(bound, row);
+	ph_check_here(builder, section, &row.address);
 }
 
 /* A filter that is named and never asked would be worse than none. */
@@ -498,11 +492,12 @@ check_isolated(PhBuilder *builder, const PhSection *section)
 		                section->name, title, section->name);
 	else if (ph_section_is_privileged(section) && section->is_used && geteuid() != 0
 	         && builder->config->server->user == NULL)
-		ph_mistakes_warn(builder->mistakes, section->line,
-		                 "%s reads what only root may: start the server as root, with "
-		                 "'user' in [server] for whom it is to run as; "
-		                 "%s/posthorn/systemd/pam.conf is the systemd unit's drop-in for that",
-		                 title, PH_DATA_DIR);
+		ph_mistakes_warn(
+			builder->mistakes, section->line,
+			"%s reads what only root may: start the server as root, with "
+			"'user' in [server] for whom it is to run as; "
+			"%s/posthorn/systemd/pam.conf is the systemd unit's drop-in for that",
+			title, PH_DATA_DIR);
 	if (ph_section_isolate(section) > 0 && section->offer != NULL
 	    && section->offer->not_isolated != NULL)
 		ph_mistakes_add(builder->mistakes, ph_section_key_line(section, "isolate"),
@@ -538,6 +533,7 @@ ph_check_all(PhBuilder *builder)
 			check_route(builder, section, domains);
 		} else if (section->kind == PH_KIND_STORE) {
 			ph_check_store(builder, section);
+			ph_check_accounts(builder, section);
 		} else {
 			check_isolated(builder, section);
 		}

@@ -234,6 +234,18 @@ ph_config_tls(const PhConfig *config, size_t index)
 	return &g_array_index(config->tls, PhConfigTls, index);
 }
 
+unsigned int
+ph_config_tls_line(const PhConfig *config, const PhConfigTls *tls, const char *key)
+{
+	for (guint i = 0; i < config->keyfile->sections->len; i++) {
+		const PhKeyfileSection *section = config->keyfile->sections->pdata[i];
+
+		if (section->line == tls->line && ph_keyfile_key(section, key) != NULL)
+			return ph_keyfile_key(section, key)->line;
+	}
+	return tls->line;
+}
+
 PhSection *const *
 ph_config_sections(const PhConfig *config)
 {

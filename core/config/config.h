@@ -59,6 +59,9 @@ bool ph_config_needs_queue(const PhConfig *config);
 /* ph_config_tls: number @index, the unnamed one first; NULL behind the last. */
 const PhConfigTls *ph_config_tls(const PhConfig *config, size_t index);
 
+/* ph_config_tls_line: of @key in that section, or of its header. */
+unsigned int ph_config_tls_line(const PhConfig *config, const PhConfigTls *tls, const char *key);
+
 /* ph_config_plain: the settings of a section without plugin and name, such as "resolver"; with the
  * defaults when it is not written. @line_out: (out, nullable) of its header; 0 when it is not. */
 const void *ph_config_plain(const PhConfig *config, const char *word, unsigned int *line_out);

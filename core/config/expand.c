@@ -58,6 +58,11 @@ ph_expand_fixed(const char *text,
 		bool stays = mode == PH_EXPAND_LOOSE
 		             || (mode == PH_EXPAND_TEMPLATE && is_template_word(word));
 
+		if (word.length == 0 && *text == '{' && mode != PH_EXPAND_LOOSE) {
+			g_string_append(problem, "has a '{' that begins no word; write such as "
+			                         "{data}, and no other '{'");
+			return NULL;
+		}
 		if (word.length == 0) {
 			g_string_append_c(out, *text++);
 			continue;

@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 enum {
-	KEYS_MAX = 500
+	KEYS_MAX = 500,
+	UNREADABLE_MAX = 20
 };
 
 typedef struct {
@@ -25,6 +26,7 @@ typedef struct {
 	PhKeyfileSection *section; /* NULL before the first one and after a bad header */
 	bool skip;                 /* a bad header was told; keys below it are not */
 	unsigned int line;
+	unsigned int n_unreadable; /* lines */
 } Reader;
 
 static void
@@ -174,6 +176,25 @@ add_key(Reader *reader, PhSlice key, PhSlice value)
 	g_array_append_val(reader->section->keys, row);
 }
 
+/* What other formats would cut off is part of the value here: that is told. */
+static void
+warn_value(Reader *reader, PhSlice key, PhSlice value)
+{
+	const char *hash = memchr(value.data, '#', value.length);
+	const char *quote = memchr(value.data, '"', value.length);
+
+	if (value.length > 1 && quote == value.data && value.data[value.length - 1] == '"')
+		ph_mistakes_warn(reader->mistakes, reader->line,
+		                 "the quotes are part of the value of '%.*s'; remove them",
+		                 (int) key.length, key.data);
+	if (quote == NULL && hash != NULL && hash > value.data
+	    && (hash[-1] == ' ' || hash[-1] == '\t'))
+		ph_mistakes_warn(reader->mistakes, reader->line,
+		                 "what stands behind '#' is part of the value of '%.*s'; write "
+		                 "the comment on a line of its own",
+		                 (int) key.length, key.data);
+}
+
 static void
 take_key(Reader *reader, PhSlice line)
 {
@@ -181,8 +202,10 @@ take_key(Reader *reader, PhSlice line)
 	PhSlice key = ph_slice_split(&value, '=');
 
 	if (key.length == line.length) {
-		ph_mistakes_add(reader->mistakes, reader->line,
-		                "this is neither a section header, a comment nor 'key = value'");
+		ph_mistakes_add(
+			reader->mistakes, reader->line,
+			"this is neither a section header, a comment (#) nor 'key = value'; "
+			"write one of them");
 		return;
 	}
 	key = ph_slice_trim(key);
@@ -191,8 +214,11 @@ take_key(Reader *reader, PhSlice line)
 		                "a key has letters, digits and '-'; write 'key = value'");
 		return;
 	}
+	value = ph_slice_trim(value);
+	if (value.length > 0)
+		warn_value(reader, key, value);
 	if (reader->section != NULL)
-		add_key(reader, key, ph_slice_trim(value));
+		add_key(reader, key, value);
 	else if (!reader->skip)
 		ph_mistakes_add(reader->mistakes, reader->line,
 		                "a key stands before the first section; write [server] above it");
@@ -203,11 +229,12 @@ static bool
 is_clean(Reader *reader, PhSlice line)
 {
 	if (line.length > PH_LIMIT_CONFIG_LINE) {
-		ph_mistakes_add(reader->mistakes, reader->line, "the line is longer than %d octets",
+		ph_mistakes_add(reader->mistakes, reader->line,
+		                "the line is longer than %d octets; shorten it",
 		                PH_LIMIT_CONFIG_LINE);
 		return false;
 	}
-	if (!ph_slice_is_utf8(line)) {
+	if (memchr(line.data, '\0', line.length) == NULL && !ph_slice_is_utf8(line)) {
 		ph_mistakes_add(reader->mistakes, reader->line,
 		                "the line is not UTF-8; save the file in that encoding");
 		return false;
@@ -230,8 +257,10 @@ take_line(Reader *reader, PhSlice line)
 {
 	if (line.length > 0 && line.data[line.length - 1] == '\r')
 		line.length--;
-	if (!is_clean(reader, line))
+	if (!is_clean(reader, line)) {
+		reader->n_unreadable++;
 		return;
+	}
 	line = ph_slice_trim(line);
 	if (line.length == 0 || line.data[0] == '#')
 		return;
@@ -254,6 +283,12 @@ ph_keyfile_parse(PhSlice octets, PhMistakes *mistakes)
 	while (octets.length > 0) {
 		reader.line++;
 		take_line(&reader, ph_slice_split(&octets, '\n'));
+		if (reader.n_unreadable == UNREADABLE_MAX) {
+			ph_mistakes_add(mistakes, reader.line,
+			                "so many lines are no text that the rest is not read; name "
+			                "a config file");
+			break;
+		}
 	}
 	return keyfile;
 }

@@ -310,6 +310,17 @@ order_suites(SSL_CTX *ssl)
 		(void) SSL_CTX_set_ciphersuites(ssl, others->str);
 }
 
+bool
+ph_tls_knows_ciphers(const char *list)
+{
+	SSL_CTX *ssl = SSL_CTX_new(TLS_server_method());
+	bool good = ssl != NULL && SSL_CTX_set_cipher_list(ssl, list) == 1;
+
+	SSL_CTX_free(ssl);
+	ERR_clear_error();
+	return good;
+}
+
 static bool
 set_ciphers(SSL_CTX *ssl, const PhTlsServerOptions *options, const PhTlsPair *pair, GError **error)
 {

@@ -44,6 +44,9 @@ typedef struct {
  * by the checker). Thread: any. Blocks: on the disk. */
 PhTlsContext *ph_tls_context_new_server(const PhTlsServerOptions *options, GError **error);
 
+/* ph_tls_knows_ciphers: is one of the TLS 1.2 ciphers in @list known? */
+bool ph_tls_knows_ciphers(const char *list);
+
 /* ph_tls_context_new_client: for outbound connections. @ca_file: (nullable) instead of the
  * system's trust store. Whether a peer is verified is said for each connection. */
 PhTlsContext *ph_tls_context_new_client(const char *ca_file, GError **error);

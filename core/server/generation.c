@@ -146,6 +146,13 @@ make_context(const PhGeneration *generation,
 		};
 
 		g_array_append_val(pairs, pair);
+		if (pair.ciphers == NULL || ph_tls_knows_ciphers(pair.ciphers))
+			continue;
+		ph_mistakes_add(mistakes, ph_config_tls_line(generation->config, tls, "ciphers"),
+		                "OpenSSL knows none of the ciphers '%s'; see what it has: openssl "
+		                "ciphers",
+		                pair.ciphers);
+		return NULL;
 	}
 	if (first == NULL)
 		return NULL;

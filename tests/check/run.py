@@ -24,7 +24,7 @@ OFFERS = ["protocol-chat", "protocol-echo", "protocol-mx", "mechanism-token",
           "filter-nod", "transport-drop", "transport-into-store"]
 
 
-ROOT_CASES = {"server-data-foreign", "plugin-file-foreign"}
+ROOT_CASES = {"server-data-foreign", "plugin-file-foreign", "tls-key-foreign"}
 
 
 def openssl(folder, *words):
@@ -93,6 +93,9 @@ def set_up(folder, options):
         os.chown(os.path.join(folder, "foreign-data"), 12345, 12345)
         copy(options.fixture, os.path.join(folder, "foreign.so"))
         os.chown(os.path.join(folder, "foreign.so"), 12345, 12345)
+        with open(os.path.join(folder, "good.key"), encoding="ascii") as key:
+            write(folder, "foreign.key", key.read(), 0o600)
+        os.chown(os.path.join(folder, "foreign.key"), 12345, 12345)
     return plugins
 
 

@@ -168,6 +168,31 @@ watched_file_get(WatchedFile *file, GError **error)
 	return swap_in(file, &stamp, value);
 }
 
+bool
+watched_file_check(WatchedFile *file, const char *missing, GError **error)
+{
+	struct stat info;
+
+	if (stat(file->path, &info) != 0 && errno == ENOENT) {
+		ph_log_section(file->section, PH_LOG_WARNING, "file-missing", missing,
+		               PH_LOG_TEXT("path", file->path), PH_LOG_END);
+	} else if (stat(file->path, &info) == 0 && !S_ISREG(info.st_mode)) {
+		g_set_error(error, PH_ERROR, PH_ERROR_INVALID,
+		            "'%s' is not a regular file; name the right one", file->path);
+		return false;
+	} else if (stat(file->path, &info) == 0 && (info.st_mode & S_IWOTH) != 0) {
+		g_set_error(error, PH_ERROR, PH_ERROR_DENIED,
+		            "everybody can write '%s' (mode %04o); run: chmod o-w '%s'", file->path,
+		            (unsigned int) (info.st_mode & 07777), file->path);
+		return false;
+	}
+	void *value = watched_file_get(file, error);
+	if (value == NULL)
+		return false;
+	file->parsed->unref(value);
+	return true;
+}
+
 uint64_t
 watched_file_version(const WatchedFile *file)
 {

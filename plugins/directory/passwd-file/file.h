@@ -21,6 +21,11 @@ typedef struct {
 WatchedFile *watched_file_new(PhSection *section, const char *path, const Parsed *parsed);
 void watched_file_free(WatchedFile *file);
 
+/* watched_file_check: reads the file for the first time, when the section is made. A file that is
+ * not there is told with @missing, a sentence for the log. Errors: it is no regular file, everybody
+ * can write it, or it cannot be read. */
+bool watched_file_check(WatchedFile *file, const char *missing, GError **error);
+
 /* watched_file_get: a reference to what the file holds now; one stat() when it is unchanged. A
  * missing file counts as an empty one. Errors: TEMPORARY when it cannot be read and never was;
  * afterwards the last good state is kept and the failure is logged once. */

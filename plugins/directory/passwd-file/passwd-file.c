@@ -101,6 +101,17 @@ static const Parsed aliases_file = { parse_aliases, ref_aliases, unref_aliases }
 
 /* --- life --------------------------------------------------------------------------------------- */
 
+static void
+destroy(void *data)
+{
+	Instance *instance = data;
+
+	watched_file_free(instance->users);
+	watched_file_free(instance->aliases);
+	g_free(instance->domain);
+	g_free(instance);
+}
+
 static bool
 create(PhSection *section, const void *settings, void **instance_out, GError **error)
 {
@@ -113,19 +124,16 @@ create(PhSection *section, const void *settings, void **instance_out, GError **e
 	if (instance->settings->aliases != NULL)
 		instance->aliases =
 			watched_file_new(section, instance->settings->aliases, &aliases_file);
+	if (!watched_file_check(instance->users,
+	                        "there are no users yet: 'posthorn user add' makes the file", error)
+	    || (instance->aliases != NULL
+	        && !watched_file_check(instance->aliases, "the file of aliases is not there",
+	                               error))) {
+		destroy(instance);
+		return false;
+	}
 	*instance_out = instance;
 	return true;
-}
-
-static void
-destroy(void *data)
-{
-	Instance *instance = data;
-
-	watched_file_free(instance->users);
-	watched_file_free(instance->aliases);
-	g_free(instance->domain);
-	g_free(instance);
 }
 
 /* --- asking ------------------------------------------------------------------------------------- */
