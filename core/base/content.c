@@ -32,6 +32,11 @@ typedef struct {
 	uint64_t end;       /* summed length up to and with this part */
 } Part;
 
+typedef struct {
+	PhContentFunc func;
+	void *user_data;
+} Each;
+
 struct PhContent {
 	atomic_uint references;
 	Form form;
@@ -40,7 +45,7 @@ struct PhContent {
 	union {
 		struct {
 			char *octets; /* (owned) or behind the struct */
-			size_t lent;  /* of the spools' common memory */
+			bool is_lent; /* from the spools' common memory */
 		} memory;
 
 		struct {
@@ -99,11 +104,11 @@ ph_content_new_take(char *data, size_t length)
 }
 
 PhContent *
-ph_content_new_lent(char *data, size_t length, size_t lent)
+ph_content_new_lent(char *piece, size_t length)
 {
-	PhContent *content = ph_content_new_take(data, length);
+	PhContent *content = ph_content_new_take(piece, length);
 
-	content->memory.lent = lent;
+	content->memory.is_lent = true;
 	return content;
 }
 
@@ -172,9 +177,10 @@ release(PhContent *content)
 {
 	switch (content->form) {
 	case IN_MEMORY:
-		if (content->memory.octets != content->inline_octets)
+		if (content->memory.is_lent)
+			ph_spool_return(content->memory.octets);
+		else if (content->memory.octets != content->inline_octets)
 			g_free(content->memory.octets);
-		ph_spool_repay(content->memory.lent);
 		break;
 	case IN_FILE:
 		(void) close(content->file.fd);
@@ -363,6 +369,23 @@ ph_content_read_blocks(PhContentBlockFunc block,
 	return (ssize_t) copied;
 }
 
+/* Each part in its own way: what lies in memory is not copied. */
+static bool
+each_part(PhContent *content, uint64_t offset, uint64_t length, const Each *each, GError **error)
+{
+	for (size_t i = find_part(content, offset); length > 0; i++) {
+		const Part *part = &content->joined.parts[i];
+		uint64_t at = offset - (part->end - part->content->length);
+		uint64_t n = MIN(length, part->content->length - at);
+
+		if (!ph_content_each(part->content, at, n, each->func, each->user_data, error))
+			return false;
+		offset += n;
+		length -= n;
+	}
+	return true;
+}
+
 bool
 ph_content_each(PhContent *content,
                 uint64_t offset,
@@ -371,6 +394,7 @@ ph_content_each(PhContent *content,
                 void *user_data,
                 GError **error)
 {
+	const Each each = { func, user_data };
 	PhSlice whole = PH_SLICE_EMPTY;
 	g_autofree char *buffer = NULL;
 
@@ -380,6 +404,8 @@ ph_content_each(PhContent *content,
 		return true;
 	if (ph_content_peek(content, &whole))
 		return func(PH_SLICE(whole.data + offset, length), user_data, error);
+	if (content->form == JOINED)
+		return each_part(content, offset, length, &each, error);
 	buffer = g_malloc(MIN(length, (uint64_t) piece_octets));
 	while (length > 0) {
 		ssize_t n = ph_content_read(content, offset, buffer,

@@ -1,9 +1,10 @@
 /* spool.c: gathers octets of unknown length in memory, then in an unnamed file
  *
- * Up to 64 KiB lie in memory, and up to 4 MiB while the common memory of all spools has room. What is
- * longer goes to a file without a name (O_TMPFILE), so that a crash leaves nothing behind; where the
- * file system has no such files, a named one is made and unlinked at once. Writes to the file are
- * gathered to pieces of 64 KiB.
+ * Up to 64 KiB lie in memory, and up to 4 MiB while the common memory of all spools has room. That
+ * comes in pieces which are kept for the next message: a message of a megabyte neither moves while it
+ * grows nor asks the system for memory each time. What is longer goes to a file without a name
+ * (O_TMPFILE), so that a crash leaves nothing behind; where the file system has no such files, a
+ * named one is made and unlinked at once. Writes to the file are gathered to pieces of 64 KiB.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -13,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,22 +22,33 @@
 enum {
 	memory_octets = 64 * 1024,
 	first_octets = 8 * 1024,
-	most_octets = 4 * 1024 * 1024,    /* of one spool in memory */
+	piece_octets = 256 * 1024,     /* of the common memory */
+	most_octets = 4 * 1024 * 1024, /* of one spool in memory */
+	most_pieces = most_octets / piece_octets,
 	common_octets = 32 * 1024 * 1024, /* of all, above 64 KiB each */
+	kept_pieces = 16,                 /* that nobody uses */
 	file_mode = 0600,
 };
 
 struct PhSpool {
-	char *memory; /* (owned) what is not in the file yet */
-	size_t used;
+	char *memory; /* (owned) the first octets, or what is not in the file yet */
+	size_t used;  /* of it */
 	size_t capacity;
-	size_t lent; /* of the common memory */
+	char **pieces; /* (owned, nullable) behind it, all but the last one full */
+	size_t n_pieces;
+	size_t in_pieces; /* octets */
 	uint64_t in_file;
 	int fd; /* (owned) -1: none yet */
 };
 
 static char *spool_directory;
 static _Atomic size_t common_lent;
+
+static struct {
+	pthread_mutex_t lock;
+	char *pieces[kept_pieces]; /* (owned) */
+	size_t n;
+} kept = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 void
 ph_spool_set_directory(const char *path)
@@ -97,36 +110,67 @@ write_file(PhSpool *spool, PhSlice octets, GError **error)
 	return true;
 }
 
+/* --- the common memory ------------------------------------------------------------------------ */
+
 static bool
-borrow(size_t octets)
+borrow(void)
 {
 	size_t lent = atomic_load(&common_lent);
 
-	while (octets <= common_octets - lent)
-		if (atomic_compare_exchange_weak(&common_lent, &lent, lent + octets))
+	while (lent + piece_octets <= common_octets)
+		if (atomic_compare_exchange_weak(&common_lent, &lent, lent + piece_octets))
 			return true;
 	return false;
 }
 
+/* Returns: (owned, nullable) to be given back with ph_spool_return(). */
+static char *
+take_piece(void)
+{
+	char *piece = NULL;
+
+	if (!borrow())
+		return NULL;
+	(void) pthread_mutex_lock(&kept.lock);
+	if (kept.n > 0)
+		piece = kept.pieces[--kept.n];
+	(void) pthread_mutex_unlock(&kept.lock);
+	return piece != NULL ? piece : g_malloc(piece_octets);
+}
+
 void
-ph_spool_repay(size_t lent)
+ph_spool_return(char *piece)
 {
-	if (lent > 0)
-		atomic_fetch_sub(&common_lent, lent);
+	bool is_kept = false;
+
+	atomic_fetch_sub(&common_lent, (size_t) piece_octets);
+	(void) pthread_mutex_lock(&kept.lock);
+	is_kept = kept.n < kept_pieces;
+	if (is_kept)
+		kept.pieces[kept.n++] = piece;
+	(void) pthread_mutex_unlock(&kept.lock);
+	if (!is_kept)
+		g_free(piece);
 }
 
-/* From now on no more is kept in memory than costs nobody else. */
 static void
-settle(PhSpool *spool)
+return_pieces(PhSpool *spool)
 {
-	if (spool->lent == 0)
-		return;
-	spool->capacity = memory_octets;
-	spool->memory = g_realloc(spool->memory, spool->capacity);
-	ph_spool_repay(spool->lent);
-	spool->lent = 0;
+	for (size_t i = 0; i < spool->n_pieces; i++)
+		ph_spool_return(spool->pieces[i]);
+	g_clear_pointer(&spool->pieces, g_free);
+	spool->n_pieces = spool->in_pieces = 0;
 }
 
+/* --- writing ------------------------------------------------------------------------------------ */
+
+static size_t
+length_of_piece(const PhSpool *spool, size_t i)
+{
+	return MIN(spool->in_pieces - i * piece_octets, (size_t) piece_octets);
+}
+
+/* From then on no more is kept in memory than costs nobody else. */
 static bool
 flush(PhSpool *spool, GError **error)
 {
@@ -135,25 +179,11 @@ flush(PhSpool *spool, GError **error)
 	if (!write_file(spool, PH_SLICE(spool->memory, spool->used), error))
 		return false;
 	spool->used = 0;
-	settle(spool);
-	return true;
-}
-
-/* Makes room in memory for @octets more, if there may be so much. */
-static bool
-extend(PhSpool *spool, size_t octets)
-{
-	size_t wanted = spool->used + octets;
-	size_t capacity = MIN(MAX(wanted, 2 * spool->capacity), (size_t) most_octets);
-
-	if (wanted <= spool->capacity)
-		return true;
-	if (spool->fd >= 0 || wanted > most_octets
-	    || !borrow(capacity - MAX(spool->capacity, (size_t) memory_octets)))
-		return false;
-	spool->lent += capacity - MAX(spool->capacity, (size_t) memory_octets);
-	spool->capacity = capacity;
-	spool->memory = g_realloc(spool->memory, capacity);
+	for (size_t i = 0; i < spool->n_pieces; i++)
+		if (!write_file(spool, PH_SLICE(spool->pieces[i], length_of_piece(spool, i)),
+		                error))
+			return false;
+	return_pieces(spool);
 	return true;
 }
 
@@ -171,27 +201,87 @@ reserve(PhSpool *spool, size_t octets)
 	spool->memory = g_realloc(spool->memory, spool->capacity);
 }
 
+/* Puts as much as there is room for into the first octets. */
+static void
+put_first(PhSpool *spool, PhSlice *octets)
+{
+	size_t n = MIN(octets->length, memory_octets - spool->used);
+
+	if (n == 0)
+		return;
+	reserve(spool, n);
+	memcpy(spool->memory + spool->used, octets->data, n);
+	spool->used += n;
+	*octets = PH_SLICE(octets->data + n, octets->length - n);
+}
+
+/* The same for the pieces behind them, as far as they are lent. */
+static void
+put_behind(PhSpool *spool, PhSlice *octets)
+{
+	while (octets->length > 0) {
+		size_t at = spool->in_pieces % piece_octets;
+		size_t n = MIN(octets->length, piece_octets - at);
+
+		if (at == 0) {
+			char *piece = spool->n_pieces < most_pieces ? take_piece() : NULL;
+
+			if (piece == NULL)
+				return;
+			if (spool->pieces == NULL)
+				spool->pieces = g_new(char *, most_pieces);
+			spool->pieces[spool->n_pieces++] = piece;
+		}
+		memcpy(spool->pieces[spool->n_pieces - 1] + at, octets->data, n);
+		spool->in_pieces += n;
+		*octets = PH_SLICE(octets->data + n, octets->length - n);
+	}
+}
+
 bool
 ph_spool_write(PhSpool *spool, PhSlice octets, GError **error)
 {
+	if (spool->fd < 0) {
+		put_first(spool, &octets);
+		if (spool->used + spool->in_pieces + octets.length <= most_octets)
+			put_behind(spool, &octets);
+	}
 	if (octets.length == 0)
 		return true;
-	if (spool->used + octets.length > memory_octets && !extend(spool, octets.length)) {
+	if (spool->used + spool->in_pieces + octets.length > memory_octets) {
 		if (!flush(spool, error))
 			return false;
 		if (octets.length >= memory_octets)
 			return write_file(spool, octets, error);
 	}
-	reserve(spool, octets.length);
-	memcpy(spool->memory + spool->used, octets.data, octets.length);
-	spool->used += octets.length;
+	put_first(spool, &octets);
 	return true;
 }
 
 uint64_t
 ph_spool_length(const PhSpool *spool)
 {
-	return spool->in_file + spool->used;
+	return spool->in_file + spool->used + spool->in_pieces;
+}
+
+/* All that is in memory. */
+static PhContent *
+join(PhSpool *spool)
+{
+	PhContent *parts[1 + most_pieces];
+	size_t n = spool->n_pieces;
+	PhContent *whole = NULL;
+
+	parts[0] = ph_content_new_take(g_steal_pointer(&spool->memory), spool->used);
+	if (n == 0)
+		return parts[0];
+	for (size_t i = 0; i < n; i++)
+		parts[i + 1] = ph_content_new_lent(spool->pieces[i], length_of_piece(spool, i));
+	spool->n_pieces = 0;
+	whole = ph_content_new_joined(parts, n + 1);
+	for (size_t i = 0; i <= n; i++)
+		ph_content_unref(parts[i]);
+	return whole;
 }
 
 PhContent *
@@ -200,9 +290,7 @@ ph_spool_finish(PhSpool *spool, GError **error)
 	PhContent *content = NULL;
 
 	if (spool->fd < 0) {
-		content = ph_content_new_lent(g_steal_pointer(&spool->memory), spool->used,
-		                              spool->lent);
-		spool->lent = 0;
+		content = join(spool);
 	} else if (flush(spool, error)) {
 		content = ph_content_new_file(spool->fd, 0, spool->in_file);
 		spool->fd = -1;
@@ -218,7 +306,7 @@ ph_spool_free(PhSpool *spool)
 		return;
 	if (spool->fd >= 0)
 		(void) close(spool->fd);
-	ph_spool_repay(spool->lent);
+	return_pieces(spool);
 	g_free(spool->memory);
 	g_free(spool);
 }

@@ -11,9 +11,9 @@
  * made in the system's directory for temporary files. Thread: load. */
 void ph_spool_set_directory(const char *path);
 
-/* ph_content_new_lent: as ph_content_new_take; @lent octets of the common memory go back with the
- * content. ph_spool_repay: gives them back. Thread: any. */
-PhContent *ph_content_new_lent(char *data, size_t length, size_t lent);
-void ph_spool_repay(size_t lent);
+/* ph_content_new_lent: as ph_content_new_take, of a piece of the spools' common memory, which goes
+ * back with the content. ph_spool_return: gives it back. Thread: any. */
+PhContent *ph_content_new_lent(char *piece, size_t length);
+void ph_spool_return(char *piece);
 
 #endif

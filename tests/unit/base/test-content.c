@@ -143,6 +143,35 @@ test_joined(void)
 	g_assert_cmpuint(ph_content_length(nothing), ==, 0);
 }
 
+/* Piece by piece, with where each piece lies. */
+static bool
+note_piece(PhSlice piece, void *user_data, GError **error)
+{
+	g_ptr_array_add(user_data, (void *) (uintptr_t) piece.data);
+	return true;
+}
+
+static void
+test_memory_is_not_copied(void)
+{
+	g_autoptr(PhContent) head = ph_content_new_copy(PH_SLICE(text, 10));
+	g_autoptr(PhContent) body = ph_content_new_copy(PH_SLICE(text + 10, text_length - 10));
+	PhContent *const inner_parts[] = { head, body };
+	g_autoptr(PhContent) inner = ph_content_new_joined(inner_parts, 2);
+	PhContent *const outer_parts[] = { head, inner };
+	g_autoptr(PhContent) outer = ph_content_new_joined(outer_parts, 2);
+	g_autoptr(GPtrArray) pieces = g_ptr_array_new();
+	PhSlice first = PH_SLICE_EMPTY;
+	PhSlice last = PH_SLICE_EMPTY;
+
+	g_assert_true(ph_content_peek(head, &first) && ph_content_peek(body, &last));
+	g_assert_true(ph_content_each(outer, 4, text_length - 4, note_piece, pieces, NULL));
+	g_assert_cmpuint(pieces->len, ==, 3);
+	g_assert_true(pieces->pdata[0] == first.data + 4);
+	g_assert_true(pieces->pdata[1] == first.data);
+	g_assert_true(pieces->pdata[2] == last.data);
+}
+
 static void
 test_short_file(void)
 {
@@ -172,7 +201,8 @@ test_spool(void)
 			g_autoptr(GError) error = NULL;
 			g_autoptr(PhContent) content = NULL;
 			PhSpool *spool = ph_spool_new();
-			PhSlice peeked = PH_SLICE_EMPTY;
+			uint64_t offset = 0;
+			int fd = -1;
 
 			for (size_t k = 0; k < lengths[i]; k++)
 				octets[k] = (char) (k * 7 + k / 251);
@@ -188,7 +218,8 @@ test_spool(void)
 			                (ssize_t) lengths[i]);
 			g_assert_cmpmem(again, lengths[i], octets, lengths[i]);
 			/* Memory up to 4 MiB, then a file. */
-			g_assert_true(ph_content_peek(content, &peeked) == (lengths[i] <= 4 << 20));
+			g_assert_true(ph_content_file(content, &fd, &offset)
+			              == (lengths[i] > 4 << 20));
 		}
 }
 
@@ -209,12 +240,13 @@ test_spools_share_memory(void)
 {
 	g_autoptr(GPtrArray) held =
 		g_ptr_array_new_with_free_func((GDestroyNotify) ph_content_unref);
-	PhSlice peeked = PH_SLICE_EMPTY;
+	uint64_t offset = 0;
+	int fd = -1;
 
 	for (int round = 0; round < 2; round++) {
 		do
 			g_ptr_array_add(held, gather_large());
-		while (ph_content_peek(g_ptr_array_index(held, held->len - 1), &peeked)
+		while (!ph_content_file(g_ptr_array_index(held, held->len - 1), &fd, &offset)
 		       && held->len < 100);
 		g_assert_cmpuint(held->len, ==, 11); /* ten in 32 MiB, and a file */
 		g_ptr_array_set_size(held, 0);
@@ -241,6 +273,8 @@ main(int argc, char **argv)
 	g_test_add_func("/base/content/every-form-reads-the-same", test_forms);
 	g_test_add_func("/base/content/a-range-keeps-its-whole", test_range);
 	g_test_add_func("/base/content/joined-parts-read-as-one", test_joined);
+	g_test_add_func("/base/content/what-lies-in-memory-is-not-copied",
+	                test_memory_is_not_copied);
 	g_test_add_func("/base/content/a-file-that-shrank-is-corrupt", test_short_file);
 	g_test_add_func("/base/content/a-spool-gives-back-what-it-got", test_spool);
 	g_test_add_func("/base/content/spools-share-memory", test_spools_share_memory);
