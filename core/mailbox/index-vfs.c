@@ -17,7 +17,7 @@
 #include "mailbox/index.h"
 
 enum {
-	GATHER_MAX = 1024 * 1024,
+	GATHER_MAX = 128 * 1024,
 	GATHER_FIRST = 32 * 1024,
 	AHEAD_MAX = 256 * 1024,
 	FILL_UP_TO = 128 * 1024, /* larger transactions pay for their own blocks */
@@ -32,6 +32,7 @@ typedef struct {
 	sqlite3_int64 start; /* of what is gathered */
 	size_t length;
 	size_t size;
+	size_t unsynced;      /* octets written since the last sync */
 	sqlite3_int64 filled; /* up to here the file has blocks; -1: not known */
 	bool holds_syncs;     /* a deferred commit is under way */
 	bool has_new_head;    /* the head was written since the last sync */
@@ -73,7 +74,7 @@ static void
 forget(Log *wal)
 {
 	g_clear_pointer(&wal->gathered, g_free);
-	wal->length = wal->size = 0;
+	wal->length = wal->size = wal->unsynced = 0;
 }
 
 static int
@@ -87,10 +88,11 @@ flush(Log *wal)
 		status = wal->real->pMethods->xWrite(wal->real, wal->gathered + at,
 		                                     (int) MIN(wal->length - at, WRITE_MAX),
 		                                     wal->start + (sqlite3_int64) at);
+	wal->unsynced += wal->length;
 	if (status == SQLITE_OK && !wal->holds_syncs)
 		fill_ahead(wal, wal->start + (sqlite3_int64) wal->length,
-		           wal->length <= FILL_UP_TO);
-	forget(wal);
+		           wal->unsynced <= FILL_UP_TO);
+	wal->length = 0;
 	return status;
 }
 
@@ -169,6 +171,7 @@ log_sync(sqlite3_file *file, int flags)
 	Log *wal = as_log(file);
 	int status = flush(wal);
 
+	forget(wal);
 	if (status != SQLITE_OK || (wal->holds_syncs && !wal->has_new_head))
 		return status;
 	status = wal->real->pMethods->xSync(wal->real, flags);

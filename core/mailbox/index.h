@@ -23,7 +23,7 @@ enum {
 	PH_INDEX_KEYWORDS = 64, /* bits of one integer */
 	PH_INDEX_KEYWORD_LENGTH = 100,
 	PH_INDEX_CACHED = 256,         /* mailboxes whose counters are kept */
-	PH_INDEX_WAL_PAGES = 256,      /* checkpoint in the background above this */
+	PH_INDEX_WAL_PAGES = 1024,     /* checkpoint in the background above this */
 	PH_INDEX_WAL_PAGES_MAX = 4096, /* checkpoint by the committer above this */
 	PH_INDEX_WAL_PAGES_DEFERRED =
 		2048, /* instead of the first, where a checkpoint costs the only syncs */

@@ -6,7 +6,7 @@
 #include "mailbox/index.h"
 
 enum {
-	LARGE = 2 * 1024 * 1024, /* a log that is copied back */
+	LARGE = 6 * 1024 * 1024, /* a log that is copied back */
 	SETTLED_US = 300000,
 	FEW = 20,
 	GRACE_US = 400000,
