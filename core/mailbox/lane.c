@@ -32,7 +32,8 @@ enum {
 static struct {
 	PhLock lock; /* guards all */
 	PhSignal work;
-	GQueue accounts; /* PhAccount, one reference each */
+	GQueue accounts;       /* PhAccount, one reference each */
+	unsigned n_processors; /* asking costs three calls of the system */
 	unsigned n_threads;
 	unsigned n_idle;
 	unsigned n_timed;    /* commits in the present window */
@@ -421,7 +422,7 @@ note_time(uint64_t us)
 static unsigned
 most_threads(void)
 {
-	uint64_t wanted = g_get_num_processors() * (1 + pool.fastest_us / COMPUTE_US);
+	uint64_t wanted = pool.n_processors * (1 + pool.fastest_us / COMPUTE_US);
 
 	return (unsigned) CLAMP(wanted, MIN_THREADS, PH_LANE_THREADS);
 }
@@ -482,6 +483,7 @@ schedule(PhAccount *account)
 	PH_LOCKED(&pool.lock);
 	if (!pool.ready) {
 		ph_signal_init(&pool.work);
+		pool.n_processors = g_get_num_processors();
 		pool.ready = true;
 	}
 	g_queue_push_tail(&pool.accounts, ph_account_ref(account));

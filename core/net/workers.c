@@ -46,6 +46,7 @@ enum {
 	default_max = 64,
 	kept_back = 4,   /* one thread in so many never enters what hangs when a back end does */
 	queue_turns = 4, /* entries of the queue before reports are looked at again */
+	slow_calls = 4, /* after one that has lasted, so many are expected to */
 };
 
 typedef struct PhWorker PhWorker;
@@ -72,6 +73,7 @@ struct PhWorkers {
 	pthread_cond_t spare;     /* one of those that sleep is to poll */
 	_Atomic unsigned n_spare; /* that sleep and were not called yet; changed under the lock */
 	unsigned n_called;        /* that were and have not noticed */
+	_Atomic int n_slow;       /* calls to come for which a spare thread is called at once */
 	PhReady *first;
 	PhReady **last_link;
 	_Atomic unsigned n_ready;
@@ -450,6 +452,15 @@ ph_workers_look_after(PhWorkers *workers, int64_t now_us)
 		(void) add_thread(workers, false);
 }
 
+/* Most calls are over before another thread would run: it is called at once while some have lasted,
+ * else by the clock when this one does. */
+static bool
+expects_slow(PhWorkers *workers)
+{
+	return atomic_load_explicit(&workers->n_slow, memory_order_relaxed) > 0
+	       && atomic_fetch_sub(&workers->n_slow, 1) > 0;
+}
+
 void
 ph_workers_enter_blocking(void)
 {
@@ -458,7 +469,7 @@ ph_workers_enter_blocking(void)
 	if (worker == NULL || worker->depth++ > 0)
 		return;
 	atomic_store_explicit(&worker->since_us, ph_net_now_us(), memory_order_relaxed);
-	if (atomic_load(&worker->workers->n_idle) == 0)
+	if (atomic_load(&worker->workers->n_idle) == 0 && expects_slow(worker->workers))
 		(void) call_spare(worker->workers);
 }
 
@@ -466,9 +477,13 @@ void
 ph_workers_leave_blocking(void)
 {
 	PhWorker *worker = this_worker;
+	int64_t since_us = 0;
 
 	if (worker == NULL || --worker->depth > 0)
 		return;
+	since_us = atomic_load_explicit(&worker->since_us, memory_order_relaxed);
+	if (ph_net_now_us() - since_us >= blocking_us)
+		atomic_store_explicit(&worker->workers->n_slow, slow_calls, memory_order_relaxed);
 	atomic_store_explicit(&worker->since_us, 0, memory_order_relaxed);
 }
 
