@@ -36,12 +36,7 @@ def stage(folder):
             break
     else:
         raise AssertionError("there is no posthorn.pc")
-    with open(os.path.join(where, "posthorn.pc"), encoding="utf-8") as stream:
-        text = stream.read()
-    prefix = text.split("prefix=", 1)[1].split("\n", 1)[0]
-    root = folder + prefix
-    with open(os.path.join(where, "posthorn.pc"), "w", encoding="utf-8") as stream:
-        stream.write(text.replace("prefix=" + prefix, "prefix=" + root, 1))
+    root = os.path.dirname(os.path.dirname(where))
     return dict(os.environ, PKG_CONFIG_PATH=where, LD_LIBRARY_PATH=os.path.dirname(where),
                 PATH=os.path.join(root, "bin") + ":" + os.environ["PATH"]), root
 
