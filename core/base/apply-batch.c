@@ -263,10 +263,14 @@ apply_create(Run *run)
 static bool
 apply_rename(Run *run)
 {
-	if (!is_free(run))
+	PhMailboxInfo *info = &run->mailbox->info;
+
+	if (strcmp(info->name, run->op->name) != 0 && !is_free(run))
 		return false;
-	g_free((char *) (uintptr_t) run->mailbox->info.name);
-	run->mailbox->info.name = g_strdup(run->op->name);
+	g_free((char *) (uintptr_t) info->name);
+	info->name = g_strdup(run->op->name);
+	if (run->op->special_use != 0)
+		info->special_use = run->op->special_use;
 	run->head->list_change++;
 	return true;
 }

@@ -76,8 +76,12 @@ rename_keeps(void)
 	before = ph_kit_must_info(&a, &id);
 	(void) ph_kit_add_rename(tx, &id, "new");
 	(void) ph_kit_must(&a, tx, "rename");
+	tx = ph_kit_tx();
+	ph_kit_add_rename(tx, &id, "new")->special_use = PH_USE_ARCHIVE;
+	(void) ph_kit_must(&a, tx, "rename to the name that it has, for a special use");
 	check_names(&a, "INBOX new");
 	after = ph_kit_must_info(&a, &id);
+	ph_kit_same("special use after the rename", after.special_use, PH_USE_ARCHIVE);
 	ph_kit_same("uidvalidity after the rename", after.uidvalidity, before.uidvalidity);
 	ph_kit_same("uidnext after the rename", after.uidnext, before.uidnext);
 	ph_kit_same_messages(&a, &id, "1:- 2:S+word");

@@ -191,6 +191,16 @@ has_name(const Making *making, PhSlice name)
 	return false;
 }
 
+/* The mailbox that was there before under this name. */
+static const PhMailboxInfo *
+find_name(const Making *making, PhSlice name)
+{
+	for (uint32_t i = 0; i < making->names->n; i++)
+		if (ph_slice_is(name, making->names->infos[i].name))
+			return &making->names->infos[i];
+	return NULL;
+}
+
 static bool
 has_use(const Making *making, uint32_t use)
 {
@@ -215,12 +225,14 @@ create_parents(Making *making, PhSlice name)
 			create(making, PH_SLICE(name.data, i), 0);
 }
 
-/* What the user has in place of it is left alone: the name, or another mailbox for that use. */
+/* What the user has in place of it is left alone, but for its use: another server may have known that
+ * from its config (Dovecot does). */
 static void
 follow_rule(Making *making, const PhMailboxRule *rule)
 {
 	bool is_inbox = ph_slice_is_nocase(rule->name, "INBOX");
 	PhSlice name = is_inbox ? PH_SLICE_LITERAL("INBOX") : rule->name;
+	const PhMailboxInfo *there = find_name(making, name);
 	g_autofree char *text = ph_slice_dup(name);
 	g_autofree char *key = g_strconcat(PH_KEY_SUBSCRIPTION, text, NULL);
 
@@ -234,6 +246,10 @@ follow_rule(Making *making, const PhMailboxRule *rule)
 		create_parents(making, name);
 		create(making, name, rule->use);
 	} else if (!is_inbox) {
+		if (there != NULL && there->special_use == 0 && rule->use != 0) {
+			(void) ph_transaction_use(making->transaction, there, rule->use);
+			making->has_ops = true;
+		}
 		return;
 	}
 	(void) ph_transaction_put(making->transaction, NULL, key, PH_SLICE_LITERAL("1"));

@@ -74,6 +74,11 @@ typedef struct {
 	PhMailboxInfo infos[];
 } PhNames;
 
+/* ph_transaction_use: the mailbox's special use from now on. */
+PhOp *ph_transaction_use(PhTransaction *transaction,
+                         const PhMailboxInfo *info,
+                         uint32_t special_use);
+
 typedef enum {
 	PH_HANDLE_CLOSED,
 	PH_HANDLE_MOVING, /* being opened or closed */

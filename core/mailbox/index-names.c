@@ -70,6 +70,7 @@ ph_index_op_rename(PhIndexRun *run, PhOp *op, GError **error)
 		return false;
 	(void) sqlite3_bind_int64(row, 1, mailbox->no);
 	(void) sqlite3_bind_text(row, 2, op->name, -1, SQLITE_STATIC);
+	(void) sqlite3_bind_int64(row, 3, op->special_use);
 	return list_changed(run) && done_or_exists(run, row, op->name, error);
 }
 
@@ -97,6 +98,19 @@ ph_index_op_remove(PhIndexRun *run, PhOp *op, GError **error)
 	return list_changed(run);
 }
 
+/* What happened up to this change is not in our history: who asks from before gets everything. */
+static bool
+forget_before(PhIndexRun *run, const PhIndexMailbox *mailbox, uint64_t change, GError **error)
+{
+	sqlite3_stmt *row = ph_index_sql(run->connection, PH_SQL_TRIM_MARK, error);
+
+	if (row == NULL)
+		return false;
+	(void) sqlite3_bind_int64(row, 1, mailbox->no);
+	(void) sqlite3_bind_int64(row, 2, (int64_t) change);
+	return ph_index_done(run->connection, row, "forget what was expunged", error);
+}
+
 bool
 ph_index_op_raise(PhIndexRun *run, PhOp *op, GError **error)
 {
@@ -104,6 +118,9 @@ ph_index_op_raise(PhIndexRun *run, PhOp *op, GError **error)
 		ph_index_mailbox(run->index, run->connection, &op->mailbox, error);
 
 	if (mailbox == NULL)
+		return false;
+	if (op->given_change > mailbox->change
+	    && !forget_before(run, mailbox, op->given_change, error))
 		return false;
 	if (run->given != 0)
 		(void) ph_index_next_change(run, mailbox);

@@ -69,7 +69,9 @@ const char *const ph_index_sql_texts[PH_SQL_N] = {
 		" deleted = ?5, octets = ?6, change = ?7, tail = ?8 WHERE no = ?1",
 	[PH_SQL_MAILBOX_ADD] =
 		"INSERT INTO mailbox VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, 0, 0, ?7, 0, NULL)",
-	[PH_SQL_MAILBOX_NAME] = "UPDATE mailbox SET name = ?2 WHERE no = ?1",
+	[PH_SQL_MAILBOX_NAME] = "UPDATE mailbox SET name = ?2, special_use ="
+				" CASE WHEN ?3 THEN ?3 ELSE special_use END"
+				" WHERE no = ?1",
 	[PH_SQL_MAILBOX_REMOVE] = "DELETE FROM mailbox WHERE no = ?1",
 	[PH_SQL_KEYWORDS] = "SELECT bit, name FROM keyword WHERE mailbox = ?1",
 	[PH_SQL_KEYWORD_ADD] = "INSERT INTO keyword VALUES (?1, ?2, ?3)",

@@ -363,6 +363,15 @@ ph_transaction_rename(PhTransaction *transaction, const PhMailboxId *mailbox, Ph
 }
 
 PhOp *
+ph_transaction_use(PhTransaction *transaction, const PhMailboxInfo *info, uint32_t special_use)
+{
+	PhOp *op = add_rename(transaction, &info->id, g_strdup(info->name));
+
+	op->special_use = special_use;
+	return op;
+}
+
+PhOp *
 ph_transaction_remove(PhTransaction *transaction, const PhMailboxId *mailbox)
 {
 	return add_op(transaction, PH_OP_REMOVE, mailbox);

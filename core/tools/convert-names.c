@@ -47,12 +47,13 @@ remove_gone(PhConvert *convert, const GArray *from, const GArray *to, GError **e
 
 /* PH_OP_RENAME of this mailbox alone: children have events of their own. */
 static void
-rename_one(PhTransaction *transaction, const PhMailboxId *id, const char *name)
+rename_one(PhTransaction *transaction, const PhMailboxId *id, const char *name, uint32_t use)
 {
 	PhOp *op = ph_transaction_remove(transaction, id);
 
 	op->kind = PH_OP_RENAME;
 	op->name = g_strdup(name);
+	op->special_use = use;
 }
 
 static bool
@@ -66,11 +67,13 @@ rename_moved(PhConvert *convert, const GArray *from, const GArray *to, GError **
 		const PhMailboxInfo *source = ph_mailbox_by_id(from, &info->id);
 		g_autofree char *name = NULL;
 
-		if (source == NULL || strcmp(source->name, info->name) == 0)
+		if (source == NULL
+		    || (strcmp(source->name, info->name) == 0
+		        && source->special_use == info->special_use))
 			continue;
 		name = g_strdup_printf("being-moved-%u-%u", i, g_random_int());
-		rename_one(aside, &info->id, name);
-		rename_one(there, &info->id, source->name);
+		rename_one(aside, &info->id, name, 0);
+		rename_one(there, &info->id, source->name, source->special_use);
 	}
 	if (!run_and_free(aside, error)) {
 		ph_transaction_free(there);

@@ -94,11 +94,11 @@ typedef struct {
 	uint64_t octets;        /* APPEND: on the wire */
 	PhTime internal_date;   /* APPEND */
 	int32_t internal_zone;  /* APPEND: minutes east of UTC */
-	uint32_t special_use;   /* CREATE: PH_USE_* */
+	uint32_t special_use;   /* CREATE: PH_USE_*; RENAME: 0 leaves it as it is */
 	PhTime save_date;       /* APPEND, COPY, MOVE */
 	uint8_t message_id[16]; /* APPEND */
 	PhSlice structure;      /* APPEND: serialised; may be empty */
-	const char *name;       /* CREATE, RENAME: the new name */
+	const char *name;       /* CREATE, RENAME: the new name; RENAME: may be that which it has */
 	const char *key;        /* PUT: at most 1,024 octets, UTF-8 */
 	PhSlice value;          /* PUT: at most 64 KiB; empty removes */
 	uint32_t given_uid;     /* with has_given; 0: not given */

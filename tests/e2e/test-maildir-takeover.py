@@ -319,8 +319,18 @@ def lay(folder, files):
             stream.write(octets)
 
 
+def resynchronise(server, change):
+    """The uids whose flags a client with this change number in its cache is told."""
+    client = login(server)
+    client.select("INBOX")
+    told = client.uid("FETCH", "1:*", "(FLAGS) (CHANGEDSINCE %d)" % change)[1]
+    client.logout()
+    return [int(re.search(rb"UID (\d+)", line).group(1)) for line in told if line]
+
+
 def test_frozen_files_of_dovecot():
-    server = Server(CONFIG, ports=("imap",))
+    server = Server(CONFIG.replace("{{user}}\n", "{{user}}\nmailboxes = Sent \\Sent\n"),
+                    ports=("imap",))
     root = server.dir + "/data/mail/anna"
     body = b"Subject: kept\n\nline\n"
     lay(root, {
@@ -342,6 +352,7 @@ def test_frozen_files_of_dovecot():
         "cur/1.a.host:2,": body, "cur/2.a.host:2,T": body,
     })
     lay(root + "/.S&AOk-nt", {"cur/1.b.host:2,Z": body})
+    lay(root + "/.Sent", {})
     wire = body.replace(b"\n", b"\r\n")
     with server:
         found, subscribed = state(server, ("INBOX", "Lists.posthorn", "S&AOk-nt"))
@@ -355,6 +366,14 @@ def test_frozen_files_of_dovecot():
             (1650000000, 12), (3, frozenset(), 23, wire),
             (11, frozenset((b"\\Deleted",)), 23, wire)], found["Lists.posthorn"]
         assert found["S&AOk-nt"][1:] == [(1, frozenset(), 23, wire)]
+        # what another server told a client by its own change numbers is never taken for ours
+        told = resynchronise(server, 600)
+        assert told == [7, 9, 107, 108], told
+        # its config knew what this folder is for
+        client = login(server)
+        uses = [line for line in client.list()[1] if b"\\Sent" in line]
+        assert len(uses) == 1 and uses[0].endswith(b'Sent"'), uses
+        client.logout()
 
 
 main(globals())

@@ -305,16 +305,24 @@ insert_folder(Following *following, const PhMailboxId *id, const char *name, GEr
 		given != NULL ? g_strdup(given) : folder_path(&account->settings, name, error);
 	sqlite3_stmt *row = NULL;
 	Folder *folder = NULL;
+	bool is_new = false;
 
-	if (path == NULL || !make_folder(account, path, error))
+	if (path == NULL)
+		return false;
+	/* one of ours: there is nothing to take over, and its list is written though it is empty */
+	is_new = given == NULL && faccessat(account->root_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0;
+	if (!make_folder(account, path, error))
 		return false;
 	row = ph_index_statement(following->connection, SQL_FOLDER_ADD,
-	                         "INSERT INTO folder (id, path, name) VALUES (?1, ?2, ?3)", error);
+	                         "INSERT INTO folder (id, path, name, adopted)"
+	                         " VALUES (?1, ?2, ?3, ?4)",
+	                         error);
 	if (row == NULL)
 		return false;
 	(void) sqlite3_bind_blob(row, 1, id->octets, sizeof id->octets, SQLITE_STATIC);
 	(void) sqlite3_bind_text(row, 2, path, -1, SQLITE_STATIC);
 	(void) sqlite3_bind_text(row, 3, name, -1, SQLITE_STATIC);
+	(void) sqlite3_bind_int64(row, 4, is_new ? 1 : 0);
 	if (!sql_done(following->connection, row, "make a folder", error))
 		return false;
 	(void) pthread_mutex_lock(&account->lock);
@@ -323,6 +331,8 @@ insert_folder(Following *following, const PhMailboxId *id, const char *name, GEr
 		(uint32_t) sqlite3_last_insert_rowid(ph_index_database(following->connection)), id);
 	folder->path = g_steal_pointer(&path);
 	folder->name = g_strdup(name);
+	folder->is_adopted = is_new;
+	g_atomic_int_set(&folder->list.is_known, is_new ? 1 : 0);
 	(void) pthread_mutex_unlock(&account->lock);
 	return true;
 }

@@ -23,6 +23,7 @@ enum {
 	LINE_MAX_OCTETS = 4096,
 	WINDOW = 50000,
 	SUBSCRIPTIONS_MAX = 100000,
+	CHANGES_A_SECOND = 1024, /* more than there ever were on average */
 };
 
 static const char *const no_keywords[] = { NULL };
@@ -201,8 +202,8 @@ take_window(Account *account, Folder *folder, Known **known, const uint32_t *win
 	return good;
 }
 
-bool
-takeover_raise(Account *account, const Folder *folder, uint32_t uidnext, GError **error)
+static bool
+raise_to(Account *account, const Folder *folder, uint32_t uidnext, uint64_t change, GError **error)
 {
 	PhOp op = {
 		.kind = PH_OP_RAISE,
@@ -210,10 +211,27 @@ takeover_raise(Account *account, const Folder *folder, uint32_t uidnext, GError 
 		.keywords = no_keywords,
 		.has_given = true,
 		.given_uid = uidnext,
+		.given_change = change,
 	};
 	PhOp *ops[1] = { &op };
 
-	return uidnext == 0 || commit_ops(account, ops, 1, error);
+	return commit_ops(account, ops, 1, error);
+}
+
+bool
+takeover_raise(Account *account, const Folder *folder, uint32_t uidnext, GError **error)
+{
+	return uidnext == 0 || raise_to(account, folder, uidnext, 0, error);
+}
+
+/* Above all change numbers that clients may hold: another server's, or those of an index that was
+ * lost. They hear of every message's flags once, and of what is gone. */
+static bool
+raise_change(Account *account, const Folder *folder, GError **error)
+{
+	uint64_t seconds = (uint64_t) g_get_real_time() / 1000000;
+
+	return raise_to(account, folder, 0, seconds * CHANGES_A_SECOND, error);
 }
 
 static bool
@@ -259,7 +277,8 @@ takeover_folder(Account *account, Folder *folder, GError **error)
 	bool ours = folder->list.digits_at != 0;
 
 	folder->list.is_newer = false;
-
+	if (known != NULL)
+		good = raise_change(account, folder, error);
 	while (known != NULL && n > 0 && good && window[0] < MAX(uidnext, 2)) {
 		good = take_window(account, folder, &known, window, error);
 		if (window[1] > UINT32_MAX - 1 - WINDOW)

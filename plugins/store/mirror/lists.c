@@ -80,9 +80,18 @@ remove_mailbox(const PhBelow *second, const PhMailboxId *id, GError **error)
 }
 
 static bool
-rename_mailbox(const PhBelow *second, const PhMailboxId *id, const char *name, GError **error)
+rename_mailbox(const PhBelow *second,
+               const PhMailboxId *id,
+               const char *name,
+               uint32_t special_use,
+               GError **error)
 {
-	PhOp op = { .kind = PH_OP_RENAME, .mailbox = *id, .name = name };
+	PhOp op = {
+		.kind = PH_OP_RENAME,
+		.mailbox = *id,
+		.name = name,
+		.special_use = special_use,
+	};
 	PhOp *ops[] = { &op };
 
 	return commit_ops(second, ops, 1, error);
@@ -120,7 +129,7 @@ step_aside(const PhBelow *second, const PhMailboxInfo *other, GError **error)
 		g_strdup_printf("mirror-%02x%02x%02x%02x", other->id.octets[0], other->id.octets[1],
 	                        other->id.octets[2], other->id.octets[3]);
 
-	return rename_mailbox(second, &other->id, name, error);
+	return rename_mailbox(second, &other->id, name, 0, error);
 }
 
 /* One mailbox of the first. @moved_out: a name has moved. */
@@ -134,7 +143,8 @@ copy_mailbox(const PhBelow *second,
 	const PhMailboxInfo *same = list_find(theirs, &info->id);
 	const PhMailboxInfo *other = find_name(theirs, info->name);
 
-	if (same != NULL && same == other && same->uidvalidity == info->uidvalidity)
+	if (same != NULL && same == other && same->uidvalidity == info->uidvalidity
+	    && same->special_use == info->special_use)
 		return true;
 	if (other != NULL && other != same) {
 		*moved_out = true;
@@ -146,7 +156,7 @@ copy_mailbox(const PhBelow *second,
 		return remove_mailbox(second, &info->id, error)
 		       && create_mailbox(second, info, error);
 	*moved_out = true;
-	return rename_mailbox(second, &info->id, info->name, error);
+	return rename_mailbox(second, &info->id, info->name, info->special_use, error);
 }
 
 static bool
