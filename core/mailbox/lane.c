@@ -316,12 +316,28 @@ enter(PhAccount *account, GPtrArray *batch, uint64_t *position_out, GError **err
 	return false;
 }
 
+/* What people wrote into values is no more for the journal than what messages say. */
+static bool
+puts_hidden(const PhAccount *account, const GPtrArray *batch)
+{
+	if ((account->store->abilities & PH_STORE_HIDES_OCTETS) == 0)
+		return false;
+	for (guint i = 0; i < batch->len; i++) {
+		const PhTransaction *transaction = g_ptr_array_index(batch, i);
+
+		for (uint32_t j = 0; j < transaction->n_ops; j++)
+			if (transaction->ops[j]->kind == PH_OP_PUT)
+				return true;
+	}
+	return false;
+}
+
 static bool
 apply_deferred(PhAccount *account, GPtrArray *batch, uint64_t *position_out, GError **error)
 {
 	bool good = apply(account, batch, error);
 
-	if (good && is_refresh(batch))
+	if (good && (is_refresh(batch) || puts_hidden(account, batch)))
 		return sync_store(account, error);
 	return good && enter(account, batch, position_out, error);
 }

@@ -53,6 +53,13 @@ typedef enum {
 	PH_OP_RAISE = 10, /* a mailbox's uidnext and change, see given results */
 } PhOpKind;
 
+/* Lengths of what PUT keeps. The core puts at most PH_VALUE_MAX octets under a key; a store takes
+ * PH_VALUE_ROOM more, for what one that stands on it adds (encryption does). */
+enum {
+	PH_VALUE_MAX = 64 * 1024,
+	PH_VALUE_ROOM = 256,
+};
+
 typedef enum {
 	PH_FLAGS_ADD = 1,
 	PH_FLAGS_REMOVE = 2,
@@ -100,7 +107,7 @@ typedef struct {
 	PhSlice structure;      /* APPEND: serialised; may be empty */
 	const char *name;       /* CREATE, RENAME: the new name; RENAME: may be that which it has */
 	const char *key;        /* PUT: at most 1,024 octets, UTF-8 */
-	PhSlice value;          /* PUT: at most 64 KiB; empty removes */
+	PhSlice value;          /* PUT: at most 64 KiB, see PH_VALUE_ROOM; empty removes */
 	uint32_t given_uid;     /* with has_given; 0: not given */
 	uint32_t given_uidvalidity;
 	uint64_t given_change;

@@ -150,6 +150,17 @@ def test_the_journal_shows_nothing_either_and_replays_all():
     with Sealed(journal=True) as server:
         server.send(MESSAGE)
         assert append(server, MESSAGE)[0] == "OK"
+        client = server.imap()
+        assert client.create("Reorganisation")[0] == "OK"
+        answer = client.subscribe("Reorganisation")
+        assert answer[0] == "OK", answer
+        client.logout()
+        journal = [path for path in glob.glob(server.values["data"] + "/**", recursive=True)
+                   if "journal" in path and os.path.isfile(path)]
+        assert journal
+        for path in journal:  # what a value says is none of it; the store below knows its key
+            with open(path, "rb") as stream:
+                assert b"subscription" not in stream.read(), path
         for _ in range(2):
             assert len(inbox(server)) == 2
             for text in (b"the secret", b"Subject: Hello", b"Hello"):
@@ -159,6 +170,7 @@ def test_the_journal_shows_nothing_either_and_replays_all():
         found = inbox(server)
         assert len(found) == 2 and found[1] == MESSAGE and found[0].endswith(MESSAGE)
         assert server.events("journal-replay")
+        assert b"Reorganisation" in b"".join(server.imap().lsub()[1])
 
 
 def test_a_missing_key_is_a_temporary_failure_that_the_log_explains():

@@ -7,6 +7,7 @@
  */
 #include "account.h"
 
+#include <posthorn/log.h>
 #include <posthorn/secret.h>
 #include <posthorn/slice.h>
 
@@ -64,19 +65,21 @@ look_up(const Account *account, const char *id)
 typedef struct {
 	uint8_t id[KEY_ID];
 	char wrapped[WRAPPED];
+	size_t length; /* 0: of a length that no key has */
 } Stored;
 
 static bool
 take_stored(const char *name, PhSlice value, void *user_data)
 {
 	GArray *all = user_data;
-	Stored stored = { { 0 }, { 0 } };
+	Stored stored = { { 0 }, { 0 }, 0 };
 
-	/* one of another length stays zeros and is reported as damaged */
 	if (!parse_name(name, stored.id))
 		return true;
-	if (value.length == WRAPPED)
-		memcpy(stored.wrapped, value.data, WRAPPED);
+	if (value.length <= WRAPPED) {
+		memcpy(stored.wrapped, value.data, value.length);
+		stored.length = value.length;
+	}
 	(void) g_array_append_val(all, stored);
 	return true;
 }
@@ -96,6 +99,7 @@ bool
 account_load_keys(Account *account, GError **error)
 {
 	g_autoptr(GArray) all = read_stored(account, error);
+	uint64_t last = 0;
 
 	for (guint i = 0; all != NULL && i < all->len; i++) {
 		const Stored *stored = &g_array_index(all, Stored, i);
@@ -105,10 +109,16 @@ account_load_keys(Account *account, GError **error)
 		if (look_up(account, (const char *) stored->id) != NULL)
 			continue;
 		memcpy(key.id, stored->id, KEY_ID);
-		good = key_unwrap(&account->instance->masters, PH_SLICE(stored->wrapped, WRAPPED),
-		                  account->address, &key, error);
+		good = key_unwrap(&account->instance->masters,
+		                  PH_SLICE(stored->wrapped, stored->length), account->address, &key,
+		                  error);
 		if (good)
 			(void) g_array_append_val(account->keys, key);
+		if (good && key.made >= last)
+			account->is_outdated = !key_is_wrapped_by_newest(
+				&account->instance->masters,
+				PH_SLICE(stored->wrapped, stored->length));
+		last = MAX(last, key.made);
 		ph_secret_wipe(&key, sizeof key);
 		if (!good)
 			return false;
@@ -145,28 +155,67 @@ put_key(Account *account, const Key *key, GError **error)
 	return transaction.done;
 }
 
+/* The one that was made last; those of one second have some order, the same for everybody. */
+static const Key *
+newest(const Account *account)
+{
+	const Key *found = NULL;
+
+	for (guint i = 0; i < account->keys->len; i++) {
+		const Key *key = &g_array_index(account->keys, Key, i);
+
+		if (found == NULL || key->made > found->made
+		    || (key->made == found->made && memcmp(key->id, found->id, KEY_ID) > 0))
+			found = key;
+	}
+	return found;
+}
+
+/* Whoever had the older master key may know the keys that it wraps. */
+static bool
+is_too_old(const Account *account, const Key *key, uint64_t now)
+{
+	uint64_t renew_after = account->instance->renew_after;
+
+	return account->is_outdated
+	       || (renew_after > 0 && key->made < now && now - key->made >= renew_after);
+}
+
 bool
 account_make_key(Account *account, GError **error)
 {
+	uint64_t now = (uint64_t) g_get_real_time() / G_USEC_PER_SEC;
+	const Key *before = newest(account);
+	g_autoptr(GError) why = NULL;
 	Key key;
 	bool good = false;
 
-	if (account->keys->len > 0)
+	if (before != NULL && !is_too_old(account, before, now))
 		return true;
 	ph_secret_random(key.id, KEY_ID);
 	ph_secret_random(key.key, KEY);
-	good = put_key(account, &key, error);
+	/* a clock that was set back makes no key that is older than those before */
+	key.made = before != NULL ? MAX(now, before->made + 1) : now;
+	good = put_key(account, &key, &why);
 	if (good)
 		(void) g_array_append_val(account->keys, key);
 	ph_secret_wipe(&key, sizeof key);
-	return good;
+	if (good || before == NULL) {
+		if (why != NULL)
+			g_propagate_error(error, g_steal_pointer(&why));
+		return good;
+	}
+	ph_log_section(account->instance->self, PH_LOG_WARNING, "encrypt-not-renewed",
+	               "no new key could be made; the one before goes on to encrypt",
+	               PH_LOG_TEXT("account", account->address), PH_LOG_FAILURE(why), PH_LOG_END);
+	return true;
 }
 
 void
 account_seal_key(Account *account, Key *key_out)
 {
 	(void) pthread_mutex_lock(&account->lock);
-	*key_out = g_array_index(account->keys, Key, 0);
+	*key_out = *newest(account);
 	(void) pthread_mutex_unlock(&account->lock);
 }
 
@@ -227,7 +276,7 @@ account_check_keys(Account *account,
 		const Stored *stored = &g_array_index(all, Stored, i);
 
 		if (key_is_wrapped_by_newest(&account->instance->masters,
-		                             PH_SLICE(stored->wrapped, WRAPPED)))
+		                             PH_SLICE(stored->wrapped, stored->length)))
 			continue;
 		if (repair && !rewrap(account, stored, error))
 			return false;

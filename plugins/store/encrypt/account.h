@@ -8,9 +8,11 @@
 #include "encrypt.h"
 
 typedef struct {
+	PhSection *self;
 	PhSection *section; /* below */
 	MasterKeys masters;
 	bool accept_plain;
+	uint64_t renew_after; /* seconds; 0: a key stays */
 } Instance;
 
 typedef struct {
@@ -18,13 +20,15 @@ typedef struct {
 	const Instance *instance;
 	char *address;
 	pthread_mutex_t lock; /* guards keys: another process may have made one */
-	GArray *keys;         /* of Key; the first one seals */
+	GArray *keys;         /* of Key; the one that was made last seals */
+	bool is_outdated;     /* an older master key wraps one that may seal */
 } Account;
 
 /* account_load_keys: those of the account's values that are not known yet. */
 bool account_load_keys(Account *account, GError **error);
 
-/* account_make_key: when there is none. Not beside another commit. */
+/* account_make_key: when there is none, or the one that seals is too old: what comes from now on is sealed by
+ * the new one, and the others go on to open what they sealed. Not beside another commit. */
 bool account_make_key(Account *account, GError **error);
 
 /* account_seal_key: what seals now. account_find_key: CORRUPT when the account has no such key. The

@@ -1,8 +1,8 @@
-/* encrypt.c: a store that encrypts octets and structures in the store below it
+/* encrypt.c: a store that encrypts octets, structures and values in the store below it
  *
  * What the core calls with plain octets goes down sealed and comes back opened; keys are account.c's
- * business. Flags, dates, sizes, names and values pass as they are. What cannot be opened is an
- * error, never other octets.
+ * business. Flags, dates, sizes, names and the keys of values pass as they are. What cannot be opened is
+ * an error, never other octets.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -18,6 +18,7 @@ typedef struct {
 	PhSection *below;
 	const char *keys;
 	bool accept_plain;
+	PhDuration renew_after;
 } Settings;
 
 static const PhOption options[] = {
@@ -33,7 +34,11 @@ static const PhOption options[] = {
 	PH_OPTION_BOOLEAN(Settings,
 	                  accept_plain,
 	                  "no",
-	                  "read messages that were stored without encryption before"),
+	                  "read what was stored without encryption before"),
+	PH_OPTION_DURATION(Settings,
+	                   renew_after,
+	                   "0s",
+	                   "age at which an account gets a new key for what comes then; 0s: never"),
 	PH_OPTIONS_END,
 };
 
@@ -52,9 +57,11 @@ create(PhSection *section, const void *data, void **instance_out, GError **error
 	    || !master_keys_read(settings->keys, &masters, error))
 		return false;
 	instance = g_new0(Instance, 1);
+	instance->self = section;
 	instance->section = settings->below;
 	instance->masters = masters;
 	instance->accept_plain = settings->accept_plain;
+	instance->renew_after = settings->renew_after.us / G_USEC_PER_SEC;
 	*instance_out = instance;
 	return true;
 }
@@ -231,9 +238,9 @@ changes(void *data,
 
 /* --- commits -------------------------------------------------------------------------------------- */
 
-/* Sealed: operations whose structure stands sealed for the time of a commit. */
+/* Sealed: a structure or value that stands sealed in its operation for the time of a commit. */
 typedef struct {
-	PhOp *op;
+	PhSlice *place;
 	PhSlice plain;
 	size_t offset; /* of the sealed one */
 } Sealed;
@@ -246,11 +253,20 @@ typedef struct {
 static void
 seal_op(Account *account, const Key *key, PhOp *op, Sealing *sealing)
 {
-	Sealed sealed = { op, op->structure, sealing->octets->len };
+	const ValuePlace place = { op->is_account_value ? NULL : &op->mailbox, op->key };
+	Sealed sealed = { &op->structure, op->structure, sealing->octets->len };
 
-	if (op->kind != PH_OP_APPEND || op->structure.length == 0)
+	if (op->kind == PH_OP_PUT) {
+		sealed.place = &op->value;
+		sealed.plain = op->value;
+	}
+	if ((op->kind != PH_OP_PUT && op->kind != PH_OP_APPEND) || sealed.plain.length == 0)
 		return;
-	structure_seal(op->structure, key, account->address, op->message_id, sealing->octets);
+	if (op->kind == PH_OP_PUT)
+		value_seal(op->value, key, account->address, &place, sealing->octets);
+	else
+		structure_seal(op->structure, key, account->address, op->message_id,
+		               sealing->octets);
 	(void) g_array_append_val(sealing->ops, sealed);
 }
 
@@ -270,9 +286,8 @@ seal_batch(Account *account, PhTransaction *const *batch, size_t n, Sealing *sea
 		                     ? g_array_index(sealing->ops, Sealed, i + 1).offset
 		                     : sealing->octets->len;
 
-		sealed->op->structure =
-			PH_SLICE((const char *) sealing->octets->data + sealed->offset,
-		                 end - sealed->offset);
+		*sealed->place = PH_SLICE((const char *) sealing->octets->data + sealed->offset,
+		                          end - sealed->offset);
 	}
 }
 
@@ -283,7 +298,7 @@ unseal_batch(const Sealing *sealing)
 	for (guint i = 0; i < sealing->ops->len; i++) {
 		const Sealed *sealed = &g_array_index(sealing->ops, Sealed, i);
 
-		sealed->op->structure = sealed->plain;
+		*sealed->place = sealed->plain;
 	}
 }
 
@@ -339,17 +354,76 @@ commit(void *data, PhTransaction *const *batch, size_t n, GError **error)
 /* --- values, verify ------------------------------------------------------------------------------- */
 
 typedef struct {
+	Account *account;
+	const PhMailboxId *mailbox;
 	PhValueFunc func;
 	void *user_data;
+	GByteArray *plain; /* of the value that is passed on */
+	Key key;           /* the one used last */
+	bool has_key;
+	GError *error; /* (owned) why one could not be opened */
 } Values;
+
+static bool
+fail_value(Values *values, const char *key, const char *what)
+{
+	if (values->error == NULL)
+		ph_error_set(&values->error, PH_ERROR_CORRUPT, "the value '%s' of '%s' %s", key,
+		             values->account->address, what);
+	return false;
+}
+
+/* Returns: false with values->error. */
+static bool
+open_value(Values *values, const char *key, PhSlice sealed, PhSlice *plain_out)
+{
+	const ValuePlace place = { values->mailbox, key };
+
+	if (!value_is(sealed) && values->account->instance->accept_plain) {
+		*plain_out = sealed;
+		return true;
+	}
+	if (!value_is(sealed))
+		return fail_value(values, key, "is not encrypted");
+	if (!values->has_key || memcmp(values->key.id, value_key_id(sealed).data, KEY_ID) != 0)
+		values->has_key = account_find_key(values->account, value_key_id(sealed),
+		                                   &values->key, &values->error);
+	if (!values->has_key)
+		return false;
+	if (!value_open(sealed, &values->key, values->account->address, &place, values->plain))
+		return fail_value(values, key, "was altered or is another's");
+	*plain_out = PH_SLICE((const char *) values->plain->data, values->plain->len);
+	return true;
+}
 
 static bool
 pass_value(const char *key, PhSlice value, void *user_data)
 {
-	const Values *values = user_data;
+	Values *values = user_data;
+	PhSlice plain = PH_SLICE_EMPTY;
 
-	return g_str_has_prefix(key, RESERVED_PREFIX)
-	       || values->func(key, value, values->user_data);
+	if (values->mailbox == NULL && g_str_has_prefix(key, RESERVED_PREFIX))
+		return true;
+	return open_value(values, key, value, &plain)
+	       && values->func(key, plain, values->user_data);
+}
+
+static bool
+read_values(Values *values, const char *prefix, PhValueFunc func, GError **error)
+{
+	bool good = false;
+
+	values->plain = g_byte_array_new();
+	good = ph_below_values(values->account, values->mailbox, prefix, func, values, error);
+	ph_secret_wipe(values->plain->data, values->plain->len);
+	g_byte_array_unref(values->plain);
+	ph_secret_wipe(&values->key, sizeof values->key);
+	if (good && values->error != NULL) {
+		g_propagate_error(error, g_steal_pointer(&values->error));
+		return false;
+	}
+	g_clear_error(&values->error);
+	return good;
 }
 
 static bool
@@ -360,11 +434,120 @@ values(void *data,
        void *user_data,
        GError **error)
 {
-	Values passed = { func, user_data };
+	Values values = {
+		.account = data,
+		.mailbox = mailbox,
+		.func = func,
+		.user_data = user_data,
+	};
+
+	return read_values(&values, prefix, pass_value, error);
+}
+
+/* --- values that are checked ---------------------------------------------------------------------- */
+
+typedef struct {
+	Values values; /* first */
+	PhListLineFunc report;
+	void *user_data;
+	bool repair;
+	GPtrArray *keys; /* of values that are plain, and their octets beside */
+	GPtrArray *plain;
+} CheckingValues;
+
+static bool
+check_value(const char *key, PhSlice value, void *user_data)
+{
+	CheckingValues *checking = user_data;
+	Values *values = &checking->values;
+	PhSlice plain = PH_SLICE_EMPTY;
+
+	if (values->mailbox == NULL && g_str_has_prefix(key, RESERVED_PREFIX))
+		return true;
+	if (!open_value(values, key, value, &plain)) {
+		checking->report(values->error->message, checking->user_data);
+		g_clear_error(&values->error);
+	} else if (!value_is(value)) {
+		g_ptr_array_add(checking->keys, g_strdup(key));
+		g_ptr_array_add(checking->plain, g_bytes_new(value.data, value.length));
+	}
+	return true;
+}
+
+/* Through `commit`, which seals. */
+static bool
+put_again(CheckingValues *checking, guint i, GError **error)
+{
+	static const char *const no_keywords[] = { NULL };
+	const PhMailboxId *mailbox = checking->values.mailbox;
+	gsize length = 0;
+	const char *octets = g_bytes_get_data(checking->plain->pdata[i], &length);
+	PhOp op = {
+		.kind = PH_OP_PUT,
+		.is_account_value = mailbox == NULL,
+		.keywords = no_keywords,
+		.key = checking->keys->pdata[i],
+		.value = PH_SLICE(octets, length),
+	};
+	PhOp *ops[] = { &op };
+	PhTransaction transaction = { .ops = ops, .n_ops = 1 };
+	PhTransaction *batch[] = { &transaction };
 
 	if (mailbox != NULL)
-		return ph_below_values(data, mailbox, prefix, func, user_data, error);
-	return ph_below_values(data, NULL, prefix, pass_value, &passed, error);
+		op.mailbox = *mailbox;
+	ph_secret_random(transaction.id, sizeof transaction.id);
+	if (!commit(checking->values.account, batch, 1, error))
+		return false;
+	if (!transaction.done)
+		g_propagate_error(error, transaction.error);
+	return transaction.done;
+}
+
+/* Of the account, or of one mailbox. */
+static bool
+check_values_of(CheckingValues *checking, const PhMailboxId *mailbox, GError **error)
+{
+	g_autoptr(GPtrArray) keys = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) plain = g_ptr_array_new_with_free_func((GDestroyNotify) g_bytes_unref);
+	bool good = false;
+
+	checking->values.mailbox = mailbox;
+	checking->keys = keys;
+	checking->plain = plain;
+	good = read_values(&checking->values, "", check_value, error);
+	for (guint i = 0; good && i < keys->len; i++) {
+		good = !checking->repair || put_again(checking, i, error);
+		checking->report(checking->repair ? "a value that was not encrypted was encrypted"
+		                                  : "a value is not encrypted",
+		                 checking->user_data);
+	}
+	return good;
+}
+
+static bool
+take_id(const PhMailboxInfo *info, void *user_data)
+{
+	(void) g_array_append_val((GArray *) user_data, info->id);
+	return true;
+}
+
+static bool
+check_values(Account *account, bool repair, PhListLineFunc report, void *user_data, GError **error)
+{
+	g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(PhMailboxId));
+	CheckingValues checking = {
+		.values = { .account = account },
+		.report = report,
+		.user_data = user_data,
+		.repair = repair,
+	};
+	uint64_t change = 0;
+	bool good = ph_below_mailboxes(account, take_id, ids, &change, error)
+	            && check_values_of(&checking, NULL, error);
+
+	for (guint i = 0; good && i < ids->len; i++)
+		good = check_values_of(&checking, &g_array_index(ids, PhMailboxId, i), error);
+	return good;
 }
 
 static bool
@@ -376,6 +559,7 @@ verify(void *data, bool repair, PhListLineFunc report, void *user_data, GError *
 	    && !ph_below_verify(data, repair, report, user_data, error))
 		return false;
 	return account_check_keys(account, repair, report, user_data, error)
+	       && check_values(account, repair, report, user_data, error)
 	       && ph_store_check_octets(&store, data, report, user_data, error);
 }
 

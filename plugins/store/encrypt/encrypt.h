@@ -1,7 +1,7 @@
-/* encrypt.h: the inside of the encrypt store: keys, sealed octets, sealed structures
+/* encrypt.h: the inside of the encrypt store: keys, sealed octets, structures and values
  *
  * Three sorts of key, each 256 bits: master keys in a file; data keys of an account, wrapped by the
- * newest master key and kept as values of the account; and a key for each message or structure,
+ * newest master key and kept as values of the account; and a key for each message, structure or value,
  * derived from a data key, the account's address and 128 random bits. So no nonce is ever used twice
  * under one key, whatever happens to counters, backups and copies of the account.
  *
@@ -37,7 +37,10 @@ enum {
 	CHUNK = 1 << CHUNK_BITS,
 	MIN_CHUNK_BITS = 12, /* that a reader takes */
 	MAX_CHUNK_BITS = 20,
-	WRAPPED = 1 + KEY_ID + RANDOM + KEY + TAG,
+	MADE = 8, /* when a key was made */
+	WRAPPED_BEFORE =
+		1 + KEY_ID + RANDOM + KEY + TAG, /* of version 1, which did not tell when */
+	WRAPPED = WRAPPED_BEFORE + MADE,
 };
 
 /* What other programs and the core never see of an account's values. */
@@ -72,6 +75,7 @@ bool crypto_open(const Box *box, PhSlice sealed, char *out);
 typedef struct {
 	uint8_t id[KEY_ID];
 	uint8_t key[KEY];
+	uint64_t made; /* seconds since 1970; 0: not known */
 } Key;
 
 typedef struct {
@@ -136,5 +140,28 @@ bool structure_open(PhSlice sealed,
                     const char *address,
                     const uint8_t *message_id,
                     GByteArray *out);
+
+/* --- value.c: values of the account or of a mailbox ---------------------------------------------------- */
+
+/* ValuePlace: where one stands. */
+typedef struct {
+	const PhMailboxId *mailbox; /* (nullable) NULL: of the account */
+	const char *key;
+} ValuePlace;
+
+/* value_seal: appends to @out. value_open: sets @out; false when it was altered or is another's. @sealed: one
+ * that value_is(). */
+bool value_is(PhSlice sealed);
+PhSlice value_key_id(PhSlice sealed);
+void value_seal(PhSlice plain,
+                const Key *key,
+                const char *address,
+                const ValuePlace *place,
+                GByteArray *out);
+bool value_open(PhSlice sealed,
+                const Key *key,
+                const char *address,
+                const ValuePlace *place,
+                GByteArray *out);
 
 #endif

@@ -1,8 +1,8 @@
 /* keys.c: the master keys of a file, and an account's data keys wrapped by them
  *
- * A wrapped key: version 1, id of the master key (8), salt (16), the key (32), tag (16). What wraps
- * is derived from the master key, the account's address and the salt, so a wrapped key means
- * nothing in another account.
+ * A wrapped key: version 2, id of the master key (8), salt (16), when the key was made (8), the key (32),
+ * tag (16). What wraps is derived from the master key, the account's address and the salt, so a wrapped
+ * key means nothing in another account. In version 1 it is not told when.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -17,7 +17,10 @@
 #include <unistd.h>
 
 enum {
-	VERSION = 1,
+	VERSION = 2,
+	VERSION_BEFORE = 1,
+	AT_SALT = 1 + KEY_ID,
+	AT_MADE = AT_SALT + RANDOM,
 	MAX_FILE = 64 * 1024,
 	OTHERS = 0077, /* permissions that nobody but the owner may have */
 };
@@ -194,15 +197,16 @@ void
 key_wrap(const MasterKeys *masters, const Key *key, const char *address, char *out)
 {
 	const Key *master = &masters->keys[masters->n - 1];
-	char *salt = out + 1 + KEY_ID;
+	const uint64_t made = GUINT64_TO_BE(key->made);
 	uint8_t wrapping[KEY];
-	Box box = { .key = wrapping, .bound = PH_SLICE(out, 1 + KEY_ID + RANDOM) };
+	Box box = { .key = wrapping, .bound = PH_SLICE(out, AT_MADE + MADE) };
 
 	out[0] = VERSION;
 	memcpy(out + 1, master->id, KEY_ID);
-	ph_secret_random(salt, RANDOM);
-	derive_wrapping(master, address, salt, key, wrapping);
-	crypto_seal(&box, PH_SLICE((const char *) key->key, KEY), salt + RANDOM);
+	ph_secret_random(out + AT_SALT, RANDOM);
+	memcpy(out + AT_MADE, &made, MADE);
+	derive_wrapping(master, address, out + AT_SALT, key, wrapping);
+	crypto_seal(&box, PH_SLICE((const char *) key->key, KEY), out + AT_MADE + MADE);
 	ph_secret_wipe(wrapping, sizeof wrapping);
 }
 
@@ -228,6 +232,15 @@ fail_unknown(const MasterKeys *masters, const char *id, const char *address, GEr
 	return false;
 }
 
+/* Octets before the sealed key; 0: it is none of ours. */
+static size_t
+wrapped_head(PhSlice wrapped)
+{
+	if (wrapped.length == WRAPPED && wrapped.data[0] == VERSION)
+		return AT_MADE + MADE;
+	return wrapped.length == WRAPPED_BEFORE && wrapped.data[0] == VERSION_BEFORE ? AT_MADE : 0;
+}
+
 bool
 key_unwrap(const MasterKeys *masters,
            PhSlice wrapped,
@@ -235,22 +248,26 @@ key_unwrap(const MasterKeys *masters,
            Key *key,
            GError **error)
 {
+	size_t head = wrapped_head(wrapped);
 	const Key *master = NULL;
 	uint8_t wrapping[KEY];
-	Box box = { .key = wrapping };
+	Box box = { .key = wrapping, .bound = PH_SLICE(wrapped.data, head) };
+	uint64_t made = 0;
 	bool good = false;
 
-	if (wrapped.length != WRAPPED || wrapped.data[0] != VERSION) {
+	if (head == 0) {
 		ph_error_set(error, PH_ERROR_CORRUPT, "a key of '%s' is damaged", address);
 		return false;
 	}
 	master = find_master(masters, wrapped.data + 1);
 	if (master == NULL)
 		return fail_unknown(masters, wrapped.data + 1, address, error);
-	box.bound = PH_SLICE(wrapped.data, 1 + KEY_ID + RANDOM);
-	derive_wrapping(master, address, wrapped.data + 1 + KEY_ID, key, wrapping);
-	good = crypto_open(&box, ph_slice_from(wrapped, 1 + KEY_ID + RANDOM), (char *) key->key);
+	derive_wrapping(master, address, wrapped.data + AT_SALT, key, wrapping);
+	good = crypto_open(&box, ph_slice_from(wrapped, head), (char *) key->key);
 	ph_secret_wipe(wrapping, sizeof wrapping);
+	if (head > AT_MADE)
+		memcpy(&made, wrapped.data + AT_MADE, MADE);
+	key->made = GUINT64_FROM_BE(made);
 	if (!good)
 		ph_error_set(error, PH_ERROR_CORRUPT,
 		             "a key of '%s' was altered or is another account's", address);
@@ -260,6 +277,6 @@ key_unwrap(const MasterKeys *masters,
 bool
 key_is_wrapped_by_newest(const MasterKeys *masters, PhSlice wrapped)
 {
-	return wrapped.length == WRAPPED
+	return wrapped_head(wrapped) > 0
 	       && memcmp(wrapped.data + 1, masters->keys[masters->n - 1].id, KEY_ID) == 0;
 }

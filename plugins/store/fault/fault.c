@@ -10,6 +10,7 @@
 #include <posthorn/plugin.h>
 
 #include <string.h>
+#include <unistd.h>
 
 typedef struct {
 	PhSection *section; /* below */
@@ -40,7 +41,7 @@ static const PhOption options[] = {
 	               at,
 	               "commit",
 	               "calls that fail: open, mailboxes, changes, values, upload, content, read, "
-	               "commit, outcome, refresh, sync, verify"),
+	               "commit, outcome, refresh, sync, verify, defer"),
 	PH_OPTION_CHOICE(Settings, error, "none", error_words, "the error that a call gives"),
 	PH_OPTION_BOOLEAN(Settings, applied, "no", "give the error after the call was made"),
 	PH_OPTION_CHOICE(Settings,
@@ -355,6 +356,20 @@ sync_account(void *data, GError **error)
 }
 
 static bool
+defer(void *data, int *fd_out, GError **error)
+{
+	Strike strike;
+
+	if (!begin(data, AT_DEFER, &strike, error) || !ph_below_defer(data, fd_out, error))
+		return false;
+	if (faults_end(&strike, true, error))
+		return true;
+	(void) close(*fd_out);
+	*fd_out = -1;
+	return false;
+}
+
+static bool
 verify(void *data, bool repair, PhListLineFunc report, void *user_data, GError **error)
 {
 	Strike strike;
@@ -396,6 +411,7 @@ static const PhStore store = {
 	.verify = verify,
 	.compact = ph_below_compact,
 	.narrow = narrow,
+	.defer = defer,
 };
 
 static const PhOffer offers[] = { PH_OFFER_STORE("fault", &store), PH_OFFERS_END };

@@ -24,6 +24,7 @@ typedef enum {
 	AT_REFRESH,
 	AT_SYNC,
 	AT_VERIFY,
+	AT_DEFER,
 	N_PLACES,
 } Place;
 

@@ -21,6 +21,7 @@ static const char *const places[N_PLACES] = {
 	[AT_VALUES] = "values",   [AT_UPLOAD] = "upload",       [AT_CONTENT] = "content",
 	[AT_READ] = "read",       [AT_COMMIT] = "commit",       [AT_OUTCOME] = "outcome",
 	[AT_REFRESH] = "refresh", [AT_SYNC] = "sync",           [AT_VERIFY] = "verify",
+	[AT_DEFER] = "defer",
 };
 
 static bool
@@ -35,7 +36,7 @@ add_place(const char *word, uint32_t *set, GError **error)
 	ph_error_set(
 		error, PH_ERROR_INVALID,
 		"'at' has '%s'; it may have open, mailboxes, changes, values, upload, content, "
-		"read, commit, outcome, refresh, sync, verify",
+		"read, commit, outcome, refresh, sync, verify, defer",
 		word);
 	return false;
 }

@@ -7,6 +7,8 @@
 #include <posthorn/plugin.h>
 
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 typedef struct {
 	PhSection *first;
@@ -142,6 +144,29 @@ fall_behind(Account *account, const char *doing, const GError *why)
 	account->is_behind = true;
 }
 
+/* The journal's checkpoints sync the file system of the first. A second that lies there too is served
+ * by the same; one elsewhere goes on to sync itself. */
+static bool
+defer_second(const Account *account, PhBelow *second, GError **error)
+{
+	struct stat info = { 0 };
+	int fd = -1;
+	bool is_beside = false;
+
+	if (!account->defers || second->store->defer == NULL)
+		return true;
+	if (!second->store->defer(second->account, &fd, error)) {
+		ph_below_close(second);
+		return false;
+	}
+	is_beside = fstat(fd, &info) == 0 && info.st_dev == account->device;
+	(void) close(fd);
+	if (is_beside)
+		return true;
+	ph_below_close(second);
+	return ph_below_open(second, account->instance->second, account->identity, error);
+}
+
 /* Opens it when it is away. Returns: it may be used now. */
 static bool
 reach_second(Account *account, GError **error)
@@ -154,7 +179,8 @@ reach_second(Account *account, GError **error)
 	}
 	if (account->second.account != NULL)
 		return true;
-	if (!ph_below_open(&second, account->instance->second, account->identity, error))
+	if (!ph_below_open(&second, account->instance->second, account->identity, error)
+	    || !defer_second(account, &second, error))
 		return false;
 	(void) pthread_mutex_lock(&account->lock);
 	account->second = second;
@@ -192,6 +218,20 @@ compare(Account *account)
 		fall_behind(account, "compare", why);
 }
 
+void
+settle(Account *account)
+{
+	if (account->is_settled)
+		return;
+	(void) pthread_mutex_lock(&account->settling);
+	if (!account->is_settled) {
+		if (bring_on(account, account->instance->catch_up_us, NULL))
+			compare(account);
+		account->is_settled = true;
+	}
+	(void) pthread_mutex_unlock(&account->settling);
+}
+
 static void
 close_account(void *data)
 {
@@ -201,6 +241,7 @@ close_account(void *data)
 	ph_below_close(&account->first);
 	g_hash_table_destroy(account->uploads);
 	ph_uid_set_free(account->pass.todo);
+	(void) pthread_mutex_destroy(&account->settling);
 	(void) pthread_mutex_destroy(&account->lock);
 	ph_identity_unref(account->identity);
 	g_free(account);
@@ -215,14 +256,27 @@ open_account(void *data, const PhIdentity *identity, void **account_out, GError 
 	account->instance = instance;
 	account->identity = ph_identity_ref(identity);
 	account->uploads = g_hash_table_new_full(hash_blob, same_blob, g_free, g_free);
+	account->is_behind = true; /* until it is settled */
+	(void) pthread_mutex_init(&account->settling, NULL);
 	(void) pthread_mutex_init(&account->lock, NULL);
 	if (!ph_below_open(&account->first, instance->first, identity, error)) {
 		close_account(account);
 		return false;
 	}
-	if (bring_on(account, instance->catch_up_us, NULL))
-		compare(account);
 	*account_out = account;
+	return true;
+}
+
+static bool
+defer(void *data, int *fd_out, GError **error)
+{
+	Account *account = data;
+	struct stat info = { 0 };
+
+	if (!ph_below_defer(data, fd_out, error))
+		return false;
+	account->defers = fstat(*fd_out, &info) == 0;
+	account->device = info.st_dev;
 	return true;
 }
 
@@ -314,11 +368,42 @@ follow(Account *account, PhTransaction *const *batch, size_t n, GError **error)
 }
 
 static bool
+is_given(PhTransaction *const *batch, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		for (uint32_t j = 0; j < batch[i]->n_ops; j++)
+			if (!batch[i]->ops[j]->has_given)
+				return false;
+	return true;
+}
+
+/* A replay, before anything else has used the account: the second may hold it already, and more. Returns:
+ * it was made, and the second is for later. */
+static bool
+replay(Account *account, PhTransaction *const *batch, size_t n, bool *good_out, GError **error)
+{
+	bool mine = false;
+
+	if (account->is_settled || !is_given(batch, n))
+		return false;
+	(void) pthread_mutex_lock(&account->settling);
+	mine = !account->is_settled;
+	if (mine)
+		*good_out = ph_below_commit(account, batch, n, error);
+	(void) pthread_mutex_unlock(&account->settling);
+	return mine;
+}
+
+static bool
 commit(void *data, PhTransaction *const *batch, size_t n, GError **error)
 {
 	Account *account = data;
 	g_autoptr(GError) why = NULL;
+	bool good = false;
 
+	if (replay(account, batch, n, &good, error))
+		return good;
+	settle(account);
 	if (!ph_below_commit(data, batch, n, error))
 		return false;
 	if (follow(account, batch, n, &why) || account->instance->require == REQUIRE_FIRST)
@@ -335,6 +420,7 @@ outcome(void *data, PhTransaction *transaction, GError **error)
 {
 	Account *account = data;
 
+	settle(account);
 	if (!ph_below_outcome(data, transaction, error))
 		return false;
 	account->is_behind = true;
@@ -358,6 +444,7 @@ refresh(void *data, const PhMailboxId *mailbox, GError **error)
 {
 	Account *account = data;
 
+	settle(account);
 	if (!ph_below_refresh(data, mailbox, error))
 		return false;
 	if ((account->first.store->abilities & PH_STORE_FOREIGN_WRITERS) != 0)
@@ -365,23 +452,33 @@ refresh(void *data, const PhMailboxId *mailbox, GError **error)
 	return true;
 }
 
+/* A second whose sync has failed is behind, whatever it shows: after the loss of power it is found out
+ * by comparing. */
 static bool
 sync_account(void *data, GError **error)
 {
-	const PhBelow *second = second_of(data);
+	Account *account = data;
+	const PhBelow *second = second_of(account);
+	g_autoptr(GError) why = NULL;
 
 	if (!ph_below_sync(data, error))
 		return false;
-	if (second != NULL)
-		(void) second->store->sync(second->account, NULL);
-	return true;
+	if (second == NULL || second->store->sync(second->account, &why))
+		return true;
+	fall_behind(account, "sync", why);
+	if (account->instance->require == REQUIRE_FIRST)
+		return true;
+	g_propagate_error(error, g_steal_pointer(&why));
+	return false;
 }
 
 static bool
 compact(void *data, GError **error)
 {
-	const PhBelow *second = second_of(data);
+	const PhBelow *second = NULL;
 
+	settle(data);
+	second = second_of(data);
 	return ph_below_compact(data, error)
 	       && (second == NULL || second->store->compact(second->account, error));
 }
@@ -399,6 +496,7 @@ verify(void *data, bool repair, PhListLineFunc report, void *user_data, GError *
 	};
 	const PhBelow *second = NULL;
 
+	settle(account);
 	if (account->first.store->verify != NULL
 	    && !ph_below_verify(data, repair, report, user_data, error))
 		return false;
@@ -463,6 +561,7 @@ static const PhStore store = {
 	.verify = verify,
 	.compact = compact,
 	.narrow = narrow,
+	.defer = defer,
 };
 
 static const PhOffer offers[] = { PH_OFFER_STORE("mirror", &store), PH_OFFERS_END };

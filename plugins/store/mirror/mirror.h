@@ -16,6 +16,7 @@
 #include <posthorn/log.h>
 
 #include <pthread.h>
+#include <sys/types.h>
 
 /* A mailbox's value in the second: "from N UID M" while it catches up from change N of the first to
  * change M and has done so for uids up to UID; "to N" when it held everything up to N, though its own
@@ -66,14 +67,19 @@ typedef struct {
 	PhBelow second; /* its account is set once, under the lock; NULL: away */
 	Instance *instance;
 	PhIdentity *identity;
+	_Atomic bool
+		is_settled; /* looked at the second since it was opened; set with `settling` held */
 	_Atomic bool is_behind;
 	bool is_told;      /* the log says that it is behind */
 	bool has_flag;     /* KEY_UNDER_WAY is there */
 	bool has_worked;   /* in this slice */
 	bool looks_at_all; /* verify repairs: notes and numbers do not count */
 	bool was_rebuilt;  /* a mailbox of the second was made anew; not again */
+	bool defers;       /* the first does */
+	dev_t device;      /* with defers: where the first lies */
 	uint64_t retry_at; /* us, monotonic: the second is left alone until then */
 	Pass pass;
+	pthread_mutex_t settling;
 	pthread_mutex_t lock; /* guards uploads and that the second is there */
 	GHashTable *uploads;  /* PhBlobId of the first -> PhBlobId of the second */
 } Account;
@@ -85,6 +91,11 @@ const PhBelow *second_of(Account *account);
 
 /* fall_behind: the second could not follow; one line in the log. */
 void fall_behind(Account *account, const char *doing, const GError *why);
+
+/* settle: the first use of an account that was opened brings the second on and compares. Not when it
+ * is opened: what a journal has for the first comes after that, and the second may be ahead until
+ * then. Thread: worker, beside anything. */
+void settle(Account *account);
 
 /* take_upload: the second's blob for one of the first's; forgets it. */
 bool take_upload(Account *account, const PhBlobId *blob, PhBlobId *second_out);

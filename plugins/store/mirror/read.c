@@ -111,6 +111,7 @@ read_mailboxes(void *data,
 	const PhBelow *second = NULL;
 	g_autoptr(GError) why = NULL;
 
+	settle(data);
 	if (ph_below_mailboxes(data, count_info, &counted, list_change_out, &why))
 		return true;
 	second = counted.n == 0 ? instead(data, why) : NULL;

@@ -179,12 +179,215 @@ test_disk_shows_nothing(void)
 	stack_clear(&stack);
 }
 
+typedef struct {
+	const char *key;
+	const char *value;
+	unsigned n;
+} Wanted;
+
+static bool
+is_wanted(const char *key, PhSlice value, void *user_data)
+{
+	Wanted *wanted = user_data;
+
+	if (g_str_equal(key, wanted->key) && ph_slice_is(value, wanted->value))
+		wanted->n++;
+	return true;
+}
+
+static bool
+has_value(Stack *stack, const char *key, const char *value, GError **error)
+{
+	Wanted wanted = { key, value, 0 };
+
+	return stack->store->values(stack->account, NULL, "", is_wanted, &wanted, error)
+	       && wanted.n == 1;
+}
+
+/* Values come back, the disk does not show them, and who may write there cannot exchange them. */
+static void
+test_values(void)
+{
+	g_autoptr(GError) error = NULL;
+	Stack stack;
+
+	stack_init(&stack);
+	stack_open(&stack, DISK ENCRYPT, "mail");
+	g_assert_true(put(&stack, "script/one", "discard all", &error));
+	g_assert_true(put(&stack, "script/two", "keep all", &error));
+	g_assert_true(has_value(&stack, "script/one", "discard all", &error));
+	g_assert_cmpuint(stack_verify(&stack, false), ==, 0);
+	stack_close(&stack);
+	g_assert_false(holds(&stack, "discard all"));
+	stack_open(&stack, DISK ENCRYPT, "mail");
+	stack_detach(&stack);
+	g_assert_true(stack_attach(&stack, "disk", "ann", &error));
+	g_assert_false(has_value(&stack, "script/one", "discard all", &error));
+	g_assert_true(put(&stack, "script/one", "stop; # plain", &error));
+	stack_detach(&stack);
+	g_assert_true(stack_attach(&stack, "mail", "ann", &error));
+	g_assert_false(has_value(&stack, "script/two", "keep all", &error));
+	g_assert_error(error, PH_ERROR, PH_ERROR_CORRUPT);
+	g_assert_nonnull(strstr(error->message, "script/one"));
+	g_clear_error(&error);
+	g_assert_cmpuint(stack_verify(&stack, true), ==, 1);
+	g_assert_cmpuint(stack_verify(&stack, true), ==, 1);
+	/* what is put anew is good again */
+	g_assert_true(put(&stack, "script/one", "discard none", &error));
+	g_assert_true(has_value(&stack, "script/one", "discard none", &error));
+	g_assert_true(put(&stack, "script/one", "", &error));
+	g_assert_cmpuint(n_values(&stack, "script/"), ==, 1);
+	stack_clear(&stack);
+}
+
+/* What is there from before is read when that is asked for, and a repair encrypts it. */
+static void
+test_plain_values(void)
+{
+	g_autoptr(GError) error = NULL;
+	Stack stack;
+
+	stack_init(&stack);
+	stack_open(&stack, DISK ENCRYPT "accept-plain = yes\n", "mail");
+	stack_detach(&stack);
+	g_assert_true(stack_attach(&stack, "disk", "ann", &error));
+	g_assert_true(put(&stack, "script/one", "from before", &error));
+	stack_detach(&stack);
+	g_assert_true(stack_attach(&stack, "mail", "ann", &error));
+	g_assert_true(has_value(&stack, "script/one", "from before", &error));
+	g_assert_cmpuint(stack_verify(&stack, false), ==, 1);
+	g_assert_cmpuint(stack_verify(&stack, true), ==, 1);
+	g_assert_cmpuint(stack_verify(&stack, false), ==, 0);
+	stack_close(&stack);
+	stack_open(&stack, DISK ENCRYPT, "mail");
+	g_assert_true(has_value(&stack, "script/one", "from before", &error));
+	stack_clear(&stack);
+}
+
+/* Below: the keys of the account. */
+static unsigned
+n_keys(Stack *stack)
+{
+	unsigned n = 0;
+
+	stack_detach(stack);
+	g_assert_true(stack_attach(stack, "disk", "ann", NULL));
+	n = n_values(stack, ".encrypt/key/");
+	stack_detach(stack);
+	g_assert_true(stack_attach(stack, "mail", "ann", NULL));
+	return n;
+}
+
+/* A new master key, or age, brings a new data key for what comes; what was there stays readable. */
+static void
+test_renewal(void)
+{
+	g_autoptr(GError) error = NULL;
+	uint32_t old = 0;
+	uint32_t new = 0;
+	Stack stack;
+
+	stack_init(&stack);
+	stack_open(&stack, DISK ENCRYPT "renew-after = 365d\n", "mail");
+	old = stack_append(&stack, message);
+	g_assert_true(put(&stack, "script/one", "keep", &error));
+	g_assert_cmpuint(n_keys(&stack), ==, 1);
+	stack_close(&stack);
+	stack_write(&stack, "keys", STACK_KEY_A STACK_KEY_B);
+	stack_open(&stack, DISK ENCRYPT, "mail");
+	new = stack_append(&stack, message);
+	g_assert_cmpuint(n_keys(&stack), ==, 2);
+	/* what came now needs the old master key no more, what was there does */
+	stack_close(&stack);
+	stack_write(&stack, "keys", STACK_KEY_B);
+	g_assert_true(stack_serve(&stack, DISK ENCRYPT, "mail", &error));
+	g_assert_false(stack_attach(&stack, "mail", "ann", &error));
+	g_assert_error(error, PH_ERROR, PH_ERROR_TEMPORARY);
+	g_clear_error(&error);
+	stack_close(&stack);
+	stack_write(&stack, "keys", STACK_KEY_A STACK_KEY_B);
+	stack_open(&stack, DISK ENCRYPT, "mail");
+	g_assert_cmpuint(stack_verify(&stack, true), ==, 1);
+	stack_close(&stack);
+	stack_write(&stack, "keys", STACK_KEY_B);
+	stack_open(&stack, DISK ENCRYPT, "mail");
+	stack_assert_octets(&stack, old, message);
+	stack_assert_octets(&stack, new, message);
+	g_assert_true(has_value(&stack, "script/one", "keep", &error));
+	g_assert_cmpuint(n_keys(&stack), ==, 2);
+	stack_close(&stack);
+	g_usleep(1100 * 1000);
+	stack_open(&stack, DISK ENCRYPT "renew-after = 1s\n", "mail");
+	stack_assert_octets(&stack, old, message);
+	stack_close(&stack);
+	stack_open(&stack, DISK ENCRYPT, "mail");
+	g_assert_cmpuint(n_keys(&stack), ==, 3);
+	stack_assert_octets(&stack, stack_append(&stack, message), message);
+	stack_assert_octets(&stack, old, message);
+	stack_clear(&stack);
+}
+
+/* One account's files in another's place open nothing. */
+static void
+test_swapped_accounts(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *ann = NULL;
+	g_autofree char *bob = NULL;
+	Stack stack;
+
+	stack_init(&stack);
+	stack_open(&stack, DISK ENCRYPT, "mail");
+	(void) stack_append(&stack, message);
+	stack_close(&stack);
+	ann = g_build_filename(stack.folder, "data", "ann.sqlite", NULL);
+	bob = g_build_filename(stack.folder, "data", "bob.sqlite", NULL);
+	g_assert_cmpint(g_rename(ann, bob), ==, 0);
+	g_assert_true(stack_serve(&stack, DISK ENCRYPT, "mail", &error));
+	g_assert_false(stack_attach(&stack, "mail", "bob", &error));
+	g_assert_error(error, PH_ERROR, PH_ERROR_CORRUPT);
+	g_assert_nonnull(strstr(error->message, "is another account's"));
+	stack_clear(&stack);
+}
+
+/* A message that was cut off, or changed, is an error, and no octet of it is read. */
+static void
+test_torn_messages(void)
+{
+	static const char *const torn[] = { "cut", "altered" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(torn); i++) {
+		g_autofree char *text = g_strnfill(i == 0 ? 200000 : 300, 'x');
+		g_autofree char *sections = g_strdup_printf(
+			DISK "[store torn]\nplugin = fault\nbelow = disk\nat = content\ntorn = %s\n"
+			     "[store mail]\nplugin = encrypt\nbelow = torn\nkeys = keys\n",
+			torn[i]);
+		g_autoptr(GError) error = NULL;
+		uint32_t uid = 0;
+		Stack stack;
+
+		stack_init(&stack);
+		stack_open(&stack, sections, "mail");
+		uid = stack_append(&stack, ph_slice(text));
+		g_assert_null(stack_content(&stack, uid, &error));
+		g_assert_error(error, PH_ERROR, PH_ERROR_CORRUPT);
+		g_assert_cmpuint(stack_verify(&stack, false), ==, 1);
+		stack_clear(&stack);
+	}
+}
+
 int
 main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/encrypt-account/keys-are-hidden", test_keys_are_hidden);
 	g_test_add_func("/encrypt-account/the-newest-master-key-takes-over", test_rotation);
+	g_test_add_func("/encrypt-account/values-are-sealed", test_values);
+	g_test_add_func("/encrypt-account/values-from-before-are-sealed", test_plain_values);
+	g_test_add_func("/encrypt-account/keys-are-renewed", test_renewal);
+	g_test_add_func("/encrypt-account/another-accounts-files-open-nothing",
+	                test_swapped_accounts);
+	g_test_add_func("/encrypt-account/torn-messages-are-corrupt", test_torn_messages);
 	g_test_add_func("/encrypt-account/a-wrong-key-is-a-temporary-failure", test_wrong_key);
 	g_test_add_func("/encrypt-account/plain-mail-is-refused-unless-asked-for", test_plain_mail);
 	g_test_add_func("/encrypt-account/the-disk-shows-nothing", test_disk_shows_nothing);

@@ -215,6 +215,41 @@ test_structures(void)
 			&& structure_open(PH_SLICE(all.data, i), &key, ADDRESS, message, plain));
 }
 
+/* Under another key, in another mailbox or account, or changed anywhere a value does not open. */
+static void
+test_values(void)
+{
+	const PhMailboxId one = { { 1 } };
+	const PhMailboxId two = { { 2 } };
+	const ValuePlace place = { &one, "/private/comment" };
+	const ValuePlace others[] = {
+		{ &one, "/private/commenu" }, { &one, "/private/comment2" }, { &one, "" },
+		{ &two, "/private/comment" }, { NULL, "/private/comment" },
+	};
+	g_autoptr(GByteArray) sealed = g_byte_array_new();
+	g_autoptr(GByteArray) plain = g_byte_array_new();
+	Key key = make_key(3);
+	PhSlice all;
+
+	value_seal(ph_slice("a remark"), &key, ADDRESS, &place, sealed);
+	all = PH_SLICE((char *) sealed->data, sealed->len);
+	g_assert_null(memmem(all.data, all.length, "remark", 6));
+	g_assert_cmpuint(all.length - strlen("a remark"), <=, PH_VALUE_ROOM);
+	g_assert_true(value_is(all) && value_open(all, &key, ADDRESS, &place, plain));
+	g_assert_true(ph_slice_is(PH_SLICE((char *) plain->data, plain->len), "a remark"));
+	for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
+		g_assert_false(value_open(all, &key, ADDRESS, &others[i], plain));
+	g_assert_false(value_open(all, &key, "bob", &place, plain));
+	for (size_t i = 0; i < all.length; i++) {
+		sealed->data[i] ^= 1;
+		g_assert_false(value_is(all) && value_open(all, &key, ADDRESS, &place, plain));
+		sealed->data[i] ^= 1;
+	}
+	for (size_t i = 0; i < all.length; i++)
+		g_assert_false(value_is(PH_SLICE(all.data, i))
+		               && value_open(PH_SLICE(all.data, i), &key, ADDRESS, &place, plain));
+}
+
 static MasterKeys
 parse(const char *text)
 {
@@ -244,6 +279,7 @@ test_wrapping(void)
 	memset(got.key, 0, KEY);
 	g_assert_true(key_unwrap(&both, all, ADDRESS, &got, &error));
 	g_assert_true(memcmp(got.key, key.key, KEY) == 0);
+	g_assert_cmpuint(got.made, ==, key.made);
 	g_assert_true(key_is_wrapped_by_newest(&old, all));
 	g_assert_false(key_is_wrapped_by_newest(&both, all));
 	g_assert_false(key_unwrap(&fresh, all, ADDRESS, &got, &error));
@@ -316,6 +352,7 @@ main(int argc, char **argv)
 	g_test_add_func("/encrypt/other-keys-and-accounts-open-nothing",
 	                test_other_keys_and_accounts);
 	g_test_add_func("/encrypt/structures-are-bound-to-their-message", test_structures);
+	g_test_add_func("/encrypt/values-are-bound-to-their-place", test_values);
 	g_test_add_func("/encrypt/keys-are-wrapped-by-the-newest", test_wrapping);
 	g_test_add_func("/encrypt/key-files-are-checked", test_key_files);
 	return g_test_run();
