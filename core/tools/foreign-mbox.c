@@ -132,6 +132,18 @@ without_end(PhSlice line)
 	return line;
 }
 
+bool
+ph_foreign_is_field(PhSlice name)
+{
+	static const char *const names[] = { "Status",     "X-Status", "X-Keywords", "X-UID",
+		                             "X-IMAPbase", "X-IMAP",   "X-Posthorn" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
+		if (ph_slice_is_nocase(name, names[i]))
+			return true;
+	return ph_slice_starts_nocase(name, PH_FOREIGN_KEPT);
+}
+
 /* Is the field one of ours? Then it is taken and does not stand in the message. */
 static bool
 take_field(Reading *reading, PhSlice line)
@@ -152,7 +164,7 @@ take_field(Reading *reading, PhSlice line)
 	} else if (ph_slice_is_nocase(name, "X-IMAPbase") || ph_slice_is_nocase(name, "X-IMAP")) {
 		take_base(reading, value);
 	} else {
-		return false;
+		return ph_slice_is_nocase(name, "X-Posthorn");
 	}
 	return true;
 }
@@ -240,6 +252,8 @@ take_line(Reading *reading, PhSlice line, bool begins, GError **error)
 	}
 	if (message->in_header && message->drops)
 		return true;
+	if (message->in_header && begins && ph_slice_starts_nocase(line, PH_FOREIGN_KEPT))
+		line = ph_slice_from(line, strlen(PH_FOREIGN_KEPT));
 	return ph_foreign_add(message->spool, begins ? unquoted(line) : line, &message->last,
 	                      error);
 }

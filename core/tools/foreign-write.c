@@ -291,6 +291,16 @@ append_status(Writing *writing, const PhRecord *record, GString *out)
 	}
 }
 
+/* A field of the message that would be read as one of the file's; the store mbox writes it so, too. */
+static void
+append_kept(GString *out, PhSlice line)
+{
+	PhSlice rest = line;
+
+	if (ph_foreign_is_field(ph_slice_split(&rest, ':')))
+		g_string_append(out, PH_FOREIGN_KEPT);
+}
+
 static void
 append_line(GString *out, PhSlice line)
 {
@@ -324,6 +334,8 @@ put_mbox(Writing *writing, const PhRecord *record, GError **error)
 			append_status(writing, record, out);
 			in_header = false;
 		}
+		if (in_header)
+			append_kept(out, line);
 		append_line(out, line);
 	}
 	if (in_header)

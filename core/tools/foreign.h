@@ -30,6 +30,11 @@ bool ph_foreign_mbox(PhArchiveWriter *writer,
                      const char *mailbox,
                      GError **error);
 
+/* ph_foreign_is_field: does a field of this name belong to an mbox file? Where the message has one
+ * itself, it stands there behind this prefix, in the files of the store mbox as well. */
+#define PH_FOREIGN_KEPT "X-Posthorn-Kept-"
+bool ph_foreign_is_field(PhSlice name);
+
 /* foreign-maildir.c: a maildir with its subfolders. */
 bool ph_foreign_maildir_values(const char *path, GHashTable *values, GError **error);
 bool ph_foreign_maildir(PhArchiveWriter *writer, const char *path, GError **error);

@@ -144,11 +144,20 @@ begin(const char *id, GHashTable *values, void *user_data, GError **error)
 
 /* --- mailboxes ------------------------------------------------------------------------------------- */
 
+/* @there: (nullable) the one that it replaces; of mail that knows no uses it keeps its own. */
 static void
-create(Import *import, const PhArchiveMailbox *mailbox, const char *name, bool with_id)
+create(Import *import,
+       const PhArchiveMailbox *mailbox,
+       const char *name,
+       const PhMailboxInfo *there,
+       bool with_id)
 {
-	PhOp *op = ph_transaction_create(batch(import), ph_slice(name), mailbox->special_use);
+	uint32_t use = mailbox->special_use;
+	PhOp *op = NULL;
 
+	if (!mailbox->has_id && there != NULL)
+		use |= there->special_use;
+	op = ph_transaction_create(batch(import), ph_slice(name), use);
 	if (with_id)
 		op->mailbox = mailbox->id;
 	op->has_given = true;
@@ -197,7 +206,7 @@ choose_target(Import *import, const PhArchiveMailbox *mailbox, const char *name,
 	              || ph_mailbox_by_id(all, &mailbox->id) == there);
 	if (there != NULL)
 		(void) ph_transaction_remove(batch(import), &there->id);
-	create(import, mailbox, name, with_id);
+	create(import, mailbox, name, there, with_id);
 	return true;
 }
 
@@ -296,6 +305,24 @@ add_message(const PhRecord *record, PhContent *content, void *user_data, GError 
 	       || flush(import, error);
 }
 
+/* What was subscribed when the account was made, and is not in the archive's list, if it has one. */
+static void
+remove_subscriptions(Import *import, GHashTable *there)
+{
+	GHashTableIter iter;
+	gpointer key = NULL;
+	bool has_list = false;
+
+	g_hash_table_iter_init(&iter, import->values);
+	while (!has_list && g_hash_table_iter_next(&iter, &key, NULL))
+		has_list = g_str_has_prefix(key, PH_KEY_SUBSCRIPTION);
+	g_hash_table_iter_init(&iter, there);
+	while (has_list && g_hash_table_iter_next(&iter, &key, NULL))
+		if (g_str_has_prefix(key, PH_KEY_SUBSCRIPTION)
+		    && !g_hash_table_contains(import->values, key))
+			(void) ph_transaction_put(batch(import), NULL, key, PH_SLICE_EMPTY);
+}
+
 /* --- the end --------------------------------------------------------------------------------------- */
 
 static bool
@@ -309,6 +336,8 @@ finish(Import *import, GError **error)
 	there = ph_read_values(import->account, NULL, error);
 	if (there == NULL)
 		return false;
+	if (import->is_exact)
+		remove_subscriptions(import, there);
 	put_values(import, NULL, import->values, import->is_exact ? NULL : there);
 	(void) ph_transaction_put(batch(import), NULL, import->key, PH_SLICE_EMPTY);
 	good = ph_transaction_run(import->batch, error);

@@ -9,6 +9,7 @@ import tarfile
 import threading
 import time
 
+import lib
 from lib import PROGRAM, Server, main
 from mail import ANNA, assert_same, fill, good, look, message
 
@@ -26,8 +27,12 @@ def archive(server, user=ANNA, name="archive.tar"):
 
 
 def test_an_archive_restores_everything_in_another_account():
-    with Server() as server:
+    config = lib.WHOLE.replace("{{user}}\n", "{{user}}\nmailboxes = Spam \\Junk\n", 1)
+    with Server(config) as server:
         fill(server, 40)
+        client = server.imap()
+        client.unsubscribe("Spam")
+        client.logout()
         before = look(server)
         path = archive(server)
         with tarfile.open(path) as tar:

@@ -3,6 +3,7 @@
 """test-import.py: `posthorn store import` of mbox files, maildirs and Dovecot's maildirs"""
 import os
 
+import lib
 from lib import Server, main
 from mail import ANNA, fill, good, look
 
@@ -127,9 +128,15 @@ def test_a_dovecot_maildir_keeps_uids_and_a_client_needs_no_resync():
 
 
 def test_what_is_exported_as_maildir_or_mbox_is_imported_again():
-    with Server(users=(ANNA, BEN, "carla@example.org")) as server:
+    config = lib.WHOLE.replace("{{user}}\n", "{{user}}\nmailboxes = Spam \\Junk\n", 1)
+    with Server(config, users=(ANNA, BEN, "carla@example.org")) as server:
         fill(server, 24)
         client = server.imap()
+        # what a sender wrote is no flag and no uid of ours
+        for mailbox in ("INBOX", "Spam"):
+            client.append(mailbox, "(\\Flagged)", None, b"X-IMAPbase: 7 9\r\nStatus: RO\r\n"
+                          b"x-keywords: a\r\n b\r\nX-UID: 900\r\nX-Posthorn-Kept-X-UID: 2\r\n"
+                          b"X-Posthorn: r\r\nSubject: own\r\n\r\nStatus: R\r\n")
         client.create("\"Entw&APw-rfe 1.2\"")
         client.append("\"Entw&APw-rfe 1.2\"", None, None, b"Subject: x\r\n\r\nFrom me\r\n>From you\r\n")
         client.logout()
@@ -154,6 +161,10 @@ def test_what_is_exported_as_maildir_or_mbox_is_imported_again():
                             b")", b"").replace(b"(", b"").split()), (was, now)
             if form == "maildir":
                 assert after["lsub"] == before["lsub"]
+            client = server.imap(user)
+            spam = [line for line in client.list()[1] if line.endswith(b'"Spam"')]
+            assert len(spam) == 1 and b"\\Junk" in spam[0], spam
+            client.logout()
 
 
 def test_a_plain_maildir_is_read_too():
