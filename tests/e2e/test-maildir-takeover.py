@@ -280,12 +280,17 @@ def test_dovecot_takes_it_back_and_returns_it():
         raise lib.Skip("Dovecot wants to be started by root")
     with Server(CONFIG, ports=("imap",)) as server:
         fill_ours(server)
-        ours = state(server, FOLDERS)[0]
+        client = login(server)
+        for name in ("INBOX", "Work/Old"):
+            client.subscribe(name)
+        client.logout()
+        ours, subscribed = state(server, FOLDERS)
         server.stop()
         process = start_dovecot(server, dovecot)
         try:
-            theirs = state(server, FOLDERS)[0]
+            theirs, found = state(server, FOLDERS)
             assert theirs == ours, (theirs, ours)
+            assert found == subscribed == [b"INBOX", b"Work.Old"], (found, subscribed)
             client = login(server)
             for number in range(20, 24):
                 client.append("INBOX", None, None, (TEXT % (number, number)).encode())
@@ -293,6 +298,8 @@ def test_dovecot_takes_it_back_and_returns_it():
             client.store("1", "+FLAGS", "(\\Answered)")
             client.store("2,11", "+FLAGS", "(\\Deleted)")
             client.expunge()
+            client.subscribe("Work")
+            client.unsubscribe("Work.Old")
             client.logout()
             theirs = state(server, FOLDERS)[0]
         finally:
@@ -305,7 +312,8 @@ def test_dovecot_takes_it_back_and_returns_it():
         uid = int(re.search(rb"APPENDUID \d+ (\d+)", client.append(
             "INBOX", None, None, (TEXT % (50, 50)).encode())[1][0])[1])
         assert uid == theirs["INBOX"][0][1], (uid, theirs["INBOX"])
-        again = state(server, FOLDERS)[0]
+        again, found = state(server, FOLDERS)
+        assert found == [b"INBOX", b"Work"], found
         assert again["INBOX"][1:-1] == theirs["INBOX"][1:], (again, theirs)
         assert again["INBOX"][0][0] == theirs["INBOX"][0][0]
         assert (again["Work"], again["Work.Old"]) == (theirs["Work"], theirs["Work.Old"])

@@ -303,6 +303,7 @@ insert_folder(Following *following, const PhMailboxId *id, const char *name, GEr
 		following->paths != NULL ? g_hash_table_lookup(following->paths, name) : NULL;
 	g_autofree char *path =
 		given != NULL ? g_strdup(given) : folder_path(&account->settings, name, error);
+	g_autofree char *messages = NULL;
 	sqlite3_stmt *row = NULL;
 	Folder *folder = NULL;
 	bool is_new = false;
@@ -310,7 +311,8 @@ insert_folder(Following *following, const PhMailboxId *id, const char *name, GEr
 	if (path == NULL)
 		return false;
 	/* one of ours: there is nothing to take over, and its list is written though it is empty */
-	is_new = given == NULL && faccessat(account->root_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0;
+	messages = g_strconcat(path, "/cur", NULL);
+	is_new = given == NULL && faccessat(account->root_fd, messages, F_OK, 0) < 0;
 	if (!make_folder(account, path, error))
 		return false;
 	row = ph_index_statement(following->connection, SQL_FOLDER_ADD,

@@ -182,13 +182,15 @@ settle_in(Account *account, GError **error)
 {
 	bool good = folders_load(account, error) && deliver_resume(account, error)
 	            && tidy_resume(account, error) && folders_follow(account, NULL, error);
+	bool is_new = false;
 
-	if (good && g_hash_table_size(account->folders) == 0) {
+	is_new = g_hash_table_size(account->folders) == 0;
+	if (good && is_new) {
 		(void) flock(account->lock_fd, LOCK_EX);
-		good = folders_look(account, error) && takeover_subscriptions(account, error);
+		good = folders_look(account, error);
 		(void) flock(account->lock_fd, LOCK_UN);
 	}
-	return good;
+	return good && subscriptions_look(account, is_new, error);
 }
 
 static bool
@@ -385,6 +387,7 @@ commit(void *data, PhTransaction *const *batch, size_t n, GError **error)
 	        || !check_replayed(account, good, n_good, error)))
 		return false;
 	defer_noted(account, good, n_good);
+	subscriptions_note(account, good, n_good);
 	/* what fails now is done when the account is opened the next time */
 	if (structural)
 		(void) folders_follow(account, NULL, NULL);

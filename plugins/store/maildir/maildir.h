@@ -129,13 +129,14 @@ typedef struct {
 	int place_fd;
 	int lock_fd;
 	PhIndex *index;
-	bool deferred;   /* nothing is synced until `sync`, see defer.c */
-	bool checked;    /* what a lost journal may have left was looked at */
-	gint unsynced;   /* atomic: something was committed since the last sync was asked for */
-	gint changed;    /* atomic: the same, of `sync` */
-	gint unsettled;  /* atomic: files or lists do not follow the index yet */
-	int64_t leaving; /* when files had to leave their folders last; commit and refresh only */
-	guint n_added;   /* messages of the running commit */
+	bool deferred;     /* nothing is synced until `sync`, see defer.c */
+	bool checked;      /* what a lost journal may have left was looked at */
+	gint unsynced;     /* atomic: something was committed since the last sync was asked for */
+	gint changed;      /* atomic: the same, of `sync` */
+	gint resubscribed; /* atomic: the file of subscriptions does not follow the index yet */
+	gint unsettled;    /* atomic: files or lists do not follow the index yet */
+	int64_t leaving;   /* when files had to leave their folders last; commit and refresh only */
+	guint n_added;     /* messages of the running commit */
 	uint64_t instance_id;
 
 	pthread_mutex_t lock; /* guards until the blank line */

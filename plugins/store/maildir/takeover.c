@@ -1,8 +1,7 @@
-/* takeover.c: what a Dovecot server left: uids, keywords, subscriptions
+/* takeover.c: what a Dovecot server left: uids and keywords
  *
  * dovecot-uidlist: version 3: "3 V<uidvalidity> N<next uid> ...", then "<uid> ... :<name>"; version
  * 1: "1 <uidvalidity> <next uid>", then "<uid> <name>". dovecot-keywords: "<number> <keyword>".
- * subscriptions: a name a line, or after "V\t2" components separated by tabs.
  *
  * All are read once, when a folder is met first; dovecot-keywords goes on being kept, because the
  * letters in file names mean nothing without it.
@@ -22,7 +21,6 @@
 enum {
 	LINE_MAX_OCTETS = 4096,
 	WINDOW = 50000,
-	SUBSCRIPTIONS_MAX = 100000,
 	CHANGES_A_SECOND = 1024, /* more than there ever were on average */
 };
 
@@ -364,75 +362,4 @@ keyword_letter(Account *account, Folder *folder, const char *keyword, bool make)
 	}
 	(void) pthread_mutex_unlock(&account->lock);
 	return found;
-}
-
-/* --- subscriptions -------------------------------------------------------------------------------- */
-
-/* Version 2: components between tabs, with "\001" escapes of tab, line end and "\001" itself. */
-static char *
-components_path(const Settings *settings, PhSlice line)
-{
-	g_autoptr(GString) path = g_string_new("");
-	bool is_flat = settings->layout == LAYOUT_MAILDIRPP;
-
-	if (is_flat)
-		g_string_append_c(path, '.');
-	for (size_t i = 0; i < line.length; i++)
-		g_string_append_c(path,
-		                  line.data[i] == '\t' ? (is_flat ? '.' : '/') : line.data[i]);
-	return g_strdup(path->str);
-}
-
-static void
-subscribe(Account *account, PhSlice line, bool is_second)
-{
-	g_autofree char *path = NULL;
-	g_autofree char *name = NULL;
-	g_autofree char *key = NULL;
-	PhOp op = {
-		.kind = PH_OP_PUT,
-		.keywords = no_keywords,
-		.is_account_value = true,
-		.value = PH_SLICE_LITERAL("1"),
-	};
-	PhOp *ops[1] = { &op };
-
-	if (ph_slice_is_nocase(line, "INBOX")) {
-		name = g_strdup("INBOX");
-	} else {
-		g_autofree char *text = ph_slice_dup(line);
-
-		path = is_second ? components_path(&account->settings, line)
-		                 : g_strconcat(account->settings.layout == LAYOUT_MAILDIRPP ? "."
-		                                                                            : "",
-		                               text, NULL);
-		name = folder_name(&account->settings, path);
-	}
-	if (name == NULL)
-		return;
-	key = g_strconcat(PH_KEY_SUBSCRIPTION, name, NULL);
-	op.key = key;
-	(void) commit_ops(account, ops, 1, NULL);
-}
-
-bool
-takeover_subscriptions(Account *account, GError **error)
-{
-	FILE *file = open_file(account, "", "subscriptions");
-	char text[LINE_MAX_OCTETS];
-	PhSlice line = PH_SLICE_EMPTY;
-	bool is_second = false;
-	bool first = true;
-
-	for (unsigned n = 0; file != NULL && n < SUBSCRIPTIONS_MAX && read_line(file, text, &line);
-	     n++) {
-		if (first && ph_slice_is(line, "V\t2"))
-			is_second = true;
-		else if (line.length > 0)
-			subscribe(account, line, is_second);
-		first = false;
-	}
-	if (file != NULL)
-		(void) fclose(file);
-	return true;
 }

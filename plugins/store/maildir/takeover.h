@@ -13,7 +13,6 @@ bool scan_refresh(void *account, const PhMailboxId *mailbox, GError **error);
  * it is none. */
 unsigned takeover_parse_header(PhSlice line, uint32_t *uidvalidity_out, uint32_t *uidnext_out);
 bool takeover_parse_line(PhSlice line, unsigned version, uint32_t *uid_out, PhSlice *base_out);
-bool takeover_subscriptions(Account *account, GError **error);
 /* takeover_keywords: reads dovecot-keywords when it changed. */
 void takeover_keywords(Account *account, Folder *folder);
 /* keyword_letter: of a keyword; with @make one is assigned. -1: there is none. */

@@ -570,6 +570,7 @@ tidy(void *data, PhIndexConnection *connection, PhTime now)
 	    || !ph_index_mailboxes(account->index, find_behind, &behind, &change, NULL))
 		return false;
 	ask_for_sync(account, MAX(behind.change, change));
+	subscriptions_follow(account, connection);
 	more = follow_lists(account, connection, lists);
 	more = (!waits && follow_files(account, connection, folders, now)) || more;
 	g_atomic_int_set(&account->unsettled,
