@@ -8,6 +8,8 @@
  */
 #include "net/listener.h"
 
+#include <posthorn/log.h>
+
 #include "net/address-list.h"
 #include "net/stats.h"
 
@@ -179,6 +181,21 @@ send_refusal(int fd, const PhListenerParams *params)
 	(void) shutdown(fd, SHUT_WR);
 }
 
+static const char too_many[] = "this listener has as many connections as it may";
+static const char too_many_of_address[] = "this address has as many connections as it may";
+
+/* An operator has to know: somebody was turned away. The log leaves lines out when there are many. */
+static void
+tell_refusal(const PhListenerParams *params, const PhPeer *peer, const char *sentence)
+{
+	char address[INET6_ADDRSTRLEN] = "unix";
+
+	if (peer->is_ip)
+		inet_ntop(peer->is_v6 ? AF_INET6 : AF_INET, peer->octets, address, sizeof address);
+	ph_log_section(params->section, PH_LOG_WARNING, "connection-refused", sentence,
+	               PH_LOG_TEXT("address", address), PH_LOG_END);
+}
+
 static void
 refuse(int fd, const PhListenerParams *params)
 {
@@ -219,6 +236,10 @@ refuse_with_reserve(int listening, const PhListenerParams *params)
 	reserve.fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	kept = reserve.fd >= 0;
 	pthread_mutex_unlock(&reserve.lock);
+	ph_log_section(params->section, PH_LOG_ERROR, "no-descriptors",
+	               "clients are turned away: no descriptor or no memory is left; raise "
+	               "LimitNOFILE, or lower max-connections",
+	               PH_LOG_END);
 	return fd >= 0 && kept ? PH_ACCEPT_NONE : PH_ACCEPT_REST;
 }
 
@@ -283,6 +304,7 @@ ph_listener_introduce(PhSession *session, const PhProxyHeader *header)
 	ph_session_set_peer(session, &peer);
 	session->local = describe(&header->local);
 	if (!enter_address(session->endpoint->listener, params, &peer)) {
+		tell_refusal(params, &peer, too_many_of_address);
 		send_refusal(session->plain.fd, params);
 		return false;
 	}
@@ -302,15 +324,17 @@ admit(PhListener *listener,
 	bool behind_proxy = params->proxy_networks != NULL
 	                    && ph_address_list_has(params->proxy_networks, address);
 	PhPeer peer = { 0 };
-	bool enters = false;
+	const char *fault = NULL;
 
 	ph_peer_set(&peer, address);
-	enters = enter(listener, params);
-	if (enters && !behind_proxy && !enter_address(listener, params, &peer)) {
+	if (!enter(listener, params)) {
+		fault = too_many;
+	} else if (!behind_proxy && !enter_address(listener, params, &peer)) {
 		atomic_fetch_sub(&listener->n_sessions, 1);
-		enters = false;
+		fault = too_many_of_address;
 	}
-	if (!enters) {
+	if (fault != NULL) {
+		tell_refusal(params, &peer, fault);
 		refuse(fd, params);
 		return PH_ACCEPT_NONE;
 	}
@@ -345,12 +369,18 @@ ph_listener_accept(PhListener *listener, PhHome *home, bool refuse_all, PhSessio
 	if (endpoint == NULL)
 		return PH_ACCEPT_NONE;
 	fd = accept4(listening, &address.any, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd >= 0 && refuse_all)
+	if (fd >= 0 && refuse_all) {
+		PhPeer peer = { 0 };
+
+		ph_peer_set(&peer, &address.any);
+		tell_refusal(&endpoint->params, &peer,
+		             "the server has as many connections as it may");
 		refuse(fd, &endpoint->params);
-	else if (fd >= 0)
+	} else if (fd >= 0) {
 		result = admit(listener, endpoint, home, fd, &address.any, session_out);
-	else if (lacks_resources(errno))
+	} else if (lacks_resources(errno)) {
 		result = refuse_with_reserve(listening, &endpoint->params);
+	}
 	ph_endpoint_unref(endpoint);
 	return result;
 }

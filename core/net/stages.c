@@ -67,6 +67,9 @@ ph_stage_start_tls(PhSession *session)
 	PhMove move = PH_MOVE_ON;
 
 	if (session->input.end > session->input.start) {
+		ph_log_session(session, PH_LOG_INFO, "tls-failed",
+		               "input came before the TLS handshake; the connection is closed",
+		               PH_LOG_END);
 		session->cut = true;
 		return ph_connection_die(session);
 	}
@@ -226,6 +229,8 @@ wait_for_header(PhSession *session, size_t n)
 PhMove
 ph_stage_proxy(PhSession *session)
 {
+	const PhListenerParams *params = &session->endpoint->params;
+	const PhLogField no_fields = PH_LOG_END;
 	char octets[PH_PROXY_HEADER_MAX];
 	PhProxyHeader header = { 0 };
 	const int one = 1;
@@ -242,6 +247,11 @@ ph_stage_proxy(PhSession *session)
 	case PH_PROXY_INCOMPLETE:
 		return wait_for_header(session, (size_t) n);
 	case PH_PROXY_INVALID:
+		ph_log_fields(
+			params->section, session, PH_LOG_WARNING, "proxy-header",
+			"a connection from a network in 'proxy-protocol' does not begin with a "
+			"PROXY header; it is closed",
+			&no_fields);
 		return ph_connection_die(session);
 	}
 	if (recv(session->plain.fd, octets, header.used, MSG_DONTWAIT) != (ssize_t) header.used)

@@ -269,6 +269,7 @@ def test_few_descriptors_refuse_connections_and_spare_the_sessions():
         spent = cpu(worker)
         time.sleep(1)
         assert cpu(worker) - spent < 0.5, "busy while no descriptor is free"
+        assert server.events("no-descriptors"), "nobody was told"
         for connection in crowd:
             connection.close()
 

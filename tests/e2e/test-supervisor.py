@@ -217,6 +217,25 @@ def test_a_client_without_the_header_gets_nothing_from_a_listener_behind_a_proxy
         except ConnectionResetError:
             pass
         connection.close()
+        told = wait_for(lambda: server.events("proxy-header"), 5, "the line")[0]
+        assert told["section"] == "smtp" and told["peer"] == "127.0.0.1", told
+
+
+def test_who_is_turned_away_stands_in_the_log():
+    config = WHOLE.replace("[listener smtp]\n", "[listener smtp]\nmax-connections = 3\n").replace(
+        "[listener imap]\n", "[listener imap]\nmax-connections-per-address = 3\n")
+    with Server(config) as server:
+        crowd = [server.raw(port) for port in ("smtp", "imap") for _ in range(4)]
+        greetings = [reader.readline()[:5] for _, reader in crowd]
+        assert greetings[3] == b"421 4" and greetings[7] == b"* BYE", greetings
+
+        def told(section):
+            return [line for line in server.events("connection-refused")
+                    if line["section"] == section and line["address"] == "127.0.0.1"]
+        assert "this listener" in wait_for(lambda: told("smtp"), 5, "a line")[0]["message"]
+        assert "this address" in wait_for(lambda: told("imap"), 5, "a line")[0]["message"]
+        for connection, _ in crowd:
+            connection.close()
 
 
 main(globals())
