@@ -19,6 +19,27 @@ typedef struct PhWatch PhWatch;
  * Returns: (owned) NULL when it cannot be watched, or when 8,192 are. */
 PH_PUBLIC PhWatch *ph_watch_new(const char *path, void (*func)(void *user_data), void *user_data);
 
+/* PhWatchKind: what happened to a name. LOST: to names that nobody knows. */
+typedef enum {
+	PH_WATCH_APPEARED, /* made, or renamed to this */
+	PH_WATCH_LEFT,     /* renamed to something else, or to another folder */
+	PH_WATCH_REMOVED,
+	PH_WATCH_LOST, /* the name is "" */
+} PhWatchKind;
+
+/* ph_watch_names: as ph_watch_new; @name_func is called for each name first, in the order in which
+ * things happened, @func after a row of them. @name: (borrowed) of an entry of the folder. */
+PH_PUBLIC PhWatch *ph_watch_names(const char *path,
+                                  void (*name_func)(PhWatchKind kind,
+                                                    const char *name,
+                                                    void *user_data),
+                                  void (*func)(void *user_data),
+                                  void *user_data);
+
+/* ph_watch_catch_up: what happened in watched folders before this call was told when it returns, or
+ * was told as LOST. Not from a function that a watch calls. Thread: any. */
+PH_PUBLIC void ph_watch_catch_up(void);
+
 /* ph_watch_free: waits for a call under way; there is none afterwards. Thread: any. */
 PH_PUBLIC void ph_watch_free(PhWatch *watch);
 

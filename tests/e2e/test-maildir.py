@@ -133,6 +133,86 @@ def test_foreign_changes():
             b"(MESSAGES 3 UIDNEXT 5)")
 
 
+def files_of(folder):
+    """Flags as the names of the files say, sorted."""
+    letters = {"S": b"\\Seen", "F": b"\\Flagged", "R": b"\\Answered", "T": b"\\Deleted", "D": b"\\Draft"}
+    return sorted(sorted(letters[c] for c in name.partition(":2,")[2]) for name in names(folder + "/cur"))
+
+
+def test_what_others_do_beside_a_session_is_followed():
+    """One by one, in bursts that are too long to be told name by name, and back and forth."""
+    with Server(CONFIG) as server:
+        folder = root(server)
+        client = imap(server)
+        client.create("Else")
+        client.select("INBOX")
+
+        def agrees():
+            client.noop()
+            return names(folder + "/new") == [] and files_of(folder) == sorted(map(sorted, flags_of(client).values()))
+
+        for number in range(300):
+            drop(folder, "%03d.burst" % number)
+            if number < 20:
+                wait_for(lambda number=number: client.noop() and len(flags_of(client)) == number + 1, 5, "one more")
+        wait_for(agrees, 10, "the burst")
+        before = flags_of(client)
+        for number in range(0, 300, 2):
+            os.rename(folder + "/cur/%03d.burst:2," % number, folder + "/cur/%03d.burst:2,S" % number)
+        wait_for(agrees, 10, "flags")
+        for number in range(300):  # twice renamed, at last as it was: more names than are kept
+            name = folder + "/cur/%03d.burst:2,%s" % (number, "" if number % 2 else "S")
+            for letters in ("F", "FS", "FT", "R"):
+                os.rename(name, folder + "/cur/%03d.burst:2,%s" % (number, letters))
+                name = folder + "/cur/%03d.burst:2,%s" % (number, letters)
+        wait_for(agrees, 10, "more flags")
+        assert list(flags_of(client)) == list(before), "no uid may change"
+        os.remove(folder + "/cur/004.burst:2,R")
+        os.rename(folder + "/cur/005.burst:2,R", folder + "/.Else/cur/005.burst:2,R")
+        os.link(folder + "/cur/006.burst:2,R", folder + "/cur/006.burst:2,S")
+        os.remove(folder + "/cur/006.burst:2,R")
+        os.rename(folder + "/cur/007.burst:2,R", folder + "/new/007.burst")  # as mutt does to unread mail
+        wait_for(lambda: agrees() and len(flags_of(client)) == 298, 10, "removals")
+        assert list(flags_of(client)) == [uid for uid in before if uid not in (5, 6)]
+        assert flags_of(client)[7] == {b"\\Seen"}
+        client.select("Else")
+        assert list(flags_of(client).values()) == [{b"\\Answered"}]
+
+
+def test_a_delivery_to_a_large_folder_costs_what_it_costs():
+    """Processor time of the server; a folder that is read for each takes ten times as long."""
+    with Server(CONFIG) as server:
+        folder = root(server)
+        client = imap(server)
+        drop(folder, "0.large")
+        client.select("INBOX")
+        wait_for(lambda: client.noop() and names(folder + "/cur") == ["0.large:2,"], 5, "the first one")
+        client.close()
+        for number in range(1, 20000):
+            os.link(folder + "/cur/0.large:2,", folder + "/cur/%d.large:2," % number)
+        client.sock.settimeout(60)
+        assert client.select("INBOX")[1] == [b"20000"]
+        client.noop()
+        time.sleep(2)  # its times are of before
+        client.noop()
+
+        def cpu():
+            with open("/proc/%d/stat" % server.worker(), encoding="ascii") as stream:
+                fields = stream.read().rsplit(")", 1)[1].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+        def one(number):
+            drop(folder, "%d.more" % number)
+            wait_for(lambda: client.noop() and len(client.uid("SEARCH", "UID", str(20001 + number))[1][0]) > 0, 5,
+                     "the delivery")
+
+        one(0)
+        began = cpu()
+        for number in range(1, 40):
+            one(number)
+        assert cpu() - began < 0.25, "%.2f s of processor time for 39 deliveries" % (cpu() - began)
+
+
 def test_mail_that_cannot_be_moved_yet_is_not_lost():
     with Server(CONFIG) as server:
         client = imap(server)

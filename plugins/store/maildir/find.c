@@ -15,13 +15,9 @@
 /* Likely letters of a file that nobody knows exactly. */
 static const Letters likely[] = {
 	LETTERS_NEW,
-	0,
 	LETTERS_SEEN,
 	LETTERS_SEEN | LETTERS_TRASHED,
-	LETTERS_TRASHED,
 	LETTERS_REPLIED | LETTERS_SEEN,
-	LETTERS_FLAGGED | LETTERS_SEEN,
-	LETTERS_REPLIED | LETTERS_SEEN | LETTERS_TRASHED,
 };
 
 static bool
@@ -108,6 +104,13 @@ find_in(Listing *listing, const Folder *folder, const char *base, Letters guess)
 	for (size_t i = 0; i <= G_N_ELEMENTS(likely); i++) {
 		g_autofree char *path = folder_where(
 			account, folder, i == 0 ? guess : likely[i - 1], ph_slice(base));
+
+		if (is_there(account, path))
+			return g_steal_pointer(&path);
+	}
+	/* reading the folder costs more than all flags */
+	for (Letters flags = 0; flags <= LETTERS_FLAGS; flags++) {
+		g_autofree char *path = folder_where(account, folder, flags, ph_slice(base));
 
 		if (is_there(account, path))
 			return g_steal_pointer(&path);

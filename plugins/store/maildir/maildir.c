@@ -4,16 +4,14 @@
  */
 #include <posthorn/secret.h>
 
+#include "hints.h"
+#include "scan.h"
 #include "uidlist.h"
 
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
-
-enum {
-	WATCHES = 64, /* of one account */
-};
 
 static const char *const layouts[] = { "maildir++", "hierarchical", NULL };
 static const char *const name_words[] = { "utf-7", "utf-8", NULL };
@@ -97,6 +95,7 @@ folder_free(void *data)
 		return;
 	g_free(folder->path);
 	g_free(folder->name);
+	hints_free(folder->hints);
 	g_free(folder);
 }
 
@@ -118,6 +117,7 @@ account_free(void *data)
 	g_byte_array_unref(account->drops);
 	g_array_unref(account->notes);
 	g_array_unref(account->plans);
+	g_clear_pointer(&account->own, g_hash_table_unref);
 	g_hash_table_unref(account->kept);
 	(void) pthread_mutex_destroy(&account->lock);
 	g_free(account->root);
@@ -225,26 +225,10 @@ open_account(void *instance, const PhIdentity *identity, void **account_out, GEr
 	return true;
 }
 
-/* New and cur of every folder as it is now; those made later are looked at now and then. */
 static bool
 watch(void *data, void (*func)(void *user_data), void *user_data, GError **error)
 {
-	Account *account = data;
-
-	account->watches = g_ptr_array_new_with_free_func((GDestroyNotify) ph_watch_free);
-	for (guint i = 0; i < account->numbered->len && account->watches->len < WATCHES; i++) {
-		const Folder *folder = folder_at(account, i);
-		const char *const parts[] = { "new", "cur" };
-
-		for (size_t j = 0; folder != NULL && !folder->is_gone && j < 2; j++) {
-			g_autofree char *path =
-				g_build_filename(account->root, folder->path, parts[j], NULL);
-			PhWatch *one = ph_watch_new(path, func, user_data);
-
-			if (one != NULL)
-				g_ptr_array_add(account->watches, one);
-		}
-	}
+	hints_watch(data, func, user_data);
 	return true;
 }
 
@@ -253,8 +237,10 @@ close_account(void *data)
 {
 	Account *account = data;
 
-	g_clear_pointer(&account->watches, g_ptr_array_unref);
 	tidy_finally(account);
+	if (account->watches != NULL)
+		scan_end(account);
+	hints_unwatch(account);
 	ph_index_unref(account->index);
 }
 

@@ -96,6 +96,7 @@ typedef struct {
 	const char *keywords[KEYWORD_LETTERS]; /* (interned) of the letters */
 	int64_t keywords_seen;
 	Uidlist list;
+	struct Hints *hints; /* (owned, nullable) while it is watched, and after */
 } Folder;
 
 enum {
@@ -145,7 +146,8 @@ typedef struct {
 	uint32_t cached_folder;
 	uint32_t cached_chunk;
 	Letters cached[CHUNK];
-	GPtrArray *watches; /* (nullable) of PhWatch */
+	GPtrArray *watches; /* (nullable) of Ear */
+	GHashTable *own;    /* (nullable) changes of names that we made and were not told of yet */
 	GHashTable *kept;   /* names in tmp that a commit has named: not ours to abandon */
 	Safe safe;          /* what survives the loss of power, when deferred */
 	Safe asked;
@@ -293,8 +295,6 @@ bool content_open(void *account,
                   GError **error);
 /* content_measure: octets on the wire of a file with any line ends. */
 bool content_measure(int fd, uint64_t *octets_out, bool *is_plain_out, GError **error);
-
-/* stat_ns: of a folder; 0: it cannot be read. */
-int64_t stat_ns(int root_fd, const char *path);
+int64_t stat_ns(int root_fd, const char *path); /* of a folder; 0: it cannot be read */
 
 #endif

@@ -12,8 +12,8 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
-#include "scan.h"
-
+#include "finder.h"
+#include "hints.h"
 #include "uidlist.h"
 
 #include <dirent.h>
@@ -50,6 +50,8 @@ must_read(const Account *account, const Folder *folder, int part)
 	if (changed != folder->seen[part] || folder->seen[part] == 0
 	    || (part == IN_NEW && folder->has_new && account->watches != NULL))
 		return true;
+	if (folder->hints != NULL && folder->hints->follows[part])
+		return hints_wait(folder, part);
 	if (folder->looked[part] < changed + racy_ns)
 		return now >= changed + racy_ns;
 	return folder->assumed[part]
@@ -88,6 +90,14 @@ count_messages(const PhMailboxInfo *info, void *user_data)
 	return false;
 }
 
+bool
+scan_count(Scan *scan, GError **error)
+{
+	uint64_t change = 0;
+
+	return ph_index_mailboxes(scan->account->index, count_messages, scan, &change, error);
+}
+
 static bool
 know_names(Scan *scan, GError **error)
 {
@@ -97,9 +107,8 @@ know_names(Scan *scan, GError **error)
 		.user_data = scan,
 	};
 	PhChangesResult result = { 0 };
-	uint64_t change = 0;
 
-	if (!ph_index_mailboxes(scan->account->index, count_messages, scan, &change, error))
+	if (!scan_count(scan, error))
 		return false;
 	scan->known = known_new(scan->n_messages + 64);
 	scan->found = g_malloc0(scan->uidnext / 8 + 1);
@@ -113,14 +122,14 @@ know_names(Scan *scan, GError **error)
 
 /* --- one name ------------------------------------------------------------------------------------- */
 
-static bool
-was_found(const Scan *scan, uint32_t uid)
+bool
+scan_was_found(const Scan *scan, uint32_t uid)
 {
 	return (scan->found[uid / 8] >> uid % 8 & 1) != 0;
 }
 
-static Letters
-state_of(Scan *scan, uint32_t uid)
+Letters
+scan_state(Scan *scan, uint32_t uid)
 {
 	if (scan->all != NULL && uid < scan->uidnext)
 		return scan->all[uid];
@@ -177,8 +186,8 @@ meet_known(Scan *scan, uint32_t uid, const char *name, PhSlice base, Letters let
 {
 	Letters was = 0;
 
-	was = state_of(scan, uid);
-	if (was_found(scan, uid) && is_other_file(scan, was, name, base)) {
+	was = scan_state(scan, uid);
+	if (scan_was_found(scan, uid) && is_other_file(scan, was, name, base)) {
 		char fresh[BASE_MAX];
 
 		deliver_unique(fresh, sizeof fresh);
@@ -212,8 +221,18 @@ meet_new(Scan *scan, const char *name, Letters letters)
 	(void) g_array_append_val(scan->fresh, found);
 }
 
+/* Which message has that name? 0: none. */
 static bool
-meet(Scan *scan, const char *name)
+find_uid(Scan *scan, PhSlice base, uint32_t *uid_out)
+{
+	if (scan->finder != NULL)
+		return finder_uid(scan->finder, scan, base, uid_out, scan->error);
+	*uid_out = known_find(scan->known, known_hash(base));
+	return true;
+}
+
+bool
+scan_meet(Scan *scan, const char *name)
 {
 	Letters letters = 0;
 	bool odd = false;
@@ -224,7 +243,9 @@ meet(Scan *scan, const char *name)
 		return true;
 	if (scan->part == IN_NEW)
 		letters = LETTERS_PRESENT | LETTERS_NEW;
-	uid = known_find(scan->known, known_hash(base));
+	scan->n_met++;
+	if (!find_uid(scan, base, &uid))
+		return false;
 	/* one that cannot be renamed is found by looking for it */
 	if ((scan->part == IN_CUR ? odd : name[base.length] != '\0')
 	    && rename_in_part(scan, name, letters, base))
@@ -236,16 +257,22 @@ meet(Scan *scan, const char *name)
 	return true;
 }
 
-static bool
-is_file(int fd, const struct dirent *entry)
+bool
+scan_is_file(int fd, const char *name)
 {
 	struct stat info;
 
+	return fstatat(fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info.st_mode);
+}
+
+static bool
+is_file(int fd, const struct dirent *entry)
+{
 	if (entry->d_name[0] == '.')
 		return false;
 	if (entry->d_type != DT_UNKNOWN)
 		return entry->d_type == DT_REG;
-	return fstatat(fd, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info.st_mode);
+	return scan_is_file(fd, entry->d_name);
 }
 
 static bool
@@ -267,7 +294,7 @@ read_part(Scan *scan, int part)
 	scan->part = part;
 	while (good && (entry = readdir(dir)) != NULL)
 		if (is_file(fd, entry))
-			good = meet(scan, entry->d_name);
+			good = scan_meet(scan, entry->d_name);
 	(void) closedir(dir);
 	return good;
 }
@@ -304,9 +331,9 @@ note_unfound(const PhRecord *record, void *user_data)
 	Scan *scan = user_data;
 	Letters was = 0;
 
-	if (record->uid >= scan->uidnext || was_found(scan, record->uid))
+	if (record->uid >= scan->uidnext || scan_was_found(scan, record->uid))
 		return true;
-	was = state_of(scan, record->uid);
+	was = scan_state(scan, record->uid);
 	/* one that has no file yet is not missing, nor one in what was not read */
 	if (was != 0 && scan->read[(was & LETTERS_NEW) != 0 ? IN_NEW : IN_CUR])
 		ph_uid_set_add(scan->unfound, record->uid);
@@ -318,16 +345,14 @@ look_for_missing(const PhRecord *record, void *user_data)
 {
 	Scan *scan = user_data;
 
-	if (!is_still_there(scan, record, state_of(scan, record->uid)))
+	if (!is_still_there(scan, record, scan_state(scan, record->uid)))
 		ph_uid_set_add(scan->missing, record->uid);
 	return true;
 }
 
-/* Nearly always there is none: the records themselves are read only for those. */
-static bool
-find_missing(Scan *scan, GError **error)
+bool
+scan_missing(Scan *scan, GError **error)
 {
-	PhChangesQuery all = { .record = note_unfound, .user_data = scan };
 	PhChangesQuery some = {
 		.uids = scan->unfound,
 		.fields = PH_FIELD_BLOB,
@@ -336,19 +361,27 @@ find_missing(Scan *scan, GError **error)
 	};
 	PhChangesResult result = { 0 };
 
+	return ph_uid_set_is_empty(scan->unfound)
+	       || ph_index_changes(scan->account->index, &scan->folder->id, &some, &result, error);
+}
+
+/* Nearly always there is none: the records themselves are read only for those. */
+static bool
+find_missing(Scan *scan, GError **error)
+{
+	PhChangesQuery all = { .record = note_unfound, .user_data = scan };
+	PhChangesResult result = { 0 };
+
 	return ph_index_changes(scan->account->index, &scan->folder->id, &all, &result, error)
-	       && (ph_uid_set_is_empty(scan->unfound)
-	           || ph_index_changes(scan->account->index, &scan->folder->id, &some, &result,
-	                               error));
+	       && scan_missing(scan, error);
 }
 
 /* --- reading -------------------------------------------------------------------------------------- */
 
-static bool
-save_seen(Scan *scan, GError **error)
+bool
+scan_save(Folder *folder, PhIndexConnection *connection, GError **error)
 {
-	Folder *folder = scan->folder;
-	sqlite3_stmt *row = sql(scan->connection, SQL_FOLDER_SEEN, folder->no, error);
+	sqlite3_stmt *row = sql(connection, SQL_FOLDER_SEEN, folder->no, error);
 
 	if (row == NULL)
 		return false;
@@ -357,7 +390,7 @@ save_seen(Scan *scan, GError **error)
 	(void) sqlite3_bind_int64(row, 4, MIN(folder->looked[IN_NEW], folder->looked[IN_CUR]));
 	(void) sqlite3_bind_int64(row, 5, folder->is_adopted ? 1 : 0);
 	memcpy(folder->saved, folder->seen, sizeof folder->saved);
-	return sql_done(scan->connection, row, "note what was seen", error);
+	return sql_done(connection, row, "note what was seen", error);
 }
 
 /* The times before the reading are what we have seen. What we moved ourselves meanwhile counts as
@@ -375,6 +408,8 @@ note_seen(Scan *scan, const int64_t before[2], int64_t began)
 		if (scan->read[i]) {
 			folder->looked[i] = began;
 			folder->assumed[i] = scan->moved;
+			if (folder->hints != NULL)
+				folder->hints->follows[i] = !folder->hints->is_deaf[i];
 		} else if (folder->seen[i] != before[i]) {
 			continue;
 		}
@@ -411,6 +446,8 @@ read_folder(Scan *scan, GError **error)
 		g_autofree char *path = scan_part(scan->folder, i);
 
 		before[i] = stat_ns(scan->account->root_fd, path);
+		if (scan->read[i])
+			hints_begin(scan->folder, i);
 	}
 	good = know_names(scan, error);
 	if (good && scan->folder->list.is_newer)
@@ -420,7 +457,7 @@ read_folder(Scan *scan, GError **error)
 	good = good && find_missing(scan, error) && states_flush(&scan->states, error);
 	if (good)
 		note_seen(scan, before, began);
-	return good && (!is_quiet(scan) || save_seen(scan, error));
+	return good && (!is_quiet(scan) || scan_save(scan->folder, scan->connection, error));
 }
 
 bool
@@ -522,6 +559,19 @@ fold_missing(Scan *scan, GError **error)
 	return ph_uid_set_is_empty(scan->missing) || commit_ops(scan->account, ops, 1, error);
 }
 
+bool
+scan_fold(Scan *scan, GError **error)
+{
+	bool good =
+		fold_changes(scan, error) && fold_missing(scan, error) && scan_adopt(scan, error);
+
+	if (!good)
+		scan->folder->seen[IN_NEW] = scan->folder->seen[IN_CUR] = 0;
+	if (scan->changes->len > 0 || !ph_uid_set_is_empty(scan->missing))
+		tidy_soon(scan->account);
+	return good;
+}
+
 /* --- the whole ------------------------------------------------------------------------------------ */
 
 static void
@@ -568,13 +618,10 @@ scan_once(Account *account, Folder *folder, bool *again_out, GError **error)
 	scan_init(&scan, account, folder, error);
 	scan.read[IN_NEW] = true;
 	scan.read[IN_CUR] = must_read(account, folder, IN_CUR);
-	good = scan_read(&scan, error) && fold_changes(&scan, error) && fold_missing(&scan, error)
-	       && scan_adopt(&scan, error);
+	good = scan_read(&scan, error) && scan_fold(&scan, error);
 	good = good && (scan.raise == 0 || takeover_raise(account, folder, scan.raise, error));
 	if (!good)
 		folder->seen[IN_NEW] = folder->seen[IN_CUR] = 0;
-	if (scan.changes->len > 0 || !ph_uid_set_is_empty(scan.missing))
-		tidy_soon(account);
 	*again_out = scan.again && scan.fresh->len > 0;
 	scan_clear(&scan);
 	return good;
@@ -584,13 +631,16 @@ static bool
 scan_folder(Account *account, Folder *folder, GError **error)
 {
 	bool again = true;
+	bool done = false;
 
 	takeover_keywords(account, folder);
 	if (!uidlist_look(account, folder, error))
 		return false;
 	if (!folder->is_adopted && !takeover_folder(account, folder, error))
 		return false;
-	while (again)
+	if (!scan_glance(account, folder, &done, error))
+		return false;
+	while (!done && again)
 		if (!scan_once(account, folder, &again, error))
 			return false;
 	uidlist_taken(folder);
@@ -604,6 +654,8 @@ scan_refresh(void *data, const PhMailboxId *mailbox, GError **error)
 	Folder *folder = mailbox != NULL ? folder_find(account, mailbox) : NULL;
 	bool good = false;
 
+	if (account->watches != NULL)
+		ph_watch_catch_up();
 	if (mailbox != NULL && (account->checked || !account->deferred)
 	    && (folder == NULL || folder->is_gone
 	        || (!must_read(account, folder, IN_NEW) && !must_read(account, folder, IN_CUR))))

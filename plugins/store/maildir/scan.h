@@ -27,7 +27,8 @@ typedef struct {
 	Account *account;
 	Folder *folder;
 	PhIndexConnection *connection;
-	Known *known;
+	Known *known; /* (nullable) or: */
+	struct Finder **finder;
 	uint8_t *found; /* bits by uid */
 	uint32_t n_messages;
 	uint32_t uidnext;
@@ -43,6 +44,7 @@ typedef struct {
 	PhUidSet *missing;
 	Listing *listing;
 	unsigned n_moved;
+	unsigned n_met;
 	bool moved;         /* we changed names ourselves */
 	bool again;         /* there was more than one reading takes */
 	bool is_return;     /* names that are not in it are new ones */
@@ -56,6 +58,26 @@ void scan_init(Scan *scan, Account *account, Folder *folder, GError **error);
 void scan_clear(Scan *scan);
 /* scan_read: one reading of the parts in `read`. */
 bool scan_read(Scan *scan, GError **error);
+/* scan_count: the mailbox's counts. scan_meet: a name in the part being read. scan_missing: notes those of
+ * `unfound` that are gone. */
+bool scan_count(Scan *scan, GError **error);
+bool scan_meet(Scan *scan, const char *name);
+bool scan_missing(Scan *scan, GError **error);
+/* scan_fold: commits what was found. */
+bool scan_fold(Scan *scan, GError **error);
+bool scan_is_file(int fd, const char *name);
+bool scan_was_found(const Scan *scan, uint32_t uid);
+Letters scan_state(Scan *scan, uint32_t uid);
+
+/* scan_glance: looks at the names that were told, and in new when own deliveries may lie there. *done_out:
+ * false: the folder must be read. */
+bool scan_glance(Account *account, Folder *folder, bool *done_out, GError **error);
+
+/* scan_save: keeps what was seen for the next start. scan_end: of all folders that were followed until the
+ * account is closed. */
+bool scan_save(Folder *folder, PhIndexConnection *connection, GError **error);
+void scan_end(Account *account);
+
 /* scan_part: path of new or cur. scan_keywords: names of letters, NULL-terminated, borrowed. */
 char *scan_part(const Folder *folder, int part);
 GPtrArray *scan_keywords(const Folder *folder, Letters letters);

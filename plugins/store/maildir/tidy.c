@@ -14,6 +14,7 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include "hints.h"
 #include "uidlist.h"
 
 #include <dirent.h>
@@ -62,6 +63,7 @@ touch_end(Touch *touch)
 {
 	Folder *folder = touch->folder;
 
+	hints_own_end(touch->account);
 	for (int i = 0; folder != NULL && i < 2; i++) {
 		int64_t now = touch->known[i] ? part_time(touch->account, folder, i) : 0;
 
@@ -76,6 +78,7 @@ static bool
 rename_file(Account *account, const char *from, const char *to)
 {
 	account->has_renamed = true;
+	hints_own(account, from, to);
 	return ph_durable_move(&(PhRename){ account->root_fd, account->root_fd, from, to, true },
 	                       NULL);
 }
@@ -206,6 +209,7 @@ place_file(Cycle *cycle, const PhRecord *record, const File *file)
 		good = g_str_equal(own, to) || rename_file(account, own, to);
 	if (!good && own == NULL) {
 		account->has_renamed = true;
+		hints_own(account, NULL, to);
 		source = find_source(cycle->listing, cycle->connection, &record->blob, letters);
 		good = source != NULL
 		       && (linkat(account->root_fd, source, account->root_fd, to, 0) == 0

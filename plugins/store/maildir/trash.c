@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include "hints.h"
 #include "tidy.h"
 
 #include <dirent.h>
@@ -86,6 +87,7 @@ throw_away(Removal *removal, const PhBlobId *blob)
 	                                 LETTERS_SEEN | LETTERS_TRASHED);
 	g_autofree char *to = trash_path(account, blob);
 
+	hints_own(account, from, NULL);
 	if (from != NULL
 	    && ph_durable_move(&(PhRename){ account->root_fd, account->root_fd, from, to, false },
 	                       NULL))

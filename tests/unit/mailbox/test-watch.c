@@ -5,6 +5,7 @@
 #include <posthorn/watch.h>
 
 #include <glib/gstdio.h>
+#include <string.h>
 
 static void
 count(void *user_data)
@@ -46,10 +47,51 @@ test_hints(void)
 	g_assert_null(ph_watch_new(folder, count, &counts[0]));
 }
 
+static void
+note(PhWatchKind kind, const char *name, void *user_data)
+{
+	static const char marks[] = { '+', '<', '-', '?' };
+
+	g_string_append_printf(user_data, "%c%s ", marks[kind], name);
+}
+
+static void
+do_nothing(void *user_data)
+{
+}
+
+static void
+test_names(void)
+{
+	g_autofree char *folder = g_dir_make_tmp("posthorn-watch-XXXXXX", NULL);
+	g_autofree char *x = g_build_filename(folder, "x", NULL);
+	g_autofree char *y = g_build_filename(folder, "y", NULL);
+	g_autoptr(GString) seen = g_string_new("");
+	PhWatch *watch = ph_watch_names(folder, note, do_nothing, seen);
+
+	g_assert_nonnull(watch);
+	g_assert_cmpint(g_mkdir(x, 0700), ==, 0);
+	g_assert_cmpint(g_rename(x, y), ==, 0);
+	g_assert_cmpint(g_rmdir(y), ==, 0);
+	ph_watch_catch_up(); /* nothing is waited for */
+	g_assert_cmpstr(seen->str, ==, "+x <x +y -y ");
+	g_string_truncate(seen, 0);
+	for (int i = 0; i < 20000; i++) {
+		g_assert_cmpint(g_mkdir(x, 0700), ==, 0);
+		g_assert_cmpint(g_rmdir(x), ==, 0);
+	}
+	ph_watch_catch_up();
+	/* all were told, or that some were not */
+	g_assert_true(strchr(seen->str, '?') != NULL || seen->len == 20000 * strlen("+x -x "));
+	ph_watch_free(watch);
+	(void) g_rmdir(folder);
+}
+
 int
 main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/mailbox/watch/hints-come-until-the-end", test_hints);
+	g_test_add_func("/mailbox/watch/names-are-told-in-order-or-as-lost", test_names);
 	return g_test_run();
 }
