@@ -15,6 +15,7 @@ enum {
 	FIELD_LINE = 76,
 	TEXT_LINE = 72,
 	QUOTED_LINE = 76,
+	WORD_OCTETS = 900, /* with a field's name and an indent still below 998 */
 	ASCII_END = 0x80,
 };
 
@@ -74,6 +75,24 @@ ph_report_clean(const char *text, size_t max, bool ascii, GString *out)
 
 /* --- lines ------------------------------------------------------------------------------------ */
 
+/* A word that no line could hold goes on in the next one, between two characters. */
+static size_t
+append_word(PhSlice word, size_t column, const char *break_with, GString *out)
+{
+	while (word.length > WORD_OCTETS) {
+		size_t n = WORD_OCTETS;
+
+		while (n > 1 && ((unsigned char) word.data[n] & 0xc0) == 0x80)
+			n--;
+		g_string_append_len(out, word.data, (gssize) n);
+		g_string_append(out, break_with);
+		word = ph_slice_from(word, n);
+		column = strlen(break_with) - 2;
+	}
+	g_string_append_len(out, word.data, (gssize) word.length);
+	return column + word.length;
+}
+
 /* Appends the words of @text; a line that would pass @width ends before the word. */
 static void
 append_words(const char *text, size_t column, size_t width, const char *break_with, GString *out)
@@ -91,8 +110,7 @@ append_words(const char *text, size_t column, size_t width, const char *break_wi
 			g_string_append_c(out, ' ');
 			column++;
 		}
-		g_string_append_len(out, word.data, (gssize) word.length);
-		column += word.length;
+		column = append_word(word, column, break_with, out);
 		is_first = false;
 	}
 	g_string_append(out, "\r\n");

@@ -51,6 +51,22 @@ test_field(void)
 	g_assert_null(lines[4]);
 }
 
+static void
+test_long_word(void)
+{
+	g_autoptr(GString) out = g_string_new(NULL);
+	g_autoptr(GString) word = g_string_new(NULL);
+	PhReportShape shape;
+
+	for (size_t i = 0; i < 1000; i++)
+		g_string_append(word, "\xc3\xbc");
+	ph_report_field("Original-Recipient", word->str, out);
+	ph_report_paragraph(word->str, 4, out);
+	shape = ph_report_shape(PH_SLICE(out->str, out->len));
+	g_assert_false(shape.is_unfit);
+	g_assert_true(g_utf8_validate(out->str, -1, NULL));
+}
+
 /* What the decoder of mail reads is what was put in, and the lines are short and plain. */
 static void
 assert_quoted(PhSlice octets)
@@ -123,6 +139,7 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/queue/report-text/leaves-no-control-octet", test_clean);
 	g_test_add_func("/queue/report-text/folds-fields-at-blanks", test_field);
+	g_test_add_func("/queue/report-text/breaks-words-that-no-line-holds", test_long_word);
 	g_test_add_func("/queue/report-text/quotes-so-that-it-can-be-read-back", test_quote);
 	g_test_add_func("/queue/report-text/writes-addresses-for-both-forms", test_addresses);
 	g_test_add_func("/queue/report-text/sees-what-octets-need", test_shape);
