@@ -85,6 +85,7 @@ struct PhJournal {
 	PhLock checkpointing;  /* one at a time; taken before `lock` */
 	/* The writer's. */
 	GByteArray *writing;
+	uint64_t sync_us;   /* what one takes, on the average; 0: none was made yet */
 	PhSegment *segment; /* being filled */
 	uint64_t sequence;  /* the highest given */
 };

@@ -20,7 +20,9 @@ enum {
 	OP_OCTETS = 256,
 	RECORD_OCTETS = 512,
 	BUFFER_KEPT = 4 * 1024 * 1024,
-	LINGER_US = 4000,
+	LINGER_MAX_US = 4000,
+	LINGER_SYNCS = 2,  /* as long as so many syncs take */
+	SYNC_US_SHARE = 8, /* the newest sync's share in the mean */
 	SEGMENT_WAIT_US = 60000000,
 	LINGER_OCTETS = 1024 * 1024,
 };
@@ -173,18 +175,20 @@ enter_transaction(PhJournal *journal, const PhJournalBatch *batch, const PhTrans
 bool
 ph_journal_enter(PhJournal *journal, const PhJournalBatch *batch, uint64_t *position_out)
 {
+	bool was_idle = false;
 	bool good = true;
 
-	PH_LOCKED(&journal->lock);
-	if (journal->is_closed_off)
-		return false;
+	ph_lock_take(&journal->lock);
+	good = !journal->is_closed_off;
 	for (size_t i = 0; i < batch->n && good; i++)
 		if (batch->transactions[i]->done)
 			good = enter_transaction(journal, batch, batch->transactions[i]);
-	if (journal->filling_us == 0)
+	if (journal->filling_us == 0 && !journal->is_closed_off)
 		journal->filling_us = ph_clock_us();
 	*position_out = journal->end;
-	if (journal->is_idle)
+	was_idle = journal->is_idle && !journal->is_closed_off;
+	ph_lock_drop(&journal->lock);
+	if (was_idle)
 		ph_signal_one(&journal->work);
 	return good;
 }
@@ -307,12 +311,22 @@ seal(const PhSegment *segment, uint8_t *records, size_t length, uint64_t room)
 	return sealed;
 }
 
+/* Waiting for others is worth about as much as their sync costs. */
+static void
+note_sync(PhJournal *journal, uint64_t us)
+{
+	if (journal->sync_us == 0)
+		journal->sync_us = us;
+	journal->sync_us = (journal->sync_us * (SYNC_US_SHARE - 1) + us) / SYNC_US_SHARE;
+}
+
 /* Writes what fits into the present segment, durably. Returns: octets; 0 when nothing fits. */
 static bool
 write_some(PhJournal *journal, uint64_t position, size_t *at, GError **error)
 {
 	PhSegment *segment = journal->segment;
 	uint8_t *records = journal->writing->data + *at;
+	uint64_t started_us = 0;
 	size_t n = 0;
 
 	if (segment != NULL)
@@ -320,9 +334,11 @@ write_some(PhJournal *journal, uint64_t position, size_t *at, GError **error)
 		         ph_segment_room(segment, position));
 	if (n == 0)
 		return next_segment(journal, position, error);
+	started_us = ph_clock_us();
 	if (!ph_segment_write(segment, position, PH_SLICE((const char *) records, n), error)
 	    || !ph_durable_sync(segment->fd, error))
 		return false;
+	note_sync(journal, ph_clock_us() - started_us);
 	ph_lock_take(&journal->lock);
 	segment->end = position + n;
 	journal->n_syncs++;
@@ -370,14 +386,19 @@ write_batch(PhJournal *journal, uint64_t position)
 void
 ph_journal_expect(PhJournal *journal, int change)
 {
+	bool has_work = false;
+
 	if (atomic_fetch_add(&journal->n_expected, change) + change != 0)
 		return;
-	PH_LOCKED(&journal->lock);
-	if (journal->filling->len > 0)
+	ph_lock_take(&journal->lock);
+	has_work = journal->filling->len > 0;
+	ph_lock_drop(&journal->lock);
+	if (has_work)
 		ph_signal_one(&journal->work);
 }
 
-/* With the lock held: until something is there, and then while more is about to come. */
+/* With the lock held: until something is there, and then while more is about to come, but not longer
+ * than some syncs take: a fast disk need not be spared. */
 static void
 wait_for_work(PhJournal *journal)
 {
@@ -387,7 +408,7 @@ wait_for_work(PhJournal *journal)
 	while (journal->filling->len == 0 && !journal->is_stopping)
 		ph_signal_wait(&journal->work, &journal->lock);
 	journal->is_idle = false;
-	deadline_us = ph_clock_us() + LINGER_US;
+	deadline_us = ph_clock_us() + MIN(journal->sync_us * LINGER_SYNCS, LINGER_MAX_US);
 	while (atomic_load(&journal->n_expected) > 0 && !journal->is_stopping
 	       && journal->filling->len < LINGER_OCTETS)
 		if (!ph_signal_wait_until(&journal->work, &journal->lock, deadline_us))

@@ -493,10 +493,12 @@ work_for_ever(void *data)
 static void
 schedule(PhAccount *account)
 {
+	bool some_idle = false;
+
 	account->expecting = g_atomic_pointer_get(&account->journal);
 	if (account->expecting != NULL)
 		ph_journal_expect(account->expecting, 1);
-	PH_LOCKED(&pool.lock);
+	ph_lock_take(&pool.lock);
 	if (!pool.ready) {
 		ph_signal_init(&pool.work);
 		pool.n_processors = g_get_num_processors();
@@ -507,7 +509,11 @@ schedule(PhAccount *account)
 		pool.n_threads++;
 		g_thread_unref(g_thread_new("commit", work_for_ever, NULL));
 	}
-	ph_signal_one(&pool.work);
+	some_idle = pool.n_idle > 0;
+	ph_lock_drop(&pool.lock);
+	/* who wakes finds the lock free; who is not idle yet looks before it waits */
+	if (some_idle)
+		ph_signal_one(&pool.work);
 }
 
 void

@@ -46,7 +46,7 @@ enum {
 	default_max = 64,
 	kept_back = 4,   /* one thread in so many never enters what hangs when a back end does */
 	queue_turns = 4, /* entries of the queue before reports are looked at again */
-	slow_calls = 4, /* after one that has lasted, so many are expected to */
+	slow_calls = 4,  /* after one that has lasted, so many are expected to */
 };
 
 typedef struct PhWorker PhWorker;
@@ -79,7 +79,8 @@ struct PhWorkers {
 	_Atomic unsigned n_ready;
 	_Atomic unsigned n_threads;
 	_Atomic unsigned n_idle;
-	_Atomic bool roused; /* a rouse is under way */
+	_Atomic unsigned n_rousing; /* threads that push: the pool must stay */
+	_Atomic bool roused;        /* a rouse is under way */
 	_Atomic bool stopping;
 	PhWorker *threads;
 };
@@ -125,9 +126,11 @@ ph_workers_push(PhWorkers *workers, PhReady *ready)
 	*workers->last_link = ready;
 	workers->last_link = &ready->next;
 	atomic_fetch_add(&workers->n_ready, 1);
-	/* with the lock: once it can be taken, all may end and go, while we are still here */
-	rouse_one(workers);
+	/* once the lock can be taken all may end and go, while we are still here */
+	atomic_fetch_add(&workers->n_rousing, 1);
 	pthread_mutex_unlock(&workers->lock);
+	rouse_one(workers);
+	atomic_fetch_sub(&workers->n_rousing, 1);
 }
 
 static PhReady *
@@ -216,9 +219,10 @@ call_spare(PhWorkers *workers)
 	if (called) {
 		atomic_fetch_sub(&workers->n_spare, 1);
 		workers->n_called++;
-		pthread_cond_signal(&workers->spare);
 	}
 	pthread_mutex_unlock(&workers->lock);
+	if (called)
+		pthread_cond_signal(&workers->spare);
 	return called;
 }
 
@@ -385,6 +389,8 @@ ph_workers_free(PhWorkers *workers)
 
 	if (workers == NULL)
 		return;
+	while (atomic_load(&workers->n_rousing) > 0)
+		g_thread_yield();
 	while ((ready = pop(workers)) != NULL)
 		if (ready->run == run_job)
 			g_free(ready);
