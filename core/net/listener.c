@@ -176,8 +176,12 @@ send_refusal(int fd, const PhListenerParams *params)
 	const char *text = params->protocol->refused;
 
 	ph_counter_add(ph_net_stats.refused, 1);
-	if (text != NULL && params->tls_mode != PH_TLS_IMPLICIT)
-		(void) send(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (text != NULL && params->tls_mode != PH_TLS_IMPLICIT) {
+		g_autofree char *line =
+			g_strconcat(text, g_str_has_suffix(text, "\r\n") ? "" : "\r\n", NULL);
+
+		(void) send(fd, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT);
+	}
 	(void) shutdown(fd, SHUT_WR);
 }
 

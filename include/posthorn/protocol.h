@@ -88,7 +88,8 @@ struct PhProtocol {
 	 * Thread: session. */
 	PhNext (*drain)(PhSession *session);
 
-	/* refused: a connection that is over a limit: the line to send before closing, or NULL.
+	/* refused: a connection that is over a limit: the line to send before closing, or NULL. The
+	 * core adds CRLF to a line without it. Nothing is sent where TLS comes first.
 	 * Static text. Optional. */
 	const char *refused;
 

@@ -170,7 +170,7 @@ PH_PUBLIC bool ph_session_tls_binding(const PhSession *session, const char *type
  * verified; of a client only where the listener has `client-ca`. @out: (nullable) */
 PH_PUBLIC bool ph_session_tls_certificate(const PhSession *session, GByteArray *out);
 
-/* ph_session_tls_protocol_version: 0x0303 or 0x0304; 0 without TLS. */
+/* ph_session_tls_version: 0x0303 or 0x0304; 0 without TLS. */
 PH_PUBLIC uint32_t ph_session_tls_version(const PhSession *session);
 
 /* ph_session_charge: takes @octets of the session's memory budget (16 MiB); false: answer with a

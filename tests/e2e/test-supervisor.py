@@ -226,8 +226,9 @@ def test_who_is_turned_away_stands_in_the_log():
         "[listener imap]\n", "[listener imap]\nmax-connections-per-address = 3\n")
     with Server(config) as server:
         crowd = [server.raw(port) for port in ("smtp", "imap") for _ in range(4)]
-        greetings = [reader.readline()[:5] for _, reader in crowd]
-        assert greetings[3] == b"421 4" and greetings[7] == b"* BYE", greetings
+        greetings = [reader.readline() for _, reader in crowd]
+        assert greetings[3] == b"421 4.7.0 too many connections, try later\r\n", greetings
+        assert greetings[7] == b"* BYE [LIMIT] Too many connections.\r\n", greetings
 
         def told(section):
             return [line for line in server.events("connection-refused")
