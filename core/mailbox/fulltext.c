@@ -14,6 +14,7 @@
 
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <string.h>
 #include <unistd.h>
 
 enum {
@@ -160,10 +161,14 @@ prepare(PhFulltext *index, bool make, GError **error)
 	if (!run_text(index, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;", error)
 	    || !read_version(index, &version, error))
 		return false;
-	if (version == VERSION || !make)
-		return version == VERSION
-		       || (ph_error_set(error, PH_ERROR_CORRUPT, "the search index is another's"),
-		           false);
+	if (version == VERSION)
+		return true;
+	if (!make) {
+		/* an empty one is being made just now */
+		if (version != 0)
+			ph_error_set(error, PH_ERROR_CORRUPT, "the search index is another's");
+		return false;
+	}
 	good = run_plain(index, SQL_BEGIN, error) && read_version(index, &version, error)
 	       && (version == VERSION || make_tables(index, error))
 	       && run_plain(index, SQL_COMMIT, error);
@@ -226,9 +231,61 @@ ph_fulltext_open(const char *path, bool make, GError **error)
 		make_file(path);
 		return open_once(path, make, error);
 	}
-	if (index == NULL)
+	if (failure != NULL)
 		g_propagate_error(error, g_steal_pointer(&failure));
 	return index;
+}
+
+void
+ph_fulltext_discard(const char *path)
+{
+	remove_files(path);
+}
+
+/* Lines of the check that are not "ok". */
+static bool
+check_pages(PhFulltext *index, PhListLineFunc report, void *user_data)
+{
+	sqlite3_stmt *what = NULL;
+	bool good = sqlite3_prepare_v2(index->db, "PRAGMA integrity_check(10)", -1, &what, NULL)
+	            == SQLITE_OK;
+	int status = SQLITE_DONE;
+
+	while (good && (status = sqlite3_step(what)) == SQLITE_ROW) {
+		const char *line = (const char *) sqlite3_column_text(what, 0);
+		g_autofree char *told = g_strdup_printf("the search index: %s", line);
+
+		if (line != NULL && strcmp(line, "ok") == 0)
+			continue;
+		report(told, user_data);
+		good = false;
+	}
+	(void) sqlite3_finalize(what);
+	return good && status == SQLITE_DONE;
+}
+
+static bool
+check_words(PhFulltext *index, PhListLineFunc report, void *user_data)
+{
+	if (sqlite3_exec(index->db, "INSERT INTO words (words) VALUES ('integrity-check')", NULL,
+	                 NULL, NULL)
+	    == SQLITE_OK)
+		return true;
+	report("the search index: its words are damaged", user_data);
+	return false;
+}
+
+bool
+ph_fulltext_check(const char *path, PhListLineFunc report, void *user_data)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(PhFulltext) index = ph_fulltext_open(path, false, &error);
+
+	if (error != NULL)
+		report(error->message, user_data);
+	if (index == NULL)
+		return error == NULL;
+	return check_pages(index, report, user_data) && check_words(index, report, user_data);
 }
 
 void

@@ -21,10 +21,15 @@ enum {
 /* PhFulltext: one connection; used by one thread at a time. */
 typedef struct PhFulltext PhFulltext;
 
-/* ph_fulltext_open: @make: false: NULL without @error when there is no file.
+/* ph_fulltext_open: @make: false: NULL without @error when there is no file, or it is being made.
  * Returns: (owned). Blocks: yes. Errors: TEMPORARY, CORRUPT. */
 PhFulltext *ph_fulltext_open(const char *path, bool make, GError **error);
 void ph_fulltext_close(PhFulltext *index);
+
+/* ph_fulltext_discard: a damaged one; it is made anew when a search wants it. ph_fulltext_check: is it
+ * whole, as far as one can see? */
+void ph_fulltext_discard(const char *path);
+bool ph_fulltext_check(const char *path, PhListLineFunc report, void *user_data);
 
 /* PhFulltextBox: what is known of a mailbox: all its messages up to a uid are taken up. */
 typedef struct {

@@ -156,6 +156,10 @@ narrow(PhSearch *search)
 		ph_log(PH_LOG_WARNING, "search-index-failed",
 		       "a search index could not be asked; the messages are read instead",
 		       PH_LOG_FAILURE(error), PH_LOG_END);
+	if (g_error_matches(error, PH_ERROR, PH_ERROR_CORRUPT)) {
+		ph_fulltext_discard(path);
+		box.upto = 0;
+	}
 	if (count_above(search->open_uids, box.upto) >= WORTH_FILLING)
 		ph_fulltext_fill_soon(account, ph_view_mailbox(search->view));
 }

@@ -8,6 +8,7 @@
 #include <posthorn/slice.h>
 
 #include "journal/journal.h"
+#include "mailbox/fulltext.h"
 #include "tools/job.h"
 
 /* How far `check --restored` raises: more than a client can have seen since the backup. */
@@ -78,6 +79,21 @@ raise_mailboxes(PhAccount *account, GError **error)
 	return transaction->n_ops == 0 || ph_account_commit_held(account, transaction, error);
 }
 
+/* The index of text is no part of the store, but of the account. */
+static void
+verify_search_index(PhAccount *account, Upkeep *upkeep, bool repair)
+{
+	g_autofree char *path = ph_fulltext_path(account);
+
+	if (path == NULL || ph_fulltext_check(path, report, upkeep) || !repair)
+		return;
+	ph_fulltext_discard(path);
+	ph_job_print(upkeep->job, PH_JOB_OUT,
+	             "%s: the search index is removed, and made anew with the "
+	             "next search",
+	             upkeep->address);
+}
+
 static bool
 verify_user(PhJob *job, const PhIdentity *identity, bool repair, GError **error)
 {
@@ -89,6 +105,8 @@ verify_user(PhJob *job, const PhIdentity *identity, bool repair, GError **error)
 		ph_job_print(job, PH_JOB_PROGRESS, "%u: %s", job->n_users, upkeep.address);
 	ph_account_hold(account);
 	good = verify_held(account, &upkeep, repair, error);
+	if (good)
+		verify_search_index(account, &upkeep, repair);
 	if (good && (job->request->flags & PH_JOB_RESTORED) != 0)
 		good = raise_mailboxes(account, error);
 	ph_account_let_go(account);

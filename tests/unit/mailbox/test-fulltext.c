@@ -209,6 +209,61 @@ a_damaged_file_costs_no_answer(World *world, gconstpointer data)
 	g_assert_cmpstr(after, ==, "1");
 }
 
+static void
+count_line(const char *line, void *user_data)
+{
+	(*(int *) user_data)++;
+}
+
+/* All pages but the first are spoiled. */
+static void
+spoil(const char *path)
+{
+	enum {
+		PAGE = 4096
+	};
+
+	g_autofree char *octets = NULL;
+	gsize length = 0;
+
+	g_assert_true(g_file_get_contents(path, &octets, &length, NULL));
+	g_assert_cmpuint(length, >, PAGE);
+	memset(octets + PAGE, 0xff, length - PAGE);
+	g_assert_true(g_file_set_contents(path, octets, (gssize) length, NULL));
+}
+
+static void
+damage_inside_is_found_and_thrown_away(World *world, gconstpointer data)
+{
+	g_autofree char *found = NULL;
+	g_autofree char *after = NULL;
+	int n = 0;
+
+	append(world, "Subject: a\r\n\r\nneedle\r\n");
+	fill(world);
+	g_assert_true(ph_fulltext_check(world->path, count_line, &n));
+	g_assert_cmpint(n, ==, 0);
+	spoil(world->path);
+	g_assert_false(ph_fulltext_check(world->path, count_line, &n));
+	g_assert_cmpint(n, >, 0);
+	found = search_text(world, PH_SEARCH_BODY, "needle");
+	g_assert_cmpstr(found, ==, "1");
+	g_assert_false(g_file_test(world->path, G_FILE_TEST_EXISTS));
+	fill(world);
+	after = ask(world, "needle");
+	g_assert_cmpstr(after, ==, "1");
+}
+
+static void
+one_that_is_being_made_is_no_failure(World *world, gconstpointer data)
+{
+	g_autoptr(GError) error = NULL;
+
+	g_assert_true(g_file_set_contents(world->path, "", 0, NULL));
+	g_assert_null(ph_fulltext_open(world->path, false, &error));
+	g_assert_no_error(error);
+}
+
 /* --- the same as a scan ----------------------------------------------------------------------------- */
 
 /* Some pieces of the message's text, cut between characters. */
@@ -314,6 +369,8 @@ main(int argc, char **argv)
 	ADD("what-is-new-is-found-and-taken-up-later", what_is_new_is_found_and_taken_up_later);
 	ADD("a-message-too-large-is-always-looked-at", a_message_too_large_is_always_looked_at);
 	ADD("a-damaged-file-costs-no-answer", a_damaged_file_costs_no_answer);
+	ADD("damage-inside-is-found-and-thrown-away", damage_inside_is_found_and_thrown_away);
+	ADD("one-that-is-being-made-is-no-failure", one_that_is_being_made_is_no_failure);
 	ADD("answers-are-those-of-the-scan", answers_are_those_of_the_scan);
 	ADD("trees-are-narrowed-as-far-as-they-are-known",
 	    trees_are_narrowed_as_far_as_they_are_known);
