@@ -3,19 +3,23 @@
  * UTF-8, ASCII and no charset at all, which is nearly all mail, are handled here; the rest by
  * iconv. Output is always well formed and without NUL: what cannot be read becomes U+FFFD.
  *
+ * iconv loads a library for most charsets and unloads it with the last converter that is closed, which
+ * takes longer than many a text. So some that nobody uses are kept open.
+ *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 #include "message/charset.h"
 
 #include <posthorn/header.h>
 
+#include "base/lock.h"
 #include "message/lex.h"
 
 #include <errno.h>
+#include <string.h>
 
-#define NAME_MAX_OCTETS 40
-#define REPLACEMENT     "\xef\xbf\xbd"
-#define OUTPUT_OCTETS   1024
+#define REPLACEMENT   "\xef\xbf\xbd"
+#define OUTPUT_OCTETS 1024
 
 /* The upper half of windows-1252 where it is not Latin 1. */
 static const uint16_t windows_1252[32] = {
@@ -59,28 +63,95 @@ resolve_name(PhSlice name, char *iconv_name)
 	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
 		if (ph_slice_is_nocase(name, rows[i].name)) {
 			if (rows[i].iconv_name != NULL)
-				g_strlcpy(iconv_name, rows[i].iconv_name, NAME_MAX_OCTETS + 1);
+				g_strlcpy(iconv_name, rows[i].iconv_name, PH_CHARSET_NAME_MAX + 1);
 			return rows[i].kind;
 		}
 	}
-	if (name.length > NAME_MAX_OCTETS || ph_lex_run(name, PH_LEX_TOKEN) != name.length)
+	if (name.length > PH_CHARSET_NAME_MAX || ph_lex_run(name, PH_LEX_TOKEN) != name.length)
 		return NAME_UNKNOWN;
 	memcpy(iconv_name, name.data, name.length);
 	iconv_name[name.length] = '\0';
 	return NAME_ICONV;
 }
 
+/* --- converters that are kept ------------------------------------------------------------------- */
+
+enum {
+	KEPT = 16,
+};
+
+static struct {
+	PhLock lock; /* guards all */
+
+	struct {
+		GIConv handle;
+		char name[PH_CHARSET_NAME_MAX + 1];
+	} idle[KEPT]; /* the one that was put there last is first */
+
+	size_t n;
+} kept = { .lock = PH_LOCK_INIT };
+
+static bool
+take_kept(PhCharset *charset)
+{
+	PH_LOCKED(&kept.lock);
+	for (size_t i = 0; i < kept.n; i++) {
+		if (g_ascii_strcasecmp(kept.idle[i].name, charset->name) != 0)
+			continue;
+		charset->handle = kept.idle[i].handle;
+		kept.n--;
+		memmove(&kept.idle[i], &kept.idle[i + 1], (kept.n - i) * sizeof kept.idle[0]);
+		return true;
+	}
+	return false;
+}
+
+/* Those that learn from a mark at the beginning which octet comes first do not forget it. */
+static bool
+may_be_kept(const char *name)
+{
+	return g_ascii_strncasecmp(name, "UTF", 3) != 0 && g_ascii_strncasecmp(name, "UCS", 3) != 0
+	       && g_ascii_strncasecmp(name, "UNICODE", 7) != 0
+	       && g_ascii_strncasecmp(name, "ISO-10646", 9) != 0
+	       && g_ascii_strncasecmp(name, "CSUNICODE", 9) != 0;
+}
+
+/* Keeps it, and closes the one that was not used the longest where there are too many. */
+static void
+keep(const PhCharset *charset)
+{
+	GIConv old = charset->handle;
+	bool is_full = false;
+
+	/* a new beginning: nothing of this text is left for the next one */
+	(void) g_iconv(charset->handle, NULL, NULL, NULL, NULL);
+	ph_lock_take(&kept.lock);
+	is_full = kept.n == KEPT;
+	if (is_full)
+		old = kept.idle[--kept.n].handle;
+	memmove(&kept.idle[1], &kept.idle[0], kept.n * sizeof kept.idle[0]);
+	kept.idle[0].handle = charset->handle;
+	memcpy(kept.idle[0].name, charset->name, sizeof kept.idle[0].name);
+	kept.n++;
+	ph_lock_drop(&kept.lock);
+	if (is_full)
+		(void) g_iconv_close(old);
+}
+
 bool
 ph_charset_open(PhCharset *charset, PhSlice name)
 {
-	char iconv_name[NAME_MAX_OCTETS + 1] = "";
-	NameKind kind = resolve_name(name, iconv_name);
+	NameKind kind = NAME_UNKNOWN;
 
+	charset->name[0] = '\0';
+	kind = resolve_name(name, charset->name);
 	charset->has_handle = false;
 	charset->n_held = 0;
 	if (kind == NAME_ICONV) {
-		charset->handle = g_iconv_open("UTF-8", iconv_name);
-		charset->has_handle = (intptr_t) charset->handle != -1;
+		charset->has_handle = take_kept(charset);
+		if (!charset->has_handle)
+			charset->handle = g_iconv_open("UTF-8", charset->name);
+		charset->has_handle = charset->has_handle || (intptr_t) charset->handle != -1;
 	}
 	charset->guess = kind != NAME_UTF8 && !charset->has_handle;
 	return kind != NAME_UNKNOWN && (kind != NAME_ICONV || charset->has_handle);
@@ -89,7 +160,9 @@ ph_charset_open(PhCharset *charset, PhSlice name)
 void
 ph_charset_close(PhCharset *charset)
 {
-	if (charset->has_handle)
+	if (charset->has_handle && may_be_kept(charset->name))
+		keep(charset);
+	else if (charset->has_handle)
 		(void) g_iconv_close(charset->handle);
 	charset->has_handle = false;
 }

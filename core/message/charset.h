@@ -8,12 +8,14 @@
 #include <posthorn/types.h>
 
 #define PH_CHARSET_HELD_MAX 32
+#define PH_CHARSET_NAME_MAX 40
 
 /* PhCharset: one conversion under way; lives on the stack. Members are private. */
 typedef struct {
 	GIConv handle; /* of iconv, if it is needed */
 	bool has_handle;
-	bool guess; /* UTF-8 where it is well formed, else windows-1252 */
+	char name[PH_CHARSET_NAME_MAX + 1]; /* iconv's, of the handle */
+	bool guess;                         /* UTF-8 where it is well formed, else windows-1252 */
 	size_t n_held;
 	char held[PH_CHARSET_HELD_MAX]; /* a character that is not complete yet */
 } PhCharset;

@@ -67,6 +67,51 @@ test_rows(void)
 			check(&rows[i], step);
 }
 
+/* A converter is used again: nothing of a text is left for the next one. */
+static void
+test_used_again(void)
+{
+	static const Row texts[] = {
+		{ PH_ENCODING_7BIT, "iso-2022-jp", "\x1b$BF|K\\", "\xe6\x97\xa5\xe6\x9c\xac" },
+		{ PH_ENCODING_7BIT, "ISO-2022-JP", "abc", "abc" },
+		{ PH_ENCODING_BASE64, "utf-16", "/v8AYQ==", "a" },
+		{ PH_ENCODING_BASE64, "utf-16", "//5hAA==", "a" },
+		{ PH_ENCODING_BASE64, "utf-16", "/v8AYQ==", "a" },
+		{ PH_ENCODING_8BIT, "koi8-r", "\xc1", "\xd0\xb0" },
+		{ PH_ENCODING_8BIT, "gb18030", "\xc4", "\xef\xbf\xbd" },
+		{ PH_ENCODING_8BIT, "gb18030", "\xc4\xe3", "\xe4\xbd\xa0" },
+	};
+
+	for (int round = 0; round < 3; round++)
+		for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
+			check(&texts[i], 100);
+}
+
+/* More charsets than are kept open, one within the other. */
+static void
+test_many_at_once(void)
+{
+	g_autoptr(GPtrArray) decoders =
+		g_ptr_array_new_with_free_func((GDestroyNotify) ph_decoder_free);
+
+	for (int round = 0; round < 2; round++) {
+		for (int i = 1; i <= 40; i++) {
+			g_autofree char *name = g_strdup_printf("windows-%d", 1250 + i % 9);
+			PhSlice charset = ph_slice(name);
+
+			g_ptr_array_add(decoders, ph_decoder_new(PH_ENCODING_8BIT, &charset));
+		}
+		for (guint i = 0; i < decoders->len; i++) {
+			g_autoptr(GString) out = g_string_new(NULL);
+
+			ph_decoder_feed(decoders->pdata[i], PH_SLICE_LITERAL("\x85"), out);
+			ph_decoder_finish(decoders->pdata[i], out);
+			g_assert_cmpstr(out->str, ==, "\xe2\x80\xa6");
+		}
+		g_ptr_array_set_size(decoders, 0);
+	}
+}
+
 static void
 test_names(void)
 {
@@ -112,6 +157,8 @@ main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/message/decoder/gives-the-same-for-all-pieces", test_rows);
 	g_test_add_func("/message/decoder/knows-names", test_names);
+	g_test_add_func("/message/decoder/a-converter-forgets-its-text", test_used_again);
+	g_test_add_func("/message/decoder/more-charsets-than-are-kept", test_many_at_once);
 	g_test_add_func("/message/decoder/strict-base64", test_base64);
 	return g_test_run();
 }
