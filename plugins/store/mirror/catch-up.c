@@ -1,8 +1,9 @@
 /* catch-up.c: a second store that was away gets what the first has meanwhile
  *
  * Mailbox by mailbox: what changed in the first since the change up to which the second holds
- * everything. That change is the second's own number while the stores run in step; while a pass is
- * under way it stands as a value in the second's mailbox, so that a pass that was interrupted begins
+ * everything. That change is the second's own number while the stores run in step, unless the second
+ * is one that other programs write to and that counts changes of its own; while a pass is under way, and
+ * after it, it stands as a value in the second's mailbox, so that a pass that was interrupted begins
  * again where it must. What is there already is only compared.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
@@ -210,6 +211,16 @@ expunge(const PhBelow *second, const PhMailboxId *mailbox, const PhUidSet *uids,
 	return ph_uid_set_is_empty(uids) || commit_ops(second, ops, 1, error);
 }
 
+/* Nothing is noted of little that begins at a note: after an interruption it begins there again. */
+static bool
+is_little(const PhUidSet *changed, const Note *from)
+{
+	g_autoptr(PhUidSet) portion = uids_after(changed, 0, PORTION);
+
+	return from->is_there && !from->is_under_way
+	       && ph_uid_set_count(portion) == ph_uid_set_count(changed);
+}
+
 /* Finds what is to be done in a mailbox that is complete up to @since, and removes what is gone. */
 static bool
 pass_begin(Account *account, const PhMailboxInfo *info, const Note *from, GError **error)
@@ -220,6 +231,7 @@ pass_begin(Account *account, const PhMailboxInfo *info, const Note *from, GError
 	Gathered gathered = { changed, expunged };
 	PhChangesResult result = { 0 };
 	bool goes_on = from->is_there && from->is_under_way && from->after > 0;
+	bool is_noted = false;
 
 	if (!gather(&account->first, &info->id, from->change, &gathered, &result, error))
 		return false;
@@ -231,8 +243,10 @@ pass_begin(Account *account, const PhMailboxInfo *info, const Note *from, GError
 	account->pass.since = from->change;
 	account->pass.after = goes_on ? from->after : 0;
 	account->pass.complete_to = goes_on ? from->complete_to : result.complete_to;
+	is_noted = !is_little(changed, from);
 	account->pass.todo = g_steal_pointer(&changed);
-	return write_flag(account, error) && write_under_way(second, &account->pass, error)
+	return (!is_noted
+	        || (write_flag(account, error) && write_under_way(second, &account->pass, error)))
 	       && expunge(second, &info->id, expunged, error);
 }
 
@@ -290,29 +304,45 @@ pass_failed(Account *account, const PhMailboxInfo *info, GError *why, GError **e
 
 /* --- all mailboxes ---------------------------------------------------------------------------------- */
 
+/* What other programs do to the second are changes that the first has not. */
+static bool
+counts_itself(const Account *account)
+{
+	return (account->second.store->abilities & PH_STORE_FOREIGN_WRITERS) != 0;
+}
+
 /* A note that everything up to the first's present change was looked at ends the matter: what still
  * differs then is for compare.c to tell. */
 static bool
-is_complete(const PhMailboxInfo *ours, const PhMailboxInfo *theirs, const Note *note)
+is_complete(const Account *account,
+            const PhMailboxInfo *ours,
+            const PhMailboxInfo *theirs,
+            const Note *note)
 {
 	if (note->is_there && (note->is_under_way || note->change == ours->change))
 		return !note->is_under_way;
-	return theirs->change == ours->change && ours->uidnext == theirs->uidnext
-	       && ours->n_messages == theirs->n_messages && ours->n_unseen == theirs->n_unseen
-	       && ours->n_deleted == theirs->n_deleted && ours->octets == theirs->octets;
+	return !counts_itself(account) && theirs->change == ours->change
+	       && ours->uidnext == theirs->uidnext && ours->n_messages == theirs->n_messages
+	       && ours->n_unseen == theirs->n_unseen && ours->n_deleted == theirs->n_deleted
+	       && ours->octets == theirs->octets;
 }
 
 /* From where on the second must be given what changed; from 0 when it must be looked at as a
  * whole. */
 static Note
-begin_of(const PhMailboxInfo *ours, const PhMailboxInfo *theirs, const Note *note)
+begin_of(const Account *account,
+         const PhMailboxInfo *ours,
+         const PhMailboxInfo *theirs,
+         const Note *note)
 {
 	uint64_t change = note->is_there ? note->change : theirs->change;
 	bool is_known = change < ours->change && theirs->change != ours->change;
 
 	if (note->is_there && note->is_under_way)
 		return *note;
-	return (Note){ .change = is_known ? change : 0 };
+	if (counts_itself(account))
+		is_known = note->is_there && change < ours->change;
+	return (Note){ .is_there = is_known && note->is_there, .change = is_known ? change : 0 };
 }
 
 static bool
@@ -324,6 +354,19 @@ pass_end(Account *account, const PhMailboxInfo *info, bool *more_out, GError **e
 	*more_out = account->pass.complete_to < info->change;
 	pass_clear(&account->pass);
 	return true;
+}
+
+/* A second that has followed to the first's present change, or further, and does not hold the same is none
+ * that was away: somebody or something else has been there, or it has lost what it had. */
+static void
+tell_difference(Account *account, const PhMailboxInfo *ours, const PhMailboxInfo *theirs)
+{
+	Comparing comparing = { .account = account };
+
+	if (counts_itself(account) || theirs->change < ours->change || account->looks_at_all)
+		return;
+	compare_counts(&comparing, ours, theirs);
+	account->differs = account->differs || comparing.n > 0;
 }
 
 /* @more_out: the time was over, or the mailbox was made anew. */
@@ -342,16 +385,19 @@ catch_up_mailbox(Account *account,
 	               && memcmp(&account->pass.mailbox, &ours->id, sizeof ours->id) == 0;
 
 	*more_out = false;
-	if (!account->has_flag && !account->looks_at_all && is_complete(ours, theirs, &note))
+	if (!account->has_flag && !account->looks_at_all
+	    && is_complete(account, ours, theirs, &note))
 		return true;
 	if (!second->store->values(second->account, &ours->id, KEY_SYNCED, take_note, &note, error))
 		return false;
 	if (account->looks_at_all && !is_mine)
 		note = (Note){ .is_under_way = true, .is_there = true, .change = 0 };
-	if (!is_mine && is_complete(ours, theirs, &note))
+	if (!is_mine && is_complete(account, ours, theirs, &note))
 		return true;
 	account->has_worked = true;
-	note = begin_of(ours, theirs, &note);
+	if (!is_mine && !note.is_there)
+		tell_difference(account, ours, theirs);
+	note = begin_of(account, ours, theirs, &note);
 	if ((!is_mine && !pass_begin(account, ours, &note, &why))
 	    || !pass_go_on(account, until, more_out, &why)) {
 		*more_out = true;
@@ -409,6 +455,7 @@ catch_up(Account *account, uint64_t time_us, GError **error)
 		               PH_LOG_TEXT("account", ph_identity_address(account->identity)),
 		               PH_LOG_NUMBER("copied", account->instance->n_copied), PH_LOG_END);
 	account->is_behind = more;
+	account->differs = account->differs && more;
 	account->is_told = account->is_told && more;
 	return true;
 }

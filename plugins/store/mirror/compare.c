@@ -14,35 +14,53 @@ enum {
 };
 
 static void
-tell(Comparing *comparing, const PhMailboxInfo *info, const char *what, uint64_t a, uint64_t b)
+report_line(Comparing *comparing, const char *line)
 {
-	Instance *instance = comparing->account->instance;
-	const char *address = ph_identity_address(comparing->account->identity);
-	g_autofree char *line =
-		g_strdup_printf("'%s': %s differs: %" G_GUINT64_FORMAT " and %" G_GUINT64_FORMAT,
-	                        info->name, what, a, b);
-
 	comparing->n++;
-	instance->n_different++;
+	comparing->account->instance->n_different++;
 	if (comparing->report != NULL)
 		comparing->report(line, comparing->user_data);
-	ph_log_section(instance->section, PH_LOG_WARNING, "mirror-differs",
-	               "the second store differs from the first", PH_LOG_TEXT("account", address),
-	               PH_LOG_TEXT("mailbox", info->name), PH_LOG_TEXT("what", what),
-	               PH_LOG_NUMBER("first", a), PH_LOG_NUMBER("second", b), PH_LOG_END);
 }
 
 static void
 tell_if(Comparing *comparing, const PhMailboxInfo *info, const char *what, uint64_t a, uint64_t b)
 {
-	if (a != b)
-		tell(comparing, info, what, a, b);
+	g_autofree char *line = NULL;
+
+	if (a == b)
+		return;
+	line = g_strdup_printf("'%s': %s: %" G_GUINT64_FORMAT
+	                       " in the first store, %" G_GUINT64_FORMAT " in the second",
+	                       info->name, what, a, b);
+	report_line(comparing, line);
+	ph_log_section(comparing->account->instance->section, PH_LOG_WARNING, "mirror-differs",
+	               "the second store differs from the first",
+	               PH_LOG_TEXT("account", ph_identity_address(comparing->account->identity)),
+	               PH_LOG_TEXT("mailbox", info->name), PH_LOG_TEXT("what", what),
+	               PH_LOG_NUMBER("first", a), PH_LOG_NUMBER("second", b), PH_LOG_END);
 }
 
+/* @uid: 0: of the mailbox. */
 static void
+tell(Comparing *comparing, const PhMailboxInfo *info, const char *what, uint32_t uid)
+{
+	g_autofree char *line = uid != 0
+	                                ? g_strdup_printf("'%s', uid %u: %s", info->name, uid, what)
+	                                : g_strdup_printf("'%s': %s", info->name, what);
+
+	report_line(comparing, line);
+	ph_log_section(comparing->account->instance->section, PH_LOG_WARNING, "mirror-differs",
+	               "the second store differs from the first",
+	               PH_LOG_TEXT("account", ph_identity_address(comparing->account->identity)),
+	               PH_LOG_TEXT("mailbox", info->name), PH_LOG_TEXT("what", what),
+	               PH_LOG_NUMBER("uid", uid), PH_LOG_END);
+}
+
+void
 compare_counts(Comparing *comparing, const PhMailboxInfo *a, const PhMailboxInfo *b)
 {
-	tell_if(comparing, a, "name", 0, strcmp(a->name, b->name) == 0 ? 0 : 1);
+	if (strcmp(a->name, b->name) != 0)
+		tell(comparing, a, "has another name in the second store", 0);
 	tell_if(comparing, a, "special use", a->special_use, b->special_use);
 	tell_if(comparing, a, "uidvalidity", a->uidvalidity, b->uidvalidity);
 	tell_if(comparing, a, "uidnext", a->uidnext, b->uidnext);
@@ -108,10 +126,9 @@ compare_octets(Comparing *comparing,
 	            && find_difference(contents[0], contents[1], &offset, &why);
 
 	if (good && ph_content_length(contents[0]) != ph_content_length(contents[1]))
-		tell(comparing, info, "length of a message", ph_content_length(contents[0]),
-		     ph_content_length(contents[1]));
+		tell(comparing, info, "the message has another length", a->uid);
 	else if (good && offset < ph_content_length(contents[0]))
-		tell(comparing, info, "octets of a message, its uid", a->uid, b->uid);
+		tell(comparing, info, "the message has other octets", a->uid);
 	ph_content_unref(contents[0]);
 	ph_content_unref(contents[1]);
 	if (good || g_error_matches(why, PH_ERROR, PH_ERROR_GONE))
@@ -120,7 +137,7 @@ compare_octets(Comparing *comparing,
 		g_propagate_error(error, g_steal_pointer(&why));
 		return false;
 	}
-	tell(comparing, info, "a message that cannot be read, its uid", a->uid, b->uid);
+	tell(comparing, info, why->message, a->uid);
 	return true;
 }
 
@@ -132,18 +149,17 @@ compare_message(Comparing *comparing,
                 GError **error)
 {
 	if (b == NULL) {
-		tell(comparing, info, "a message that is missing, its uid", a->uid, 0);
+		tell(comparing, info, "not in the second store", a->uid);
 		return true;
 	}
 	if (!same_flags(a, b))
-		tell(comparing, info, "flags of a message, its uid", a->uid, b->uid);
-	tell_if(comparing, info, "internal date of a message", (uint64_t) a->internal_date,
-	        (uint64_t) b->internal_date);
-	tell_if(comparing, info, "save date of a message", (uint64_t) a->save_date,
-	        (uint64_t) b->save_date);
-	tell_if(comparing, info, "octets of a record", a->octets, b->octets);
+		tell(comparing, info, "other flags or keywords", a->uid);
+	if (a->internal_date != b->internal_date || a->save_date != b->save_date)
+		tell(comparing, info, "another date", a->uid);
+	if (a->octets != b->octets)
+		tell(comparing, info, "another size in the record", a->uid);
 	if (memcmp(a->message_id, b->message_id, sizeof a->message_id) != 0)
-		tell(comparing, info, "id of a message, its uid", a->uid, b->uid);
+		tell(comparing, info, "another message id", a->uid);
 	return compare_octets(comparing, info, a, b, error);
 }
 
@@ -177,12 +193,29 @@ compare_sample(Comparing *comparing, const PhMailboxInfo *info, GError **error)
 	return ph_uid_set_is_empty(uids) || compare_uids(comparing, info, uids, error);
 }
 
+static void
+tell_surplus(Comparing *comparing,
+             const PhMailboxInfo *info,
+             const PhUidSet *ours,
+             const PhUidSet *theirs)
+{
+	for (uint32_t uid = ph_uid_set_next(theirs, 0); uid != 0;
+	     uid = ph_uid_set_next(theirs, uid))
+		if (!ph_uid_set_contains(ours, uid))
+			tell(comparing, info, "only in the second store", uid);
+}
+
 static bool
 compare_every(Comparing *comparing, const PhMailboxInfo *info, GError **error)
 {
 	g_autoptr(PhUidSet) all = read_uids(&comparing->account->first, &info->id, error);
+	g_autoptr(PhUidSet) theirs =
+		all != NULL ? read_uids(second_of(comparing->account), &info->id, error) : NULL;
 	uint32_t after = 0;
 
+	if (theirs == NULL)
+		return false;
+	tell_surplus(comparing, info, all, theirs);
 	while (all != NULL) {
 		g_autoptr(PhUidSet) uids = uids_after(all, after, PORTION);
 		size_t n = 0;
@@ -204,7 +237,7 @@ compare_mailbox(Comparing *comparing,
                 GError **error)
 {
 	if (b == NULL) {
-		tell(comparing, a, "presence", 1, 0);
+		tell(comparing, a, "not in the second store", 0);
 		return true;
 	}
 	compare_counts(comparing, a, b);
@@ -233,7 +266,7 @@ compare_all(Comparing *comparing, GError **error)
 		const PhMailboxInfo *info = &g_array_index(theirs, PhMailboxInfo, i);
 
 		if (list_find(ours, &info->id) == NULL)
-			tell(comparing, info, "presence", 0, 1);
+			tell(comparing, info, "only in the second store", 0);
 	}
 	return true;
 }

@@ -93,7 +93,8 @@ destroy(void *data)
 	               PH_LOG_NUMBER("repeated", instance->n_repeated),
 	               PH_LOG_NUMBER("missed", instance->n_missed),
 	               PH_LOG_NUMBER("copied", instance->n_copied),
-	               PH_LOG_NUMBER("different", instance->n_different), PH_LOG_END);
+	               PH_LOG_NUMBER("different", instance->n_different),
+	               PH_LOG_NUMBER("answered", instance->n_answered), PH_LOG_END);
 	g_free(instance);
 }
 
@@ -483,6 +484,35 @@ compact(void *data, GError **error)
 	       && (second == NULL || second->store->compact(second->account, error));
 }
 
+/* What the second is known to lack is no finding for each message: a repair brings it on, a check tells
+ * that it is behind. */
+static bool
+verify_step(Account *account, bool repair, PhListLineFunc report, void *user_data, GError **error)
+{
+	g_autoptr(GError) why = NULL;
+
+	account->retry_at = 0;
+	if (bring_on(account, repair ? 0 : account->instance->catch_up_us, &why))
+		return true;
+	if (repair || account->retry_at != 0) {
+		g_propagate_error(error, g_steal_pointer(&why));
+		return false;
+	}
+	report("the second store is behind and catches up while the account is used; a repair "
+	       "brings it on at once",
+	       user_data);
+	return true;
+}
+
+static bool
+verify_second(Account *account, bool repair, PhListLineFunc report, void *user_data, GError **error)
+{
+	const PhBelow *second = &account->second;
+
+	return second->store->verify == NULL
+	       || second->store->verify(second->account, repair, report, user_data, error);
+}
+
 /* Each by itself, then against each other; a repair copies what the second lacks. */
 static bool
 verify(void *data, bool repair, PhListLineFunc report, void *user_data, GError **error)
@@ -494,20 +524,21 @@ verify(void *data, bool repair, PhListLineFunc report, void *user_data, GError *
 		.user_data = user_data,
 		.all = true,
 	};
-	const PhBelow *second = NULL;
 
 	settle(account);
 	if (account->first.store->verify != NULL
 	    && !ph_below_verify(data, repair, report, user_data, error))
 		return false;
+	if (account->is_behind && !account->differs) {
+		if (!verify_step(account, repair, report, user_data, error))
+			return false;
+		if (account->is_behind)
+			return true;
+	}
 	account->retry_at = 0;
-	if (!reach_second(account, error))
-		return false;
-	second = &account->second;
-	if (second->store->verify != NULL
-	    && !second->store->verify(second->account, repair, report, user_data, error))
-		return false;
-	if (!compare_all(&comparing, error))
+	if (!reach_second(account, error)
+	    || !verify_second(account, repair, report, user_data, error)
+	    || !compare_all(&comparing, error))
 		return false;
 	if (!repair || comparing.n == 0)
 		return true;

@@ -51,6 +51,8 @@ typedef struct {
 	_Atomic uint64_t n_missed;   /* transactions that the second did not take at once */
 	_Atomic uint64_t n_copied;   /* messages */
 	_Atomic uint64_t n_different;
+	_Atomic uint64_t n_answered;  /* times that the second answered for the first */
+	_Atomic uint64_t answered_at; /* us, monotonic: when the log said so last */
 } Instance;
 
 /* Pass: catching up in one mailbox, remembered from one slice to the next. */
@@ -70,8 +72,9 @@ typedef struct {
 	_Atomic bool
 		is_settled; /* looked at the second since it was opened; set with `settling` held */
 	_Atomic bool is_behind;
-	bool is_told;      /* the log says that it is behind */
-	bool has_flag;     /* KEY_UNDER_WAY is there */
+	bool is_told;  /* the log says that it is behind */
+	bool differs;  /* it is behind because it holds what it should not, or lacks what it had */
+	bool has_flag; /* KEY_UNDER_WAY is there */
 	bool has_worked;   /* in this slice */
 	bool looks_at_all; /* verify repairs: notes and numbers do not count */
 	bool was_rebuilt;  /* a mailbox of the second was made anew; not again */
@@ -197,5 +200,8 @@ typedef struct {
 } Comparing;
 
 bool compare_all(Comparing *comparing, GError **error);
+
+/* compare_counts: of one mailbox, as both lists have it. */
+void compare_counts(Comparing *comparing, const PhMailboxInfo *a, const PhMailboxInfo *b);
 
 #endif

@@ -7,6 +7,7 @@
  */
 #include "mirror.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 /* May the second answer instead? Only when it holds what the first does. */
@@ -20,13 +21,23 @@ instead(Account *account, const GError *why)
 	return second_of(account);
 }
 
+/* A line for each message of a mailbox would hide the others: one in a while has to do. */
 static void
 tell_instead(const Account *account, const char *what, const GError *why)
 {
+	Instance *instance = account->instance;
+	uint64_t now = (uint64_t) g_get_monotonic_time();
+	uint64_t last = instance->answered_at;
+
+	instance->n_answered++;
+	if ((last != 0 && now - last < instance->retry_us)
+	    || !atomic_compare_exchange_strong(&instance->answered_at, &last, now))
+		return;
 	ph_log_section(account->instance->section, PH_LOG_WARNING, "mirror-second-answers",
 	               "the first store failed and the second answers",
 	               PH_LOG_TEXT("account", ph_identity_address(account->identity)),
-	               PH_LOG_TEXT("what", what), PH_LOG_FAILURE(why), PH_LOG_END);
+	               PH_LOG_TEXT("what", what), PH_LOG_NUMBER("answered", instance->n_answered),
+	               PH_LOG_FAILURE(why), PH_LOG_END);
 }
 
 /* Stands for a blob in records that the second has told: its own ids mean something else to the

@@ -206,6 +206,34 @@ test_second_away(void)
 	stack_clear(&stack);
 }
 
+/* A maildir counts changes of its own when it folds in what other programs did: its numbers do not tell
+ * how far it has followed. */
+static void
+test_second_counts(void)
+{
+	static const char sections[] =
+		ONE "[store two]\nplugin = maildir\npath = {data}/two/{user}\n" FAULTY(
+			"faulty", "two", ALL) OVER("one", "faulty");
+	Stack stack;
+
+	stack_init(&stack);
+	stack_open(&stack, sections, "mail");
+	for (int i = 0; i < 5; i++)
+		(void) stack_append(&stack, ph_slice("before"));
+	g_assert_cmpuint(stack_verify(&stack, false), ==, 0);
+	set_away(&stack, true);
+	for (int i = 0; i < 5; i++)
+		(void) stack_append(&stack, ph_slice("meanwhile"));
+	set_away(&stack, false);
+	(void) stack_append(&stack, ph_slice("after"));
+	g_assert_cmpuint(stack_verify(&stack, false), ==, 0);
+	stack_close(&stack);
+	stack_open(&stack, sections, "mail");
+	set_flags(&stack, 7, PH_FLAG_ANSWERED);
+	g_assert_cmpuint(stack_verify(&stack, false), ==, 0);
+	stack_clear(&stack);
+}
+
 /* A little at a time, over several openings. */
 static void
 test_slices(void)
@@ -414,6 +442,7 @@ main(int argc, char **argv)
 	g_test_add_func("/mirror/the-second-follows", test_follows);
 	g_test_add_func("/mirror/an-empty-second-is-filled", test_empty_second);
 	g_test_add_func("/mirror/a-second-that-was-away-catches-up", test_second_away);
+	g_test_add_func("/mirror/a-second-that-counts-itself-catches-up", test_second_counts);
 	g_test_add_func("/mirror/catching-up-goes-on-in-slices", test_slices);
 	g_test_add_func("/mirror/differences-are-told-and-repaired", test_differences);
 	g_test_add_func("/mirror/a-lost-second-is-made-again", test_second_lost);
