@@ -409,7 +409,7 @@ def test_hierarchical_layout():
 
 
 JOURNAL = CONFIG.replace("log = json\n", "log = json\ndurability = journal\njournal-size = 32M\n"
-                         "checkpoint-interval = 1h\n").replace("plugin = maildir\n", "plugin = maildir\ndeferred = yes\n")
+                         "checkpoint-interval = 1h\n")
 
 
 def spoil(folder):

@@ -30,7 +30,6 @@ STORE = os.environ.get("POSTHORN_POWER_STORE", "sqlite")
 # What a lock file still said is lost with the power; others wait until it is old.
 WHOLE = lib.WHOLE.replace(lib.STORE, lib.STORES[STORE].replace(
     "write-delay = 0s", "write-delay = 0s\nstale-lock = 2s"))
-WHOLE = WHOLE.replace("plugin = maildir\n", "plugin = maildir\ndeferred = yes\n")
 ROUNDS = int(os.environ.get("POSTHORN_POWER_ROUNDS", "4"))
 DEFERS = ("sqlite", "compress", "encrypt", "maildir", "mirror")
 # The syncs that mail in each store stands on: without any of them something is lost.

@@ -302,7 +302,7 @@ open_where(Account *account, const Folder *folder, Letters letters, const File *
 static int
 open_waiting(Account *account, const File *file)
 {
-	g_autofree char *where = g_strconcat("tmp/", file->base, NULL);
+	g_autofree char *where = tmp_path(file->base);
 
 	return openat(account->root_fd, where, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 }

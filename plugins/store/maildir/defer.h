@@ -23,6 +23,8 @@ Safe defer_safe(Account *account);
 /* defer_ask: has a sync made in the background, after which the housekeeping goes on. @change: the
  * account's; thread: that of the housekeeping. */
 void defer_ask(Account *account, uint64_t change);
+/* defer_hurry: the account is closed: a sync that was asked for is made at once. */
+void defer_hurry(Account *account);
 /* defer_now: makes durable what was committed, before a folder is read from which files have yet to be
  * taken: what is still there would look like a delivery. @synced_out: (nullable) was it needed? */
 bool defer_now(Account *account, bool *synced_out, GError **error);

@@ -15,241 +15,18 @@
 #include <unistd.h>
 
 enum {
-	ROOM = SUM_PIECE,
 	LATER_US = 1000 * 1000,
 	DATE_US = 10 * 1000 * 1000, /* a file's own time is near enough */
 };
-
-void
-deliver_unique(char *base, size_t size)
-{
-	static gint counter = 0;
-	int64_t now_us = g_get_real_time();
-	char host[64] = "localhost";
-
-	(void) gethostname(host, sizeof host - 1);
-	host[strcspn(host, ":/,.")] = '\0';
-	(void) g_snprintf(base, (gulong) size, "%" PRId64 ".M%06dP%dQ%x.%.7s",
-	                  now_us / G_USEC_PER_SEC, (int) (now_us % G_USEC_PER_SEC), (int) getpid(),
-	                  (unsigned) g_atomic_int_add(&counter, 1), host);
-}
-
-/* --- writing a file --------------------------------------------------------------------------- */
-
-/* Writing: octets on their way to a file; CR before LF is left out when that can be undone. */
-typedef struct {
-	int fd;
-	bool strip;
-	bool refused; /* a line end that would not come back as it was */
-	char last[2]; /* before this piece */
-	uint64_t size;
-	uint64_t sum;
-	char *room;
-	size_t filled;
-} Writing;
-
-static bool
-flush(Writing *writing, GError **error)
-{
-	bool good = ph_durable_write(writing->fd, PH_SLICE(writing->room, writing->filled), error);
-
-	writing->size += writing->filled;
-	writing->sum = defer_sum(writing->sum, PH_SLICE(writing->room, writing->filled));
-	writing->filled = 0;
-	return good;
-}
-
-static bool
-put(Writing *writing, const char *octets, size_t length, GError **error)
-{
-	while (length > 0) {
-		size_t n = MIN(length, ROOM - writing->filled);
-
-		memcpy(writing->room + writing->filled, octets, n);
-		writing->filled += n;
-		octets += n;
-		length -= n;
-		if (writing->filled == ROOM && !flush(writing, error))
-			return false;
-	}
-	return true;
-}
-
-/* The line up to its LF, whose CR is left out. False with @refused when it has none, or two. */
-static bool
-put_line(Writing *writing, const char *line, size_t length, GError **error)
-{
-	char before = length >= 2 ? line[length - 2] : writing->last[1];
-	char before_that = length >= 3 ? line[length - 3]
-	                               : (length == 2 ? writing->last[1] : writing->last[0]);
-
-	if (before != '\r' || before_that == '\r') {
-		writing->refused = true;
-		ph_error_set(error, PH_ERROR_INVALID, "line ends are mixed");
-		return false;
-	}
-	if (length >= 2)
-		return put(writing, line, length - 2, error) && put(writing, "\n", 1, error);
-	/* the CR was the last octet of the piece before and still waits */
-	return put(writing, "\n", 1, error);
-}
-
-static bool
-take_stripped(Writing *writing, PhSlice piece, GError **error)
-{
-	const char *at = piece.data;
-	const char *end = at + piece.length;
-	bool waits = writing->last[1] == '\r';
-
-	/* a CR at the end of a piece is kept back until it is known what follows */
-	if (waits && piece.length > 0 && *at != '\n' && !put(writing, "\r", 1, error))
-		return false;
-	while (at < end) {
-		const char *lf = memchr(at, '\n', (size_t) (end - at));
-		size_t length = (size_t) ((lf != NULL ? lf + 1 : end) - at);
-
-		if (lf != NULL && !put_line(writing, at, length, error))
-			return false;
-		if (lf == NULL
-		    && !put(writing, at, length - (at[length - 1] == '\r' ? 1 : 0), error))
-			return false;
-		writing->last[0] = length >= 2 ? at[length - 2] : writing->last[1];
-		writing->last[1] = at[length - 1];
-		at += length;
-	}
-	return true;
-}
-
-static bool
-take_piece(PhSlice piece, void *user_data, GError **error)
-{
-	Writing *writing = user_data;
-
-	return writing->strip ? take_stripped(writing, piece, error)
-	                      : put(writing, piece.data, piece.length, error);
-}
-
-static bool
-write_octets(Writing *writing, PhContent *content, GError **error)
-{
-	bool good =
-		ph_content_each(content, 0, ph_content_length(content), take_piece, writing, error);
-
-	if (good && writing->strip && writing->last[1] == '\r')
-		good = put(writing, "\r", 1, error);
-	return good && flush(writing, error);
-}
-
-typedef struct {
-	File file;
-	bool durable;
-} Upload;
-
-/* As lines of the Unix kind when they come back as they are, else as it stands. */
-static bool
-write_file(Account *account, int fd, PhContent *content, Upload *upload, GError **error)
-{
-	g_autofree char *room = g_malloc(ROOM);
-	Writing writing = {
-		.fd = fd,
-		.strip = account->settings.line_ends == LINES_LF,
-		.room = room,
-	};
-	File *file = &upload->file;
-	g_autoptr(GError) why = NULL;
-	bool good = write_octets(&writing, content, &why);
-
-	if (!good && writing.refused) {
-		g_clear_error(&why);
-		writing = (Writing){ .fd = fd, .room = room };
-		good = lseek(fd, 0, SEEK_SET) == 0 && ftruncate(fd, 0) == 0
-		       && write_octets(&writing, content, &why);
-	}
-	if (good && upload->durable)
-		good = ph_durable_sync(fd, &why);
-	if (!good)
-		g_propagate_error(error, why != NULL ? g_steal_pointer(&why) : NULL);
-	file->size = writing.size;
-	file->octets = ph_content_length(content);
-	file->is_plain = file->size == file->octets;
-	if (account->deferred)
-		defer_mark(file->base, sizeof file->base, writing.sum);
-	return good;
-}
-
-static char *
-tmp_path(const char *base)
-{
-	return g_strdup_printf("tmp/%.*s", (int) strcspn(base, ","), base);
-}
-
-static bool
-sync_tmp(Account *account, GError **error)
-{
-	int fd = -1;
-	bool good = false;
-
-	fd = openat(account->root_fd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0) {
-		ph_error_set_errno(error, errno, "cannot open 'tmp'");
-		return false;
-	}
-	good = ph_durable_sync_folder(fd, error);
-	(void) close(fd);
-	return good;
-}
-
-bool
-deliver_upload(void *data, PhContent *content, bool durable, PhBlobId *blob_out, GError **error)
-{
-	Account *account = data;
-	Upload upload = { .file.is_upload = true, .durable = durable || !account->deferred };
-	File *file = &upload.file;
-	g_autofree char *path = NULL;
-	bool good = false;
-	int fd = -1;
-
-	if (account->settings.largest.octets != 0
-	    && ph_content_length(content) > account->settings.largest.octets) {
-		ph_error_set(error, PH_ERROR_TOO_LARGE, "a message of %" PRIu64 " octets",
-		             ph_content_length(content));
-		return false;
-	}
-	deliver_unique(file->base,
-	               account->deferred ? NAME_ROOM - SUM_MARK + 1 : sizeof file->base);
-	path = tmp_path(file->base);
-	fd = openat(account->root_fd, path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-	            0600);
-	if (fd < 0) {
-		ph_error_set_errno(error, errno, "cannot create '%s'", path);
-		return false;
-	}
-	good = write_file(account, fd, content, &upload, error)
-	       && (!durable || sync_tmp(account, error)) && file_pack(file, NULL, blob_out, error);
-	(void) close(fd);
-	if (!good)
-		(void) unlinkat(account->root_fd, path, 0);
-	return good;
-}
 
 /* The octets of a message that was appended together with its mailbox stay in tmp for now. */
 static void
 keep(Account *account, const char *base)
 {
+	(void) upload_forget(account, base);
 	(void) pthread_mutex_lock(&account->lock);
 	(void) g_hash_table_add(account->kept, g_strdup(base));
 	(void) pthread_mutex_unlock(&account->lock);
-}
-
-static bool
-is_kept(Account *account, const char *base)
-{
-	bool found = false;
-
-	(void) pthread_mutex_lock(&account->lock);
-	found = g_hash_table_contains(account->kept, base);
-	(void) pthread_mutex_unlock(&account->lock);
-	return found;
 }
 
 bool
@@ -261,20 +38,6 @@ deliver_is_waiting(Account *account)
 	is_waiting = g_hash_table_size(account->kept) > 0;
 	(void) pthread_mutex_unlock(&account->lock);
 	return is_waiting;
-}
-
-void
-deliver_abandon(void *data, const PhBlobId *blob)
-{
-	Account *account = data;
-	File file;
-
-	if (file_unpack(blob, NULL, &file) && file.is_upload && !file.is_adopted
-	    && !is_kept(account, file.base)) {
-		g_autofree char *path = tmp_path(file.base);
-
-		(void) unlinkat(account->root_fd, path, 0);
-	}
 }
 
 /* --- hooks ---------------------------------------------------------------------------------------- */
@@ -311,6 +74,32 @@ arriving_letters(Account *account, Folder *folder, const PhOp *op)
 	return letters | LETTERS_PRESENT;
 }
 
+/* When commits are deferred the file stays in tmp as it is, and gets its name with its place. */
+static bool
+add_waiting(Account *account,
+            PhIndexConnection *connection,
+            File *file,
+            const PhOp *op,
+            PhBlobId *blob_out,
+            GError **error)
+{
+	const Folder *folder = folder_find(account, &op->mailbox);
+	size_t length = strlen(file->base);
+	Arrival arrival = { .folder = UINT32_MAX, .uid = op->uid };
+
+	arrival.from = g_strndup(file->base, strcspn(file->base, ","));
+	if (ABS(g_get_real_time() - op->internal_date) > DATE_US)
+		arrival.date = op->internal_date;
+	(void) g_array_append_val(account->arrivals, arrival);
+	file->is_upload = false;
+	if (folder != NULL) {
+		file->home = folder->no;
+		(void) g_snprintf(file->base + length, sizeof file->base - length,
+		                  ",S=%" PRIu64 ",W=%" PRIu64, file->size, file->octets);
+	}
+	return file_pack(file, connection, blob_out, error);
+}
+
 static bool
 add(void *user_data,
     PhIndexConnection *connection,
@@ -328,16 +117,11 @@ add(void *user_data,
 		ph_error_set(error, PH_ERROR_INVALID, "the octets to append were not uploaded");
 		return false;
 	}
+	if (account->deferred && !file.is_adopted)
+		return add_waiting(account, connection, &file, op, blob_out, error);
 	if (folder == NULL) { /* made in this very batch: the file waits in tmp */
 		account->waits_in_tmp = true;
-		if (account->deferred) {
-			arrival.folder = UINT32_MAX;
-			arrival.from = g_strdup(file.base);
-			arrival.base = g_strdup(file.base);
-			(void) g_array_append_val(account->arrivals, arrival);
-		} else {
-			keep(account, file.base);
-		}
+		keep(account, file.base);
 		file.is_upload = false;
 		return file_pack(&file, connection, blob_out, error);
 	}
@@ -420,7 +204,7 @@ pack(GByteArray *packed, const GArray *arrivals)
 	for (guint i = 0; i < arrivals->len; i++) {
 		const Arrival *arrival = &g_array_index(arrivals, Arrival, i);
 
-		if (arrival->from == NULL)
+		if (arrival->from == NULL || arrival->base == NULL)
 			continue;
 		g_byte_array_append(packed, (const guint8 *) &arrival->folder,
 		                    sizeof arrival->folder);
@@ -453,7 +237,7 @@ settle_arrivals(Account *account, PhIndexConnection *connection, GError **error)
 	for (guint i = 0; i < account->arrivals->len; i++) {
 		const Arrival *arrival = &g_array_index(account->arrivals, Arrival, i);
 
-		if (account->deferred && arrival->from != NULL)
+		if (arrival->base == NULL)
 			continue; /* it waits in tmp until it is durable */
 		if (!states_set(&states, arrival->folder, arrival->uid, arrival->letters, error))
 			return false;
@@ -470,7 +254,7 @@ settle_arrivals(Account *account, PhIndexConnection *connection, GError **error)
 		return false;
 	if (packed->len == 0 && !account->waits_in_tmp)
 		return true;
-	if (!account->deferred && !sync_tmp(account, error))
+	if (!upload_sync(account, error))
 		return false;
 	row = sql(connection, SQL_ARRIVING_PUT, (int64_t) account->instance_id, error);
 	if (row == NULL)
@@ -502,8 +286,7 @@ set_date(const Account *account, const char *path, PhTime date)
 		(void) utimensat(account->root_fd, path, times, AT_SYMLINK_NOFOLLOW);
 }
 
-/* A file leaves tmp, or gets its name there when commits are deferred. One that is not there any
- * more has done so already. False when it cannot now. */
+/* A file leaves tmp. One that is not there any more has done so already. False when it cannot now. */
 static bool
 arrive(Account *account, const Arrival *arrival)
 {
@@ -511,7 +294,7 @@ arrive(Account *account, const Arrival *arrival)
 	g_autofree char *from = tmp_path(arrival->from);
 	g_autofree char *to = NULL;
 
-	if (account->deferred || folder == NULL)
+	if (folder == NULL)
 		to = g_strconcat("tmp/", arrival->base, NULL);
 	else
 		to = folder_where(account, folder, arrival->letters, ph_slice(arrival->base));
@@ -557,11 +340,28 @@ deliver_forget_late(Account *account)
 	g_array_unref(account->late);
 }
 
+/* They are named now: nobody may abandon them. */
+static void
+keep_all(Account *account)
+{
+	for (guint i = 0; i < account->arrivals->len; i++) {
+		const Arrival *arrival = &g_array_index(account->arrivals, Arrival, i);
+
+		if (arrival->from != NULL)
+			(void) upload_forget(account, arrival->from);
+		if (arrival->from != NULL && arrival->base == NULL && arrival->date > 0) {
+			g_autofree char *path = tmp_path(arrival->from);
+
+			set_date(account, path, arrival->date);
+		}
+	}
+}
+
 /* What we change ourselves is known: the folder need not be read again for it. */
 static void
 arrive_all(Account *account)
 {
-	guint i = 0;
+	guint i = account->deferred ? account->arrivals->len : 0;
 
 	while (i < account->arrivals->len) {
 		const Arrival *first = &g_array_index(account->arrivals, Arrival, i);
@@ -578,7 +378,7 @@ arrive_all(Account *account)
 				arrive_or_wait(account, arrival);
 		}
 		touch_end(&touch);
-		if (folder != NULL && !account->deferred)
+		if (folder != NULL)
 			folder->has_new = true;
 	}
 }
@@ -593,6 +393,7 @@ finished(void *user_data, bool committed)
 	if (committed && account->late->len > 0)
 		retry_late(account);
 	if (committed) {
+		keep_all(account);
 		arrive_all(account);
 		g_atomic_int_set(&account->unsynced, 1);
 		g_atomic_int_set(&account->changed, 1);

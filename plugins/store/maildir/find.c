@@ -175,14 +175,12 @@ find_placed(Listing *listing,
 char *
 find_waiting(Account *account, const File *file)
 {
-	g_autofree char *path = g_strconcat("tmp/", file->base, NULL);
-	char *sizes = strchr(path, ',');
+	g_autofree char *path = tmp_path(file->base);
 
 	if (is_there(account, path))
 		return g_steal_pointer(&path);
-	if (sizes == NULL)
-		return NULL;
-	*sizes = '\0';
+	g_free(path);
+	path = g_strconcat("tmp/", file->base, NULL);
 	return is_there(account, path) ? g_steal_pointer(&path) : NULL;
 }
 

@@ -50,7 +50,7 @@ static const PhOption options[] = {
 	PH_OPTION_BOOLEAN(
 		Settings,
 		deferred,
-		"no",
+		"yes",
 		"with a journal, commit without a sync: quicker, but a new file stays in tmp "
 		"for a second"),
 	PH_OPTIONS_END,
@@ -119,6 +119,7 @@ account_free(void *data)
 	g_array_unref(account->plans);
 	g_clear_pointer(&account->own, g_hash_table_unref);
 	g_hash_table_unref(account->kept);
+	g_hash_table_unref(account->uploads);
 	(void) pthread_mutex_destroy(&account->lock);
 	g_free(account->root);
 	g_free(account->place);
@@ -149,6 +150,7 @@ account_new(const Settings *settings, const PhIdentity *identity)
 	account->instance_id &= INT64_MAX;
 	(void) pthread_mutex_init(&account->lock, NULL);
 	account->kept = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	account->uploads = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	return account;
 }
 
@@ -190,7 +192,7 @@ settle_in(Account *account, GError **error)
 		good = folders_look(account, error);
 		(void) flock(account->lock_fd, LOCK_UN);
 	}
-	return good && subscriptions_look(account, is_new, error);
+	return good && subscriptions_look(account, is_new, error) && tidy_expect(account, error);
 }
 
 static bool
@@ -400,7 +402,7 @@ verify(void *data, bool repair, PhListLineFunc report, void *user_data, GError *
 	return good;
 }
 
-/* Until it keeps all its promises, a commit without a sync must be asked for. */
+/* Who wants new files in new at once asks for commits that sync. */
 static void
 narrow(void *instance, PhStore *table)
 {

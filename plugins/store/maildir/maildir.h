@@ -110,7 +110,7 @@ typedef struct {
 	uint32_t uid;
 	Letters letters;
 	char *from;  /* (owned, nullable) name in tmp */
-	char *base;  /* (owned) */
+	char *base;  /* (owned, nullable) NULL: it waits in tmp until it is durable */
 	PhTime date; /* for the file; 0: it has the right one */
 } Arrival;
 
@@ -146,10 +146,11 @@ typedef struct {
 	uint32_t cached_folder;
 	uint32_t cached_chunk;
 	Letters cached[CHUNK];
-	GPtrArray *watches; /* (nullable) of Ear */
-	GHashTable *own;    /* (nullable) changes of names that we made and were not told of yet */
-	GHashTable *kept;   /* names in tmp that a commit has named: not ours to abandon */
-	Safe safe;          /* what survives the loss of power, when deferred */
+	GPtrArray *watches;  /* (nullable) of Ear */
+	GHashTable *own;     /* (nullable) changes of names that we made and were not told of yet */
+	GHashTable *kept;    /* names in tmp that a commit has named and that stay there for now */
+	GHashTable *uploads; /* names in tmp that no commit has named: ours to abandon */
+	Safe safe;           /* what survives the loss of power, when deferred */
 	Safe asked;
 	bool is_asked;
 
@@ -270,7 +271,7 @@ bool states_load(States *states, uint32_t folder, uint32_t uid, GError **error);
 bool states_set(States *states, uint32_t folder, uint32_t uid, Letters letters, GError **error);
 bool states_flush(States *states, GError **error);
 
-/* --- octets (deliver.c, content.c) --------------------------------------------------------------- */
+/* --- octets (upload.c, deliver.c, content.c) --------------------------------------------------------------- */
 
 extern const PhIndexHooks maildir_hooks;
 bool deliver_upload(void *account,
@@ -284,8 +285,6 @@ void deliver_forget_late(Account *account);
 bool deliver_is_waiting(Account *account);
 /* deliver_resume: finishes what was under way when a process stopped. */
 bool deliver_resume(Account *account, GError **error);
-/* deliver_unique: a name that no file has. @base: NAME_ROOM + 60 octets. */
-void deliver_unique(char *base, size_t size);
 
 bool content_open(void *account,
                   const PhMailboxId *mailbox,

@@ -194,7 +194,6 @@ place_file(Cycle *cycle, const PhRecord *record, const File *file)
 	bool is_new = file->copy == 0 && file->home == cycle->folder->no && record->flags == 0
 	              && record->keywords[0] == NULL;
 	Letters letters = wanted_letters(cycle, record, is_new ? LETTERS_NEW : 0);
-	g_autofree char *waiting = file->copy == 0 ? g_strconcat("tmp/", file->base, NULL) : NULL;
 	g_autofree char *to = folder_where(account, cycle->folder, letters, ph_slice(file->base));
 	g_autofree char *own = NULL;
 	g_autofree char *source = NULL;
@@ -202,7 +201,7 @@ place_file(Cycle *cycle, const PhRecord *record, const File *file)
 
 	cycle->n_done++;
 	cycle->folder->has_new = cycle->folder->has_new || is_new;
-	good = waiting != NULL && rename_file(account, waiting, to);
+	good = file->copy == 0 && upload_leave(account, file, to);
 	if (!good)
 		own = find_own(cycle->listing, cycle->connection, &record->blob, letters);
 	if (own != NULL)
@@ -306,6 +305,16 @@ forget_plans(Account *account, PhIndexConnection *connection, uint32_t folder, G
 	return good;
 }
 
+/* The rename that took it out of tmp was lost with the power. */
+static bool
+is_back(Account *account, const Plan *plan, const char *to)
+{
+	File file = { .base = "" };
+
+	(void) g_strlcpy(file.base, plan->base, sizeof file.base);
+	return upload_leave(account, &file, to);
+}
+
 static bool
 carry_out(Account *account, PhIndexConnection *connection, GError **error)
 {
@@ -326,7 +335,7 @@ carry_out(Account *account, PhIndexConnection *connection, GError **error)
 
 		good = states_load(&states, folder->no, plan->uid, error);
 		if (good && states.states[plan->uid % CHUNK] == plan->from
-		    && rename_file(account, from, to))
+		    && (rename_file(account, from, to) || is_back(account, plan, to)))
 			good = states_set(&states, folder->no, plan->uid, plan->to, error);
 	}
 	touch_end(&touch);
@@ -606,6 +615,8 @@ tidy_finally(Account *account)
 		while (tidy_once(account) && g_get_monotonic_time() < end)
 			;
 	}
+	if (account->deferred)
+		defer_hurry(account);
 }
 
 /* --- before a scan -------------------------------------------------------------------------------- */
@@ -632,6 +643,20 @@ place_folder(Account *account, Folder *folder, bool anew, GError **error)
 		if (!ph_index_end_write(account->index, connection, good, error))
 			return false;
 	}
+	return true;
+}
+
+bool
+tidy_expect(Account *account, GError **error)
+{
+	g_autoptr(GPtrArray) folders = g_ptr_array_new();
+	Behind behind = { account, folders, { UINT64_MAX, INT64_MAX, INT64_MAX }, 0, NULL };
+	uint64_t change = 0;
+
+	if (!ph_index_mailboxes(account->index, find_behind, &behind, &change, error))
+		return false;
+	if (folders->len > 0)
+		tidy_soon(account);
 	return true;
 }
 

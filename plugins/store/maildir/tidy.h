@@ -62,11 +62,24 @@ char *find_source(Listing *listing,
 /* defer_is_bad: are the octets of a message whose file has no place yet not what was written? */
 bool defer_is_bad(Listing *listing, PhIndexConnection *connection, const PhBlobId *blob);
 
-/* find_waiting: in tmp, under its own name or that without the sizes, which it gets when it is moved. */
+/* tmp_path: where octets are written and wait: the name without sum and sizes. find_waiting: there, or in
+ * tmp under the whole name, which files got there in former times. Returns: path (owned) or NULL. */
+char *tmp_path(const char *base);
 char *find_waiting(Account *account, const File *file);
+
+/* deliver_unique: a name that no file has. @base: NAME_ROOM + 60 octets. */
+void deliver_unique(char *base, size_t size);
+
+/* upload_sync: names in tmp. upload_forget: a commit has named it, it may not be abandoned any more.
+ * Returns: it could have been. upload_leave: the file gets its place. */
+bool upload_sync(Account *account, GError **error);
+bool upload_forget(Account *account, const char *base);
+bool upload_leave(Account *account, const File *file, const char *to);
 
 /* tidy_places: until every message has its file in its folder and removed ones have none. */
 bool tidy_places(Account *account, GError **error);
+/* tidy_expect: has the housekeeping run soon when a process that stopped has left it something. */
+bool tidy_expect(Account *account, GError **error);
 /* tidy_resume: finishes renames that were under way when a process stopped. */
 bool tidy_resume(Account *account, GError **error);
 

@@ -177,9 +177,14 @@ purge(Account *account, PhIndexConnection *connection, const Row *row)
 
 /* --- tmp ------------------------------------------------------------------------------------------- */
 
-/* Files that nobody finished for 36 hours, as the maildir page says. */
+/* Old: names in tmp that may have been forgotten. */
+typedef struct {
+	PhIndexConnection *connection;
+	GHashTable *names; /* owned */
+} Old;
+
 static void
-clean_tmp(Account *account, PhTime now)
+find_old(Account *account, PhTime now, GHashTable *names)
 {
 	int fd = openat(account->root_fd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
@@ -196,10 +201,62 @@ clean_tmp(Account *account, PhTime now)
 		    || !S_ISREG(info.st_mode))
 			continue;
 		if (MAX(info.st_mtim.tv_sec, info.st_ctim.tv_sec) * INT64_C(1000000) < now - tmp_us)
-			(void) unlinkat(fd, entry->d_name, 0);
+			(void) g_hash_table_add(names, g_strdup(entry->d_name));
 	}
 	if (dir != NULL)
 		(void) closedir(dir);
+}
+
+/* The octets of a message that could not get its place are nowhere else. */
+static bool
+spare_named(const PhRecord *record, void *user_data)
+{
+	Old *old = user_data;
+	PhBlobId original = record->blob;
+	File file;
+
+	file_set_copy(&original, 0);
+	if (file_unpack(&original, old->connection, &file)) {
+		file.base[strcspn(file.base, ",")] = '\0';
+		(void) g_hash_table_remove(old->names, file.base);
+	}
+	return g_hash_table_size(old->names) > 0;
+}
+
+static bool
+spare_all(Account *account, Old *old)
+{
+	PhChangesQuery query = { .fields = PH_FIELD_BLOB, .record = spare_named, .user_data = old };
+	PhChangesResult result = { 0 };
+	bool good = true;
+
+	for (guint i = 0; good && i < account->numbered->len; i++) {
+		const Folder *folder = folder_at(account, i);
+
+		if (folder != NULL && !folder->is_gone && g_hash_table_size(old->names) > 0)
+			good = ph_index_changes(account->index, &folder->id, &query, &result, NULL);
+	}
+	return good;
+}
+
+/* Files that nobody finished for 36 hours, as the maildir page says. */
+static void
+clean_tmp(Account *account, PhIndexConnection *connection, PhTime now)
+{
+	g_autoptr(GHashTable) names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	Old old = { connection, names };
+	GHashTableIter iter;
+	gpointer name = NULL;
+
+	find_old(account, now, names);
+	if (!spare_all(account, &old))
+		return;
+	g_hash_table_iter_init(&iter, names);
+	while (g_hash_table_iter_next(&iter, &name, NULL)) {
+		g_autofree char *path = g_strconcat("tmp/", name, NULL);
+
+		(void) unlinkat(account->root_fd, path, 0);
+	}
 }
 
 bool
@@ -210,7 +267,7 @@ trash_step(Account *account, PhIndexConnection *connection, PhTime now)
 
 	if (!next_row(account, connection, now, &row)) {
 		if (!account->tmp_cleaned && !deliver_is_waiting(account))
-			clean_tmp(account, now);
+			clean_tmp(account, connection, now);
 		account->tmp_cleaned = true;
 		return false;
 	}
