@@ -381,6 +381,20 @@ def test_dovecots_mailbox_is_taken_over_and_given_back():
         server.__exit__(None, None, None)
 
 
+def test_what_dovecot_keeps_beside_the_folders():
+    with MboxServer() as server:
+        server.put(b"V\t2\n\nINBOX\nWork\tOld\n", "folders/.subscriptions")
+        server.put(b"6b02ff23", "folders/dovecot-uidvalidity")
+        server.put(b"", "folders/dovecot-uidvalidity.6b02ff23")
+        server.put(message(b"old"), "folders/Work/Old")
+        imap = server.imap()
+        assert sorted(line.rsplit(b" ", 1)[1].strip(b'"') for line in imap.lsub()[1]) == [
+            b"INBOX", b"Work/Old"], imap.lsub()
+        assert not any(b"dovecot" in line for line in imap.list()[1]), imap.list()
+        assert imap.select("Work/Old")[1] == [b"1"]
+        imap.logout()
+
+
 # ---- damage and trouble --------------------------------------------------------------------------------
 
 def test_a_damaged_file_is_served_as_far_as_it_goes():

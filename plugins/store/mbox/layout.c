@@ -333,6 +333,13 @@ is_inbox(const Walk *walk, const struct stat *status)
 
 static bool walk_folder(Walk *walk, int fd, GError **error);
 
+/* Dovecot keeps its counter of uidvalidities in the uppermost folder. */
+static bool
+is_counter(const Walk *walk, const char *file_name)
+{
+	return walk->name->len == 0 && g_str_has_prefix(file_name, "dovecot-uidvalidity");
+}
+
 /* One entry: a mailbox, a folder, or neither. */
 static bool
 walk_entry(Walk *walk, int folder_fd, const char *file_name, GError **error)
@@ -341,7 +348,7 @@ walk_entry(Walk *walk, int folder_fd, const char *file_name, GError **error)
 	struct stat status;
 	bool good = true;
 
-	if (file_name[0] == '.' || is_lock_name(ph_slice(file_name))
+	if (file_name[0] == '.' || is_lock_name(ph_slice(file_name)) || is_counter(walk, file_name)
 	    || fstatat(folder_fd, file_name, &status, AT_SYMLINK_NOFOLLOW) < 0
 	    || is_inbox(walk, &status))
 		return true;

@@ -196,7 +196,10 @@ open_account(void *data, const PhIdentity *identity, void **account_out, GError 
 		return false;
 	good = file_lock_account(account, error);
 	if (good) {
-		good = list_sync(account, error);
+		bool is_new = subscriptions_are_unknown(account);
+
+		good = list_sync(account, error)
+		       && (!is_new || subscriptions_take_over(account, error));
 		octets_expire(account);
 		file_unlock_account(account);
 	}

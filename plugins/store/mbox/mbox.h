@@ -266,4 +266,8 @@ bool octets_content(void *account,
 char *octets_folder(const Account *account);
 void octets_expire(Account *account);
 
+/* subscriptions_are_unknown: the index is new. subscriptions_take_over: those of Dovecot. */
+bool subscriptions_are_unknown(Account *account);
+bool subscriptions_take_over(Account *account, GError **error);
+
 #endif
