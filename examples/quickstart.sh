@@ -119,10 +119,11 @@ plugin = sqlite
 path   = {data}/mail/{domain}/{user}
 
 [route local]
-domains   = example.org
-transport = store
-store     = mail
-directory = people
+domains    = example.org
+transport  = store
+store      = mail
+directory  = people
+postmaster = anna
 
 [listener smtp]
 plugin  = smtp

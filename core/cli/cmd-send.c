@@ -52,6 +52,8 @@ typedef struct {
 	PhListenAddress *list;
 	size_t n;
 	char *hostname;
+	GString *tried; /* their names, for people */
+	char *fault;    /* (nullable) why the config says nothing */
 } Servers;
 
 static void
@@ -59,6 +61,9 @@ clear_servers(Servers *servers)
 {
 	g_free(servers->list);
 	g_free(servers->hostname);
+	g_free(servers->fault);
+	if (servers->tried != NULL)
+		g_string_free(servers->tried, TRUE);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Servers, clear_servers)
@@ -86,6 +91,9 @@ add_server(Servers *servers, const char *text)
 		v4->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	servers->list = g_renew(PhListenAddress, servers->list, servers->n + 1);
 	servers->list[servers->n++] = address;
+	if (servers->tried == NULL)
+		servers->tried = g_string_new(NULL);
+	g_string_append_printf(servers->tried, "%s%s", servers->tried->len > 0 ? ", " : "", text);
 }
 
 static void
@@ -120,12 +128,24 @@ find_servers(const Letter *letter, Servers *servers)
 		if (strcmp(section->kind, "listener") == 0 && letter->server == NULL)
 			add_listener(servers, section);
 	}
+	if (keyfile == NULL && letter->server == NULL && ph_mistakes_get(mistakes, 0) != NULL)
+		servers->fault = g_strdup_printf("; %s: %s", letter->config,
+		                                 ph_mistakes_get(mistakes, 0)->text);
 	if (letter->server != NULL)
 		add_server(servers, letter->server);
 	else if (servers->n == 0)
 		add_server(servers, "127.0.0.1:25");
 	if (servers->hostname == NULL)
 		servers->hostname = g_strdup(g_get_host_name());
+}
+
+/* Returns: (owned) a line without its end. */
+static char *
+nobody_answers(const Servers *servers)
+{
+	return g_strdup_printf("no server answers at %s; is it running?%s",
+	                       servers->tried != NULL ? servers->tried->str : "that address",
+	                       servers->fault != NULL ? servers->fault : "");
 }
 
 /* --- what ----------------------------------------------------------------------------------- */
@@ -210,6 +230,7 @@ submit_to_any(const Servers *servers, const PhSubmission *submission)
 {
 	PhSubmitResult result = PH_SUBMIT_LOST;
 	g_autoptr(GString) problems = g_string_new(NULL);
+	g_autofree char *told = nobody_answers(servers);
 
 	for (size_t i = 0; i < servers->n; i++) {
 		const PhListenAddress *address = &servers->list[i];
@@ -223,7 +244,7 @@ submit_to_any(const Servers *servers, const PhSubmission *submission)
 	if (problems->len > 0)
 		fprintf(stderr, "%s", problems->str);
 	else if (result == PH_SUBMIT_LOST || result == PH_SUBMIT_NOT_SMTP)
-		fprintf(stderr, "posthorn: no server answers; is it running?\n");
+		fprintf(stderr, "posthorn: %s\n", told);
 	return result;
 }
 
@@ -297,6 +318,7 @@ static int
 speak(Letter *letter)
 {
 	g_auto(Servers) servers = { .list = NULL };
+	g_autofree char *told = NULL;
 
 	find_servers(letter, &servers);
 	for (size_t i = 0; i < servers.n; i++) {
@@ -307,7 +329,8 @@ speak(Letter *letter)
 		    == PH_SUBMIT_DONE)
 			return PH_EXIT_OK;
 	}
-	printf("421 4.3.0 no server answers; is it running?\r\n");
+	told = nobody_answers(&servers);
+	printf("421 4.3.0 %s\r\n", told);
 	return SYSEXIT_TEMPORARY;
 }
 
@@ -365,6 +388,7 @@ typedef struct {
 	bool has_mode; /* -bp and others that we do not have */
 	bool speaks;   /* -bs: SMTP on standard input and output */
 	bool ignore_dots;
+	bool runs_queue; /* -q: the server does that by itself */
 } SendmailLine;
 
 static void
@@ -399,6 +423,9 @@ take_sendmail_option(SendmailLine *line, char letter, const char *value)
 		break;
 	case 'b':
 		take_mode(line, value[0]);
+		break;
+	case 'q':
+		line->runs_queue = true;
 		break;
 	case 'N':
 		line->letter.notify = value;
@@ -468,6 +495,8 @@ ph_sendmail_main(int argc, char **argv)
 		return speak(&line.letter);
 	for (; at < argc; at++)
 		g_ptr_array_add(recipients, g_strdup(argv[at]));
+	if (line.runs_queue && recipients->len == 0 && !line.letter.take_recipients)
+		return PH_EXIT_OK;
 	line.letter.dot_ends = !line.ignore_dots;
 	return send_letter(&line.letter);
 }

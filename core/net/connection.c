@@ -11,10 +11,12 @@
  */
 #include <posthorn/error.h>
 
+#include "base/clock.h"
 #include "base/horizon.h"
 #include "net/hold.h"
 #include "net/stages.h"
 #include "net/stats.h"
+#include "plugin/call.h"
 
 #include <sys/epoll.h>
 
@@ -82,7 +84,12 @@ follow(PhSession *session, PhNext next)
 PhMove
 ph_connection_call(PhSession *session, PhNext (*callback)(PhSession *))
 {
-	return follow(session, callback(session));
+	uint64_t started_us = ph_clock_us();
+	PhNext next = callback(session);
+
+	if (!session->client)
+		ph_call_note(session->endpoint->params.section, started_us);
+	return follow(session, next);
 }
 
 /* A callback beside what is under way: PH_DONE leaves that as it is. */
@@ -219,14 +226,20 @@ static PhMove
 deliver(PhSession *session, const PhFrame *frame)
 {
 	const PhProtocol *protocol = ph_connection_protocol(session);
+	uint64_t started_us = ph_clock_us();
+	PhNext next = PH_ABORT;
 
 	if (frame->kind == PH_FRAME_FLOOD)
 		return ph_connection_die(session);
 	if (frame->kind == PH_FRAME_LINE)
-		return follow(session, protocol->line(session, frame->slice, frame->flaws));
-	if (protocol->octets == NULL)
+		next = protocol->line(session, frame->slice, frame->flaws);
+	else if (protocol->octets != NULL)
+		next = protocol->octets(session, frame->slice, frame->final);
+	else
 		return ph_connection_die(session);
-	return follow(session, protocol->octets(session, frame->slice, frame->final));
+	if (!session->client)
+		ph_call_note(session->endpoint->params.section, started_us);
+	return follow(session, next);
 }
 
 /* Cuts and delivers one frame, or reads. */

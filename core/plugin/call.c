@@ -464,6 +464,24 @@ ph_call_end(PhCall *call, bool ok)
 }
 
 void
+ph_call_note(PhSection *section, uint64_t started_us)
+{
+	PhCalls *calls = section != NULL ? section->calls : NULL;
+	uint64_t took_us = ph_clock_us() - started_us;
+	Copy *copy = NULL;
+
+	if (calls == NULL)
+		return;
+	copy = my_copy(calls);
+	atomic_fetch_add_explicit(&copy->begun, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&copy->ended, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&copy->total_us, took_us, memory_order_relaxed);
+	atomic_fetch_add_explicit(&copy->buckets[ph_histogram_bucket(took_us)], 1,
+	                          memory_order_relaxed);
+	note_longest(calls, took_us);
+}
+
+void
 ph_call_stats(PhSection *section, PhCallStats *stats_out)
 {
 	PhCalls *calls = section->calls;

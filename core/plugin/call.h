@@ -65,6 +65,10 @@ void ph_call_park(PhCall *call);
 /* ph_call_end: @ok: false counts an error (the world failed, not a normal negative outcome). */
 void ph_call_end(PhCall *call, bool ok);
 
+/* ph_call_note: a call that began at @started_us (ph_clock_us) and needed no bracket, because it is
+ * limited by other means, is over. @section: (nullable) */
+void ph_call_note(PhSection *section, uint64_t started_us);
+
 /* PhCallStats: what was counted for a section since the process started. */
 typedef struct {
 	uint64_t calls;

@@ -23,7 +23,18 @@ MESSAGE = b"From: carla@example.net\r\nSubject: Hello\r\n\r\nHello.\r\n"
 def example(name, change=lambda text: text, **users):
     """A server from examples/NAME.conf; its listeners keep their names as port names."""
     with open(os.path.join(SOURCE, "examples", name + ".conf"), encoding="utf-8") as stream:
-        text = change(stream.read())
+        return serve(change(stream.read()), **users)
+
+
+def page(name):
+    """A server from all the sections that a page shows, each in an indented block."""
+    with open(os.path.join(SOURCE, name), encoding="utf-8") as stream:
+        blocks = re.findall(r"(?:^    \S.*\n|^\n)+", stream.read(), re.MULTILINE)
+    shown = [block for block in blocks if re.search(r"^    \[", block, re.MULTILINE)]
+    return serve("".join(re.sub(r"(?m)^    ", "", block) for block in shown))
+
+
+def serve(text, **users):
     ports = re.findall(r"^\[listener ([\w-]+)\]", text, re.MULTILINE)
     text = text.replace("{", "{{").replace("}", "}}")
     for port in ports:
@@ -40,6 +51,18 @@ def secure_imap(server, name, user="anna@example.org"):
     client = imaplib.IMAP4_SSL("localhost", server.ports[name], ssl_context=server.trust())
     client.login(user, PASSWORD)
     return client
+
+
+def test_the_pages_show_servers_that_run():
+    for name in ("README.md", "docs/first-server.md"):
+        with page(name) as server:
+            port = server.ports["mx" if "mx" in server.ports else "smtp"]
+            with smtplib.SMTP("127.0.0.1", port) as client:
+                client.sendmail("carla@example.net", ["postmaster@example.org"], MESSAGE)
+            client = secure_imap(server, "imaps")
+            assert client.select("INBOX")[1] == [b"1"], name
+            client.logout()
+            assert "submissions" in server.ports, name
 
 
 def test_home_conf_takes_mail_and_gives_it_back():

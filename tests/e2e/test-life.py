@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """test-life.py: start, reload, drain, stop, and what stands in the way of a start"""
+import json
 import os
 import signal
 import socket
+import subprocess
 import time
 
 import lib
@@ -133,6 +135,17 @@ def test_send_submits_what_it_reads():
         imap.logout()
 
 
+def test_send_says_where_nobody_answered():
+    done = subprocess.run([lib.PROGRAM, "send", "-s", "127.0.0.1:1", "anna@example.org"], text=True,
+                          input="Subject: lost\n\n", capture_output=True, timeout=60, check=False)
+    assert done.returncode == 75, done
+    assert done.stderr == "posthorn: no server answers at 127.0.0.1:1; is it running?\n", done
+    done = subprocess.run([lib.PROGRAM, "send", "-c", "/nowhere/posthorn.conf", "-s", "unix:/nowhere/x",
+                           "anna@example.org"], text=True, input="", capture_output=True, timeout=60,
+                          check=False)
+    assert "unix:/nowhere/x" in done.stderr, done
+
+
 def test_status_tells_sessions_and_plugins():
     with Server() as server:
         connection, reader = server.raw("smtp")
@@ -140,6 +153,9 @@ def test_status_tells_sessions_and_plugins():
         done = server.run("status")
         assert done.returncode == 0, done.stderr
         assert "smtp" in done.stdout, done.stdout
+        sections = json.loads(server.run("status", "--json").stdout)["sections"]
+        calls = {one["section"]: one["calls"] for one in sections}
+        assert calls["[listener smtp]"] > 0, calls
         connection.close()
 
 
