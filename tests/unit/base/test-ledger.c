@@ -79,14 +79,14 @@ test_blobs(void)
 
 	tx_init(&tx, 2, 2);
 	tx.op[0].kind = PH_OP_APPEND;
-	tx.op[1].kind = PH_OP_RENAME;
+	tx.op[1].kind = PH_OP_CREATE;
 	g_assert_false(commit(ledger, &tx)); /* the name is taken: the append is undone */
 	g_assert_cmpint(named, ==, 1);
 
 	tx_init(&tx, 3, 2);
 	tx.op[0].kind = PH_OP_EXPUNGE;
 	tx.op[0].uids = all;
-	tx.op[1].kind = PH_OP_RENAME;
+	tx.op[1].kind = PH_OP_CREATE;
 	g_assert_false(commit(ledger, &tx)); /* the expunge is undone */
 	g_assert_cmpint(named, ==, 1);
 	tx.transaction.n_ops = 1;

@@ -96,7 +96,7 @@ test_left_alone(void)
 	store.section.core_settings = &settings;
 	account = test_account(&store, "ann", 0);
 	g_assert_cmpuint(use_of(account, "Sent"), ==, UINT32_MAX);
-	g_assert_cmpuint(use_of(account, "Junk"), ==, 0);
+	g_assert_cmpuint(use_of(account, "Junk"), ==, PH_USE_JUNK); /* no other has the use */
 	g_assert_cmpuint(use_of(account, "A/B"), ==, 0);
 	forget(&store, account);
 	test_store_clear(&store);
