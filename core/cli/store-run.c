@@ -26,7 +26,9 @@
 #include <unistd.h>
 
 enum {
-	LINE_LENGTH_MAX = 1024 * 1024
+	LINE_LENGTH_MAX = 1024 * 1024,
+	PATIENCE_US = 10 * 1000 * 1000,
+	LOOK_US = 50 * 1000,
 };
 
 /* --- showing ----------------------------------------------------------------------------------- */
@@ -203,8 +205,13 @@ run_with_journal(PhConfig *config,
 	return status;
 }
 
+/* @is_used_out: another process has the journal. */
 static int
-run_with(PhConfig *config, const PhJobRequest *request, PhMistakes *mistakes, GError **error)
+run_with(PhConfig *config,
+         const PhJobRequest *request,
+         PhMistakes *mistakes,
+         bool *is_used_out,
+         GError **error)
 {
 	PhJournal *journal = NULL;
 	int status = -1;
@@ -214,8 +221,10 @@ run_with(PhConfig *config, const PhJobRequest *request, PhMistakes *mistakes, GE
 		return -1;
 	(void) umask(077);
 	ph_spool_set_directory(ph_config_server(config)->data);
-	if (!ph_durability_open(config, NULL, NULL, &journal, error))
+	if (!ph_durability_open(config, NULL, NULL, &journal, error)) {
+		*is_used_out = true;
 		return -1;
+	}
 	status = run_with_journal(config, journal, request, mistakes, error);
 	ph_durability_end(journal, config);
 	return status;
@@ -233,17 +242,17 @@ ph_store_run_config(const char *path, PhRegistry *registry, GError **error)
 }
 
 static int
-run_here(const char *path, const PhJobRequest *request, GError **error)
+run_here(const char *path, const PhJobRequest *request, bool *is_used_out, GError **error)
 {
 	g_autoptr(PhMistakes) mistakes = ph_mistakes_new(path);
 	g_autoptr(PhRegistry) registry = ph_registry_new();
 	g_autoptr(PhConfig) config = ph_store_run_config(path, registry, error);
 
-	return config != NULL ? run_with(config, request, mistakes, error) : -1;
+	return config != NULL ? run_with(config, request, mistakes, is_used_out, error) : -1;
 }
 
-int
-ph_store_run(const char *config, const PhJobRequest *request, GError **error)
+static int
+run_somewhere(const char *config, const PhJobRequest *request, bool *is_used_out, GError **error)
 {
 	g_autoptr(GError) why = NULL;
 	int fd = ph_control_connect(config, &why);
@@ -251,7 +260,27 @@ ph_store_run(const char *config, const PhJobRequest *request, GError **error)
 	if (fd >= 0)
 		return run_in_server(fd, request, error);
 	if (g_error_matches(why, PH_ERROR, PH_ERROR_NOT_FOUND))
-		return run_here(config, request, error);
+		return run_here(config, request, is_used_out, error);
 	g_propagate_error(error, g_steal_pointer(&why));
 	return -1;
+}
+
+/* A server that starts or ends has the journal, but no control socket: it is waited for. */
+int
+ph_store_run(const char *config, const PhJobRequest *request, GError **error)
+{
+	gint64 end_us = g_get_monotonic_time() + PATIENCE_US;
+
+	for (;;) {
+		g_autoptr(GError) why = NULL;
+		bool is_used = false;
+		int status = run_somewhere(config, request, &is_used, &why);
+
+		if (!is_used || g_get_monotonic_time() >= end_us) {
+			if (why != NULL)
+				g_propagate_error(error, g_steal_pointer(&why));
+			return status;
+		}
+		g_usleep(LOOK_US);
+	}
 }

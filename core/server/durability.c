@@ -34,7 +34,8 @@ ph_durability_open(const PhConfig *config,
 		.folder = folder,
 		.size = MAX(server->journal_size.octets, least_size),
 		.checkpoint_us = server->checkpoint_interval.us,
-		.lock_wait_us = LOCK_WAIT_US,
+		.lock_wait_us =
+			failed != NULL ? LOCK_WAIT_US : 0, /* a tool asks the server again */
 		.failed = failed,
 		.user_data = user_data,
 	};

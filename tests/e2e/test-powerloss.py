@@ -30,6 +30,7 @@ STORE = os.environ.get("POSTHORN_POWER_STORE", "sqlite")
 # What a lock file still said is lost with the power; others wait until it is old.
 WHOLE = lib.WHOLE.replace(lib.STORE, lib.STORES[STORE].replace(
     "write-delay = 0s", "write-delay = 0s\nstale-lock = 2s"))
+WHOLE = WHOLE.replace("log = json\n", "log = json\ndurability = store\n")
 ROUNDS = int(os.environ.get("POSTHORN_POWER_ROUNDS", "4"))
 DEFERS = ("sqlite", "compress", "encrypt", "maildir", "mirror")
 # The syncs that mail in each store stands on: without any of them something is lost.
@@ -42,7 +43,7 @@ MATTERS = {
     "mbox": ["file:/inbox"],
 }
 SURVIVAL = (0, 0.5, 0.9, 0.1)
-JOURNAL = WHOLE.replace("log = json\n", "log = json\ndurability = journal\n"
+JOURNAL = WHOLE.replace("durability = store\n", "durability = journal\n"
                         "journal-size = 32M\ncheckpoint-interval = 300ms\n")
 GONE = (OSError, EOFError, smtplib.SMTPException, imaplib.IMAP4.abort, imaplib.IMAP4.error)
 USERS = ["anna@example.org", "ben@example.org"]

@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """test-store.py: `posthorn store ...` beside a running server and without one"""
+import fcntl
 import glob
 import json
 import os
+import socket
+import threading
 import time
 
 import lib
@@ -97,6 +100,30 @@ def test_mistakes_are_told_in_a_sentence():
         assert done.returncode == 2, done
         assert server.stop() == 0
         assert server.run("store", "check", "male").returncode == 1
+
+
+def test_a_server_that_starts_is_waited_for():
+    """It has the journal before its control socket is there."""
+    journal = lib.WHOLE.replace("[server]\n", "[server]\ndurability = journal\n")
+    with Server(journal) as server:
+        fill(server, 1)
+        assert server.stop() == 0
+        path = server.values["data"] + "/control.sock"
+        answers = []
+        with open(server.values["data"] + "/journal/lock", "r+b") as lock, \
+                socket.socket(socket.AF_UNIX) as control:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            tool = threading.Thread(target=lambda: answers.append(
+                server.run("store", "check", "mail", "anna@example.org")))
+            tool.start()
+            time.sleep(0.5)
+            control.bind(path)
+            control.listen()
+            control.settimeout(5)
+            control.accept()[0].close()
+            tool.join()
+        os.unlink(path)
+        assert "the server ended" in answers[0].stderr, answers
 
 
 def test_a_damaged_account_is_found_and_the_others_are_looked_at_all_the_same():
