@@ -255,6 +255,9 @@ take_glance(Glance *glance, bool *done_out, GError **error)
 	if (!good || !*done_out)
 		return good;
 	note_glance(glance, began);
+	/* what only looks like a delivery (its message was moved or removed) goes where it belongs */
+	if (scan->fresh->len > 0 && !tidy_places(scan->account, error))
+		return false;
 	return scan_fold(scan, error);
 }
 

@@ -636,9 +636,13 @@ scan_folder(Account *account, Folder *folder, GError **error)
 	takeover_keywords(account, folder);
 	if (!uidlist_look(account, folder, error))
 		return false;
+	if ((account->deferred || !folder->is_adopted) && !tidy_places(account, error))
+		return false;
 	if (!folder->is_adopted && !takeover_folder(account, folder, error))
 		return false;
 	if (!scan_glance(account, folder, &done, error))
+		return false;
+	if (!done && !account->deferred && !tidy_places(account, error))
 		return false;
 	while (!done && again)
 		if (!scan_once(account, folder, &again, error))
@@ -665,8 +669,7 @@ scan_refresh(void *data, const PhMailboxId *mailbox, GError **error)
 	if (good)
 		good = mailbox == NULL ? folders_look(account, error)
 		                       : folder == NULL || folder->is_gone
-		                                 || (tidy_places(account, error)
-		                                     && scan_folder(account, folder, error));
+		                                 || scan_folder(account, folder, error);
 	(void) flock(account->lock_fd, LOCK_UN);
 	return good;
 }
