@@ -69,7 +69,7 @@ class Ledger:
 
 
 def message(name, large):
-    body = (name + " ") * (20000 if large else random.randrange(1, 300))
+    body = (name + " ") * (random.choice((20000, 80000)) if large else random.randrange(1, 300))
     return ("X-Ledger: %s\r\n\r\n%s\r\nend\r\n" % (name, body)).encode()
 
 
