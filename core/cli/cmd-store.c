@@ -187,8 +187,11 @@ export_foreign(const PhArguments *arguments, const char *path, bool as_maildir)
 	(void) unlink(name);
 	status = run_with_stream(arguments, "export", fd);
 	if (status == PH_EXIT_OK
-	    && (lseek(fd, 0, SEEK_SET) != 0 || !ph_foreign_write(fd, path, as_maildir, &error)))
+	    && (lseek(fd, 0, SEEK_SET) != 0 || !ph_foreign_write(fd, path, as_maildir, &error))) {
 		status = fail(error);
+		if (access(path, F_OK) == 0)
+			fprintf(stderr, "posthorn: '%s' is not complete; remove it\n", path);
+	}
 	close(fd);
 	return status;
 }

@@ -420,7 +420,7 @@ static const PhOption store_rows[] = {
 	PH_OPTION_DURATION(PhPluginSettings,
 	                   retention_interval,
 	                   "1h",
-	                   "how often 'retention' is looked after"),
+	                   "how often 'retention' is looked after; 1min or more"),
 	PH_OPTION_TEMPLATE(
 		PhPluginSettings,
 		search_index,

@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """test-import.py: `posthorn store import` of mbox files, maildirs and Dovecot's maildirs"""
 import os
+import resource
+import signal
+import subprocess
 
 import lib
 from lib import Server, main
@@ -165,6 +168,28 @@ def test_what_is_exported_as_maildir_or_mbox_is_imported_again():
             spam = [line for line in client.list()[1] if line.endswith(b'"Spam"')]
             assert len(spam) == 1 and b"\\Junk" in spam[0], spam
             client.logout()
+
+
+def limit_files():
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100000, 100000))
+
+
+def test_an_export_that_failed_says_what_it_left():
+    with Server() as server:
+        client = server.imap()
+        for size in (10, 200000):
+            client.append("INBOX", None, None, b"Subject: x\r\n\r\n" + b"y" * size + b"\r\n")
+        client.logout()
+        path = os.path.join(server.dir, "out")
+        done = subprocess.run([lib.PROGRAM, "store", "export", "--format", "maildir", "-c", server.config,
+                               "mail", ANNA, path], capture_output=True, text=True, timeout=60,
+                              preexec_fn=limit_files, check=False)
+        assert done.returncode != 0 and "'%s' is not complete; remove it" % path in done.stderr, done
+        archive = path + ".tar"
+        done = subprocess.run([lib.PROGRAM, "store", "export", "-c", server.config, "mail", ANNA,
+                               archive], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0 and os.path.getsize(archive) > 200000, done
 
 
 def test_a_plain_maildir_is_read_too():
