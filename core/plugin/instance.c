@@ -14,6 +14,7 @@
 #include "config/expand.h"
 #include "plugin/adopt.h"
 #include "plugin/calls.h"
+#include "plugin/figures.h"
 
 #include <stdatomic.h>
 
@@ -46,6 +47,7 @@ unref_instance(gpointer data)
 		isolator->destroy(held->instance);
 	else
 		ph_adopt_destroy(held->origin->offer, held->instance);
+	ph_figures_forget(held->origin);
 	held->origin->instance = NULL;
 	held->origin->calls = NULL;
 	ph_calls_unref(held->calls);
@@ -321,8 +323,8 @@ ph_instances_create(PhConfig *config, PhConfig *previous, PhMistakes *mistakes)
 			continue;
 		}
 		good = false;
-		ph_mistakes_add(mistakes, line_of(sections[i], error), "%s (plugin '%s'): %s", title,
-		                sections[i]->offer->name,
+		ph_mistakes_add(mistakes, line_of(sections[i], error), "%s (plugin '%s'): %s",
+		                title, sections[i]->offer->name,
 		                error != NULL ? error->message : "it failed and did not say why");
 	}
 	if (!good)

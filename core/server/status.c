@@ -15,6 +15,7 @@
 #include "journal/journal.h"
 #include "mailbox/account.h"
 #include "plugin/call.h"
+#include "plugin/figures.h"
 #include "server/json.h"
 #include "server/queue-tool.h"
 
@@ -89,6 +90,12 @@ write_children(PhSection *section, GString *out)
 }
 
 static void
+write_figure(const char *name, int64_t value, void *user_data)
+{
+	ph_json_number(user_data, name, value);
+}
+
+static void
 write_section(PhSection *section, GString *out)
 {
 	PhCallStats stats;
@@ -106,6 +113,9 @@ write_section(PhSection *section, GString *out)
 	ph_json_number(out, "average-us", (int64_t) average_us(&stats));
 	ph_json_number(out, "longest-us", (int64_t) stats.longest_us);
 	ph_json_boolean(out, "slow", average_us(&stats) >= SLOW_US);
+	ph_json_open(out, "figures", '{');
+	ph_figures_each(section, write_figure, out);
+	ph_json_close(out, '}');
 	write_children(section, out);
 	ph_json_close(out, '}');
 }
@@ -310,6 +320,34 @@ write_text_children(const PhStatusInput *input, GString *out)
 }
 
 static void
+write_text_figure(const char *name, int64_t value, void *user_data)
+{
+	GString *line = user_data;
+
+	g_string_append_printf(line, "%s%s %" G_GINT64_FORMAT, line->len > 0 ? ", " : "", name,
+	                       value);
+}
+
+/* What plugins count themselves. */
+static void
+write_text_figures(const PhStatusInput *input, GString *out)
+{
+	PhSection *const *sections = ph_config_sections(ph_generation_config(input->generation));
+	bool any = false;
+
+	for (size_t i = 0; sections[i] != NULL; i++) {
+		g_autofree char *title = ph_section_title(sections[i]);
+		g_autoptr(GString) line = g_string_new(NULL);
+
+		ph_figures_each(sections[i], write_text_figure, line);
+		if (line->len > 0)
+			g_string_append_printf(out, "%s%-24s %s\n", any ? "" : "\n", title,
+			                       line->str);
+		any = any || line->len > 0;
+	}
+}
+
+static void
 write_text_held(GString *out)
 {
 	PhAttemptNote held[PH_ATTEMPT_HELD_MAX];
@@ -386,6 +424,7 @@ ph_status_write(const PhStatusInput *input, bool as_text, GString *out)
 	write_text_listeners(input, out);
 	write_text_sections(input, out);
 	write_text_children(input, out);
+	write_text_figures(input, out);
 	write_text_held(out);
 	if (queue != NULL) {
 		g_string_append(out, "\nQueue\n");

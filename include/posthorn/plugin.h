@@ -132,6 +132,12 @@ PH_PUBLIC uint64_t ph_section_message_size_limit(PhSection *section);
  * are escaped as %XX. @identity: (borrowed). Returns: (owned) g_free it. */
 PH_PUBLIC char *ph_section_expand(const char *path_template, const PhIdentity *identity);
 
+/* ph_section_count: adds @change to what `posthorn status` shows beside the section under @name ("behind",
+ * "copied": lower case, '-' between words; at most 16 names). For events that an administrator looks
+ * for, not for every call: calls, errors and times are counted anyway. What an isolated plugin counts
+ * stays in its process. */
+PH_PUBLIC void ph_section_count(PhSection *section, const char *name, int64_t change);
+
 G_END_DECLS
 
 #endif

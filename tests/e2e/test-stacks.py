@@ -9,6 +9,7 @@ acknowledged.
 """
 import glob
 import imaplib
+import json
 import os
 import re
 import threading
@@ -267,6 +268,12 @@ def work(server, name):
     client.logout()
 
 
+def figures(server):
+    """What the mirror counts for `posthorn status`."""
+    sections = json.loads(server.run("status", "--json").stdout)["sections"]
+    return next(one["figures"] for one in sections if one["section"] == "[store mail]")
+
+
 def test_a_second_store_is_the_same_after_it_was_away():
     with Server(config=config(MIRROR)) as server:
         switch = os.path.join(server.dir, "switch")
@@ -275,6 +282,8 @@ def test_a_second_store_is_the_same_after_it_was_away():
             pass
         work(server, "meanwhile")
         assert server.events("mirror-behind")
+        assert figures(server)["behind"] == 1 and figures(server)["missed"] >= 1, figures(server)
+        assert "behind 1" in server.run("status").stdout
         os.remove(switch)
         time.sleep(0.2)
         work(server, "after")
@@ -283,6 +292,8 @@ def test_a_second_store_is_the_same_after_it_was_away():
         done = server.run("store", "check", "mail")
         assert done.returncode == 0 and "differs" not in done.stdout + done.stderr, done
         assert not server.events("mirror-differs")
+        assert figures(server)["behind"] == 0 and figures(server)["copied"] >= 5, figures(server)
+        assert "different" not in figures(server)
         first = inbox(server)
         server.stop()
         # the second alone, as after a change of backends

@@ -293,6 +293,7 @@ pass_failed(Account *account, const PhMailboxInfo *info, GError *why, GError **e
 		return false;
 	}
 	account->was_rebuilt = true;
+	ph_section_count(account->instance->section, "rebuilt", 1);
 	ph_log_section(account->instance->section, PH_LOG_WARNING, "mirror-rebuilds",
 	               "a mailbox of the second store is made anew",
 	               PH_LOG_TEXT("account", ph_identity_address(account->identity)),
@@ -454,7 +455,7 @@ catch_up(Account *account, uint64_t time_us, GError **error)
 		               "the second store holds everything",
 		               PH_LOG_TEXT("account", ph_identity_address(account->identity)),
 		               PH_LOG_NUMBER("copied", account->instance->n_copied), PH_LOG_END);
-	account->is_behind = more;
+	set_behind(account, more);
 	account->differs = account->differs && more;
 	account->is_told = account->is_told && more;
 	return true;

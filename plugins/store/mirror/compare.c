@@ -18,6 +18,7 @@ report_line(Comparing *comparing, const char *line)
 {
 	comparing->n++;
 	comparing->account->instance->n_different++;
+	ph_section_count(comparing->account->instance->section, "different", 1);
 	if (comparing->report != NULL)
 		comparing->report(line, comparing->user_data);
 }

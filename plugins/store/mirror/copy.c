@@ -204,6 +204,7 @@ copy_message(Account *account, const PhMailboxId *mailbox, const PhRecord *recor
 	if (!append_copy(second_of(account), mailbox, record, content, error))
 		return false;
 	account->instance->n_copied++;
+	ph_section_count(account->instance->section, "copied", 1);
 	return true;
 }
 

@@ -132,6 +132,16 @@ second_of(Account *account)
 	return is_there ? &account->second : NULL;
 }
 
+/* How many accounts are behind is for `posthorn status`; one that was never looked at is not counted. */
+void
+set_behind(Account *account, bool is_behind)
+{
+	if (is_behind != account->is_counted)
+		ph_section_count(account->instance->section, "behind", is_behind ? 1 : -1);
+	account->is_counted = is_behind;
+	account->is_behind = is_behind;
+}
+
 void
 fall_behind(Account *account, const char *doing, const GError *why)
 {
@@ -142,7 +152,7 @@ fall_behind(Account *account, const char *doing, const GError *why)
 		               PH_LOG_TEXT("account", ph_identity_address(account->identity)),
 		               PH_LOG_TEXT("doing", doing), PH_LOG_FAILURE(why), PH_LOG_END);
 	account->is_told = true;
-	account->is_behind = true;
+	set_behind(account, true);
 }
 
 /* The journal's checkpoints sync the file system of the first. A second that lies there too is served
@@ -203,7 +213,7 @@ bring_on(Account *account, uint64_t time_us, GError **error)
 	}
 	if ((uint64_t) g_get_monotonic_time() >= account->retry_at)
 		fall_behind(account, "catch up", why);
-	account->is_behind = true;
+	set_behind(account, true);
 	g_propagate_error(error, g_steal_pointer(&why));
 	return false;
 }
@@ -238,6 +248,7 @@ close_account(void *data)
 {
 	Account *account = data;
 
+	set_behind(account, false); /* the next one to open it looks again */
 	ph_below_close(&account->second);
 	ph_below_close(&account->first);
 	g_hash_table_destroy(account->uploads);
@@ -355,6 +366,7 @@ follow(Account *account, PhTransaction *const *batch, size_t n, GError **error)
 		if (repeat_batch(account, batch, n, &why))
 			return true;
 		account->instance->n_missed += n;
+		ph_section_count(account->instance->section, "missed", (int64_t) n);
 		account->is_behind = true;
 	}
 	forget_uploads(account, batch, n);

@@ -72,7 +72,8 @@ typedef struct {
 	_Atomic bool
 		is_settled; /* looked at the second since it was opened; set with `settling` held */
 	_Atomic bool is_behind;
-	bool is_told;  /* the log says that it is behind */
+	bool is_told;    /* the log says that it is behind */
+	bool is_counted; /* as one that is behind */
 	bool differs;  /* it is behind because it holds what it should not, or lacks what it had */
 	bool has_flag; /* KEY_UNDER_WAY is there */
 	bool has_worked;   /* in this slice */
@@ -91,6 +92,9 @@ typedef struct {
 
 /* second_of: the account in the second store, or NULL. Thread: worker. */
 const PhBelow *second_of(Account *account);
+
+/* set_behind: and counts it. */
+void set_behind(Account *account, bool is_behind);
 
 /* fall_behind: the second could not follow; one line in the log. */
 void fall_behind(Account *account, const char *doing, const GError *why);

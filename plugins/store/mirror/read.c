@@ -30,6 +30,7 @@ tell_instead(const Account *account, const char *what, const GError *why)
 	uint64_t last = instance->answered_at;
 
 	instance->n_answered++;
+	ph_section_count(instance->section, "answered", 1);
 	if ((last != 0 && now - last < instance->retry_us)
 	    || !atomic_compare_exchange_strong(&instance->answered_at, &last, now))
 		return;
