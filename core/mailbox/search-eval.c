@@ -288,10 +288,27 @@ typedef struct {
 
 static PhUidSet *candidates_of(const Node *node, Asked *asked);
 
+/* What every message with the needle holds. In a header the blanks may be others: the longest word. */
+static PhSlice
+asked_text(const Node *node)
+{
+	PhSlice rest = ph_needle_folded(node->needle);
+	PhSlice longest = PH_SLICE_EMPTY;
+
+	if (node->key->kind == PH_SEARCH_BODY || !ph_needle_has_blank(node->needle))
+		return rest;
+	while (rest.length > 0) {
+		PhSlice word = ph_slice_split(&rest, ' ');
+
+		longest = word.length > longest.length ? word : longest;
+	}
+	return longest;
+}
+
 static bool
 is_askable(const Node *node)
 {
-	return node->needle != NULL && ph_fulltext_can_ask(ph_needle_folded(node->needle));
+	return node->needle != NULL && ph_fulltext_can_ask(asked_text(node));
 }
 
 static PhUidSet *
@@ -301,8 +318,7 @@ candidates_of_text(const Node *node, Asked *asked)
 
 	if (!is_askable(node))
 		return NULL;
-	uids = ph_fulltext_ask(asked->index, asked->box, ph_needle_folded(node->needle),
-	                       asked->error);
+	uids = ph_fulltext_ask(asked->index, asked->box, asked_text(node), asked->error);
 	asked->failed = asked->failed || uids == NULL;
 	return uids;
 }

@@ -9,6 +9,7 @@
 #include <posthorn/slice.h>
 
 #include "mailbox/search-eval.h"
+#include "message/lex.h"
 
 /* --- what is loaded for a message ----------------------------------------------------------------- */
 
@@ -83,6 +84,23 @@ is_plain(PhSlice octets, const PhNeedle *needle)
 	       && !ph_text_has_encoded_word(octets);
 }
 
+/* Blanks in a row are often a fold that was indented: they count as one, too. */
+static void
+close_blanks(GString *text)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < text->len; i++) {
+		bool blank = ph_lex_is(text->str[i], PH_LEX_BLANK);
+
+		if (!blank)
+			text->str[n++] = text->str[i];
+		else if (n > 0 && text->str[n - 1] != ' ')
+			text->str[n++] = ' ';
+	}
+	g_string_truncate(text, n);
+}
+
 static bool
 value_has(PhSlice value, const PhNeedle *needle)
 {
@@ -91,6 +109,11 @@ value_has(PhSlice value, const PhNeedle *needle)
 
 	g_autoptr(GString) text = g_string_sized_new(value.length);
 	ph_header_decode(value, text);
+	if (ph_needle_in(needle, PH_SLICE(text->str, text->len)))
+		return true;
+	if (!ph_needle_has_blank(needle))
+		return false;
+	close_blanks(text);
 	return ph_needle_in(needle, PH_SLICE(text->str, text->len));
 }
 
