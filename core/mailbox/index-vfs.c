@@ -77,8 +77,10 @@ forget(Log *wal)
 	wal->length = wal->size = wal->unsynced = 0;
 }
 
+/* @at_end: of a commit: then there may be zeros ahead of it. What is written before that is a piece of
+ * a large one, whose next piece would only lie over them. */
 static int
-flush(Log *wal)
+flush_for(Log *wal, bool at_end)
 {
 	int status = SQLITE_OK;
 
@@ -91,9 +93,15 @@ flush(Log *wal)
 	wal->unsynced += wal->length;
 	if (status == SQLITE_OK && !wal->holds_syncs)
 		fill_ahead(wal, wal->start + (sqlite3_int64) wal->length,
-		           wal->unsynced <= FILL_UP_TO);
+		           at_end && wal->unsynced <= FILL_UP_TO);
 	wal->length = 0;
 	return status;
+}
+
+static int
+flush(Log *wal)
+{
+	return flush_for(wal, false);
 }
 
 /* What was not synced belongs to no commit. */
@@ -169,7 +177,7 @@ static int
 log_sync(sqlite3_file *file, int flags)
 {
 	Log *wal = as_log(file);
-	int status = flush(wal);
+	int status = flush_for(wal, true);
 
 	forget(wal);
 	if (status != SQLITE_OK || (wal->holds_syncs && !wal->has_new_head))
