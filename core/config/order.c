@@ -65,6 +65,14 @@ names(const PhSection *user, const PhSection *store)
 	return g_ptr_array_find(user->uses, store, NULL);
 }
 
+static bool
+moves_to(const PhSection *user, const PhSection *store)
+{
+	const PhPluginSettings *settings = user->core_settings;
+
+	return settings != NULL && settings->moves_to == store;
+}
+
 /* A store that stands below another is that one's alone: who else used it would see, and write, what
  * the other makes of mail, and neither would know of the other's changes. */
 static void
@@ -84,8 +92,13 @@ check_one_owner(PhBuilder *builder, const PhSection *section)
 
 		if (user->kind != PH_KIND_STORE && names(user, section))
 			ph_mistakes_add(builder->mistakes, ph_section_key_line(user, "store"),
-			                "[%s %s] names [store %s], in which [store %s] keeps its "
-			                "mail; a store has one owner: name [store %s] here",
+			                moves_to(above, section)
+			                        ? "[%s %s] names [store %s], to which [store %s] "
+			                          "moves its users; name [store %s] here until all "
+			                          "are moved, then the other everywhere"
+			                        : "[%s %s] names [store %s], in which [store %s] "
+			                          "keeps its mail; a store has one owner: name "
+			                          "[store %s] here",
 			                user->word, user->name, section->name, above->name,
 			                above->name);
 	}
