@@ -169,7 +169,8 @@ keywords_by_case(Account *account, PhOp *op, uint32_t i)
 static void
 some_flags_are_lost(Account *account, PhOp *op, uint32_t i)
 {
-	if (op->kind == PH_OP_FLAGS && ++account->n_flags % 3 == 0)
+	/* the first of each process, too: on a busy machine one is killed before it has done much */
+	if (op->kind == PH_OP_FLAGS && ++account->n_flags % 2 == 1)
 		do_nothing(op);
 }
 
