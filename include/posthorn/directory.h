@@ -18,6 +18,9 @@
 
 G_BEGIN_DECLS
 
+/* PhVerify: what a directory says. Who logs in sees WRONG, UNKNOWN_USER and DISABLED alike (535 5.7.8,
+ * NO [AUTHENTICATIONFAILED], -ERR [AUTH]), ERROR as 454 4.7.0, NO [UNAVAILABLE], -ERR [SYS/TEMP]. A
+ * sender sees 250, 550 5.1.1 (UNKNOWN_USER), 550 5.2.1 (DISABLED) or 451 4.3.0 (ERROR) to RCPT. */
 typedef enum {
 	PH_VERIFY_OK = 1,           /* @identity_out is set */
 	PH_VERIFY_WRONG = 2,        /* the user is known here, the password is not right: stop */
@@ -82,17 +85,21 @@ struct PhDirectory {
 	                   PhIdentity **identity_out,
 	                   GError **error);
 
-	/* secret: the stored form in @scheme, see ph_exchange_secret(). Optional. Thread: worker.
-	 * Blocks: yes. */
+	/* secret: the stored form in @scheme, without its braces, see ph_exchange_secret().
+	 * @user: as for verify. @secret_out: (out, owned) set only for PH_VERIFY_OK.
+	 * Returns: OK; WRONG when the user is known but has none in that scheme, or is locked;
+	 * UNKNOWN_USER; ERROR. The client sees no difference between WRONG and UNKNOWN_USER.
+	 * Optional. Thread: worker. Blocks: yes. */
 	PhVerify (*secret)(void *instance,
 	                   const char *user,
 	                   const char *scheme,
 	                   PhSecret **secret_out,
 	                   GError **error);
 
-	/* expand: what an alias or list stands for, one address a call of @func.
-	 * Returns PH_VERIFY_OK, or UNKNOWN_USER when it is no alias. Optional. Thread: worker.
-	 * Blocks: yes. */
+	/* expand: what an alias or list stands for, one address a call of @func, borrowed for the
+	 * call; the core looks for circles and doubles. When @func returns false: stop, return OK.
+	 * Returns: PH_VERIFY_OK, UNKNOWN_USER when it is no alias, or ERROR (the sender sees 451).
+	 * Optional. Thread: worker. Blocks: yes. */
 	PhVerify (*expand)(void *instance,
 	                   const char *address,
 	                   PhListFunc func,
@@ -100,7 +107,8 @@ struct PhDirectory {
 	                   GError **error);
 
 	/* list: every user's address, for tools. NAME/LABEL is no user but something of NAME, who is in
-	 * the list as well. Optional. Thread: worker. Blocks: yes. */
+	 * the list as well. In any order; false of @func stops and is no error. Optional.
+	 * Thread: worker. Blocks: yes. */
 	bool (*list)(void *instance, PhListFunc func, void *user_data, GError **error);
 
 	/* set: adds a user or changes the password. @hash: "{SCHEME}..." or crypt(3) form.
@@ -153,7 +161,7 @@ PH_PUBLIC void ph_question_answer(PhQuestion *question,
 /* ph_password_verify: does the secret fit the stored form? Understands crypt(3) and the forms that
  * Dovecot writes: {PLAIN} {CLEARTEXT} {CRYPT} {BLF-CRYPT} {SHA512-CRYPT} {SHA256-CRYPT} {MD5-CRYPT}
  * {SSHA} {SSHA256} {SSHA512} {SHA} {SHA256} {SHA512} {PBKDF2} {ARGON2I} {ARGON2ID} {SCRAM-SHA-1}
- * {SCRAM-SHA-256} {PLAIN-MD5} {SMD5}, with .b64 and .hex suffixes. A form without braces is crypt(3).
+ * {SCRAM-SHA-256} {MD5} {PLAIN-MD5} {LDAP-MD5} {SMD5} {ARGON2}, with .b64 and .hex suffixes. A form without braces is crypt(3).
  * @stored: (nullable) NULL does the work of the preferred scheme and returns false.
  * Thread: worker. Blocks: yes, for as long as the hash takes; at most a bounded number run at once.
  * Errors: CORRUPT for a stored form that cannot be understood (wrong password for the client). */
