@@ -161,7 +161,8 @@ PH_PUBLIC void ph_question_answer(PhQuestion *question,
 /* ph_password_verify: does the secret fit the stored form? Understands crypt(3) and the forms that
  * Dovecot writes: {PLAIN} {CLEARTEXT} {CRYPT} {BLF-CRYPT} {SHA512-CRYPT} {SHA256-CRYPT} {MD5-CRYPT}
  * {SSHA} {SSHA256} {SSHA512} {SHA} {SHA256} {SHA512} {PBKDF2} {ARGON2I} {ARGON2ID} {SCRAM-SHA-1}
- * {SCRAM-SHA-256} {MD5} {PLAIN-MD5} {LDAP-MD5} {SMD5} {ARGON2}, with .b64 and .hex suffixes. A form without braces is crypt(3).
+ * {SCRAM-SHA-256} {MD5} {PLAIN-MD5} {LDAP-MD5} {SMD5} {ARGON2}, with .b64 and .hex suffixes. A form
+ * without braces is crypt(3).
  * @stored: (nullable) NULL does the work of the preferred scheme and returns false.
  * Thread: worker. Blocks: yes, for as long as the hash takes; at most a bounded number run at once.
  * Errors: CORRUPT for a stored form that cannot be understood (wrong password for the client). */
