@@ -46,6 +46,7 @@ typedef struct {
 	PhView *view;
 	PhCursor *cursor;
 	PhFulltextBox box;
+	uint32_t last; /* the uid that is taken up last */
 	uint64_t live;
 	GString *text;
 	GString *folded;
@@ -145,7 +146,8 @@ fill_batch(Fill *fill, bool *done_out, GError **error)
 	*done_out = n < BATCH && octets < BATCH_OCTETS;
 	if (failure == NULL) {
 		if (*done_out)
-			upto = ph_view_uidnext(fill->view) - 1;
+			upto = fill->last;
+		fill->box.upto = upto;
 		return ph_fulltext_end(fill->index, &fill->box, upto, n, error);
 	}
 	ph_fulltext_undo(fill->index);
@@ -179,14 +181,25 @@ fill_all(Fill *fill, GError **error)
 		ph_fulltext_undo(fill->index);
 		return true;
 	}
-	uids = ph_uid_set_new_range(fill->box.upto + 1,
-	                            ph_view_uid(fill->view, ph_view_count(fill->view)));
+	/* not the view's next uid, which may be of a later moment than its messages */
+	fill->last = ph_view_uid(fill->view, ph_view_count(fill->view));
+	uids = ph_uid_set_new_range(fill->box.upto + 1, fill->last);
 	fill->cursor = ph_cursor_new(fill->view, uids, PH_FIELD_STRUCTURE | PH_FIELD_BLOB);
 	if (!fill_batch(fill, &done, error))
 		return false;
-	while (!done)
-		if (!begin(fill, error) || !fill_batch(fill, &done, error))
+	while (!done) {
+		PhFulltextBox before = fill->box;
+
+		if (!begin(fill, error))
 			return false;
+		/* another process went on, or began anew: the next search asks again */
+		if (fill->box.no != before.no || fill->box.upto != before.upto) {
+			ph_fulltext_undo(fill->index);
+			return true;
+		}
+		if (!fill_batch(fill, &done, error))
+			return false;
+	}
 	return true;
 }
 

@@ -264,6 +264,32 @@ one_that_is_being_made_is_no_failure(World *world, gconstpointer data)
 	g_assert_no_error(error);
 }
 
+/* The next uid may be of a later moment than the messages, when another process commits. */
+static void
+nothing_counts_as_taken_up_that_was_not_seen(World *world, gconstpointer data)
+{
+	g_autoptr(PhUidSet) second = ph_uid_set_new_range(2, 2);
+	g_autoptr(PhTransaction) gone = ph_transaction_new(world->account, NULL);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(PhFulltext) index = NULL;
+	g_autoptr(PhView) view = NULL;
+	PhFulltextBox box;
+
+	append(world, "Subject: a\r\n\r\nneedle\r\n");
+	append(world, "Subject: b\r\n\r\nneedle\r\n");
+	(void) ph_transaction_expunge(gone, &world->inbox, second);
+	g_assert_true(ph_transaction_run(gone, &error));
+	fill(world);
+	view = open_view(world);
+	g_assert_cmpuint(ph_view_uidnext(view), ==, 3);
+	index = ph_fulltext_open(world->path, false, &error);
+	g_assert_true(ph_fulltext_begin_read(index, &error));
+	g_assert_true(
+		ph_fulltext_box(index, &world->inbox, ph_view_uidvalidity(view), &box, &error));
+	ph_fulltext_end_read(index);
+	g_assert_cmpuint(box.upto, ==, 1);
+}
+
 /* --- the same as a scan ----------------------------------------------------------------------------- */
 
 /* Some pieces of the message's text, cut between characters. */
@@ -371,6 +397,8 @@ main(int argc, char **argv)
 	ADD("a-damaged-file-costs-no-answer", a_damaged_file_costs_no_answer);
 	ADD("damage-inside-is-found-and-thrown-away", damage_inside_is_found_and_thrown_away);
 	ADD("one-that-is-being-made-is-no-failure", one_that_is_being_made_is_no_failure);
+	ADD("nothing-counts-as-taken-up-that-was-not-seen",
+	    nothing_counts_as_taken_up_that_was_not_seen);
 	ADD("answers-are-those-of-the-scan", answers_are_those_of_the_scan);
 	ADD("trees-are-narrowed-as-far-as-they-are-known",
 	    trees_are_narrowed_as_far_as_they_are_known);
