@@ -4,11 +4,13 @@
  */
 #include "mailbox/state.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <string.h>
 
 enum {
 	PAGE_MESSAGES = 512,
+	MANY_PAGES = 256, /* what so many took goes back to the system at once */
 };
 
 typedef struct {
@@ -49,13 +51,21 @@ ref_page(Page *page)
 	return page;
 }
 
+/* Returns: it was the last reference. */
+static bool
+drop_page(Page *page)
+{
+	bool last = g_atomic_ref_count_dec(&page->references);
+
+	if (last)
+		g_free(page);
+	return last;
+}
+
 static void
 unref_page(void *data)
 {
-	Page *page = data;
-
-	if (g_atomic_ref_count_dec(&page->references))
-		g_free(page);
+	(void) drop_page(data);
 }
 
 static uint32_t
@@ -183,13 +193,17 @@ ph_state_ref(PhState *state)
 void
 ph_state_unref(PhState *state)
 {
+	uint32_t n_freed = 0;
+
 	if (state == NULL || !g_atomic_ref_count_dec(&state->references))
 		return;
 	for (uint32_t i = 0; i < state->n_pages; i++)
-		unref_page(state->pages[i]);
+		n_freed += drop_page(state->pages[i]);
 	g_free(state->pages);
 	g_free(state->starts);
 	g_free(state);
+	if (n_freed >= MANY_PAGES)
+		(void) malloc_trim(0);
 }
 
 uint32_t
