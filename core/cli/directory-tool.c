@@ -7,6 +7,7 @@
 #include <posthorn/error.h>
 #include <posthorn/slice.h>
 
+#include "base/log.h"
 #include "plugin/instance.h"
 #include "server/process-spawn.h"
 #include "server/process.h"
@@ -70,10 +71,22 @@ choose(const PhConfig *config, const char *name, Can can, const char *what, GErr
 }
 
 /* With what it stands on. */
+/* The first `user add` need not hear that there is no users file yet. */
+static bool
+pass_over(PhSection *section, const PhLogEvent *event, void *user_data)
+{
+	return strcmp(event->event, "file-missing") == 0;
+}
+
 static bool
 create_instance(PhDirectoryTool *tool, GError **error)
 {
-	if (!ph_instances_create_one(tool->section, error))
+	bool created = false;
+
+	ph_log_set_catcher(pass_over, NULL);
+	created = ph_instances_create_one(tool->section, error);
+	ph_log_set_catcher(NULL, NULL);
+	if (!created)
 		return false;
 	tool->instance = ph_section_instance(tool->section);
 	return true;

@@ -124,6 +124,17 @@ def test_user_add_makes_a_user_who_can_log_in_at_once():
         wait_for(can_log_in, 30, "the new user's login")
 
 
+def test_the_first_user_is_added_without_a_word_of_the_log():
+    with Server(users=()) as server:
+        path = os.path.join(server.dir, "users")
+        if os.path.exists(path):
+            os.unlink(path)
+        done = server.run("check")
+        assert "there are no users yet" in done.stderr and done.returncode == 0, done
+        done = server.run("user", "add", "--stdin", "carla@example.org", stdin=PASSWORD + "\n")
+        assert done.returncode == 0 and done.stderr == "", done
+
+
 def test_send_submits_what_it_reads():
     with Server() as server:
         done = server.run("send", "anna@example.org", stdin="Subject: from a pipe\n\nHello.\n.\nend\n")
