@@ -60,7 +60,9 @@ STACKS = {
     "compress-encrypt": ("compress", SQLITE + ENCRYPT.replace("{below}", "sqlite")
                          + COMPRESS.replace("{below}", "encrypt")),
     "compress-maildir": ("compress", MAILDIR + COMPRESS.replace("{below}", "maildir")),
-    "encrypt-maildir": ("encrypt", MAILDIR + ENCRYPT.replace("{below}", "maildir")),
+    # what other programs deliver there is plain
+    "encrypt-maildir": ("encrypt", MAILDIR + ENCRYPT.replace("{below}", "maildir")
+                        + "accept-plain = yes\n"),
     "mirror-maildir": ("mirror", MAILDIR + SECOND + MIRROR.replace("{below}", "maildir")),
     "mirror-mbox": ("mirror", MBOX + SECOND + MIRROR.replace("{below}", "mbox")),
     "mirror": ("mirror", SQLITE + SECOND + MIRROR.replace("{below}", "sqlite")),
