@@ -211,17 +211,9 @@ expunge(const PhBelow *second, const PhMailboxId *mailbox, const PhUidSet *uids,
 	return ph_uid_set_is_empty(uids) || commit_ops(second, ops, 1, error);
 }
 
-/* Nothing is noted of little that begins at a note: after an interruption it begins there again. */
-static bool
-is_little(const PhUidSet *changed, const Note *from)
-{
-	g_autoptr(PhUidSet) portion = uids_after(changed, 0, PORTION);
-
-	return from->is_there && !from->is_under_way
-	       && ph_uid_set_count(portion) == ph_uid_set_count(changed);
-}
-
-/* Finds what is to be done in a mailbox that is complete up to @since, and removes what is gone. */
+/* Finds what is to be done in a mailbox that is complete up to @since, and removes what is gone. What is
+ * copied goes by uid and brings its change numbers with it, so the second's own may be the first's when
+ * some is still missing: that is noted before anything is done, however little it is. */
 static bool
 pass_begin(Account *account, const PhMailboxInfo *info, const Note *from, GError **error)
 {
@@ -231,7 +223,6 @@ pass_begin(Account *account, const PhMailboxInfo *info, const Note *from, GError
 	Gathered gathered = { changed, expunged };
 	PhChangesResult result = { 0 };
 	bool goes_on = from->is_there && from->is_under_way && from->after > 0;
-	bool is_noted = false;
 
 	if (!gather(&account->first, &info->id, from->change, &gathered, &result, error))
 		return false;
@@ -243,10 +234,8 @@ pass_begin(Account *account, const PhMailboxInfo *info, const Note *from, GError
 	account->pass.since = from->change;
 	account->pass.after = goes_on ? from->after : 0;
 	account->pass.complete_to = goes_on ? from->complete_to : result.complete_to;
-	is_noted = !is_little(changed, from);
 	account->pass.todo = g_steal_pointer(&changed);
-	return (!is_noted
-	        || (write_flag(account, error) && write_under_way(second, &account->pass, error)))
+	return write_flag(account, error) && write_under_way(second, &account->pass, error)
 	       && expunge(second, &info->id, expunged, error);
 }
 
@@ -386,7 +375,7 @@ catch_up_mailbox(Account *account,
 	               && memcmp(&account->pass.mailbox, &ours->id, sizeof ours->id) == 0;
 
 	*more_out = false;
-	if (!account->has_flag && !account->looks_at_all
+	if (!is_mine && !account->has_flag && !account->looks_at_all
 	    && is_complete(account, ours, theirs, &note))
 		return true;
 	if (!second->store->values(second->account, &ours->id, KEY_SYNCED, take_note, &note, error))

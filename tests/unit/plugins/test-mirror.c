@@ -262,6 +262,44 @@ test_slices(void)
 	stack_clear(&stack);
 }
 
+/* Two messages get keywords while the second is away, the higher uid first: what is copied first has the
+ * last change. Catching up ends in an error after so many commits, and goes on with the next opening. */
+static void
+test_stopped_at(unsigned after)
+{
+	g_autofree char *stopped =
+		g_strdup_printf(ONE TWO "[store faulty]\nplugin = fault\nbelow = two\nat = commit\n"
+	                                "error = temporary\nafter = %u\n" OVER("one", "faulty"),
+	                        after);
+	Stack stack;
+
+	stack_init(&stack);
+	stack_open(&stack, ONE, "one");
+	for (int i = 0; i < 6; i++)
+		(void) stack_append(&stack, ph_slice("some"));
+	stack_close(&stack);
+	stack_open(&stack, ONE TWO MIRROR, "mail");
+	g_assert_cmpuint(stack_verify(&stack, false), ==, 0);
+	stack_close(&stack);
+	stack_open(&stack, ONE, "one");
+	set_flags(&stack, 5, 0);
+	set_flags(&stack, 3, 0);
+	stack_close(&stack);
+	stack_open(&stack, stopped, "mail");
+	stack_assert_octets(&stack, 1, ph_slice("some"));
+	stack_close(&stack);
+	stack_open(&stack, ONE TWO MIRROR, "mail");
+	g_assert_cmpuint(stack_verify(&stack, false), ==, 0);
+	stack_clear(&stack);
+}
+
+static void
+test_stopped(void)
+{
+	for (unsigned after = 0; after < 8; after++)
+		test_stopped_at(after);
+}
+
 /* Somebody did something to the second: it is told, and repaired. */
 static void
 test_differences(void)
@@ -444,6 +482,7 @@ main(int argc, char **argv)
 	g_test_add_func("/mirror/a-second-that-was-away-catches-up", test_second_away);
 	g_test_add_func("/mirror/a-second-that-counts-itself-catches-up", test_second_counts);
 	g_test_add_func("/mirror/catching-up-goes-on-in-slices", test_slices);
+	g_test_add_func("/mirror/catching-up-that-was-stopped-goes-on", test_stopped);
 	g_test_add_func("/mirror/differences-are-told-and-repaired", test_differences);
 	g_test_add_func("/mirror/a-lost-second-is-made-again", test_second_lost);
 	g_test_add_func("/mirror/the-second-answers-for-the-first", test_second_answers);
