@@ -4,7 +4,8 @@
  * housekeeping does to files (out of tmp, other names, into the trash) begins when a sync of the
  * file system in the background has made the commits durable from which it follows: so whatever
  * lies in new and cur is in the index even after the power was lost, and no delivery of our own is
- * ever taken for a foreign one. One thread makes these syncs, one a second for all accounts that wait.
+ * ever taken for a foreign one. One thread makes these syncs, one a second of each file system for all
+ * accounts that wait.
  *
  * After the loss of power the index may name files that are empty, torn or missing. They are all
  * among those that wait to leave tmp, and their names hold a sum of what was written. The journal's
@@ -17,6 +18,7 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include "syncs.h"
 #include "tidy.h"
 
 #include <errno.h>
@@ -108,68 +110,7 @@ is_whole(const Account *account, const char *path, const File *file)
 
 /* --- syncs in the background ---------------------------------------------------------------------- */
 
-enum {
-	REST_US = 1000 * 1000, /* between the beginnings of two syncs */
-};
-
 static GThreadPool *pool;
-
-/* The last sync that was made, and of which file system: it serves all accounts there. */
-static struct {
-	pthread_mutex_t lock; /* guards all */
-	pthread_cond_t hurries;
-	int64_t began; /* monotonic; 0: none, or it failed */
-	dev_t system;
-	bool hurry; /* somebody waits for the account */
-} last = { .lock = PTHREAD_MUTEX_INITIALIZER, .hurries = PTHREAD_COND_INITIALIZER };
-
-/* Was there a sync that began after @time? */
-static bool
-was_synced(const Account *account, int64_t time)
-{
-	struct stat info = { .st_dev = 0 };
-	bool was = false;
-
-	(void) fstat(account->root_fd, &info);
-	(void) pthread_mutex_lock(&last.lock);
-	was = last.began > time && last.system == info.st_dev;
-	(void) pthread_mutex_unlock(&last.lock);
-	return was;
-}
-
-static bool
-sync_system(const Account *account)
-{
-	int64_t now = g_get_monotonic_time();
-	struct stat info = { .st_dev = 0 };
-	bool good = syncfs(account->root_fd) == 0;
-
-	(void) fstat(account->root_fd, &info);
-	(void) pthread_mutex_lock(&last.lock);
-	last.began = good ? MAX(last.began, now) : 0;
-	last.system = info.st_dev;
-	(void) pthread_mutex_unlock(&last.lock);
-	return good;
-}
-
-/* What comes meanwhile is served by the same sync. */
-static void
-rest(void)
-{
-	int64_t wait_us = 0;
-
-	(void) pthread_mutex_lock(&last.lock);
-	wait_us = last.began + REST_US - g_get_monotonic_time();
-	if (last.began != 0 && wait_us > 0 && !last.hurry) {
-		int64_t end = g_get_real_time() + wait_us;
-		const struct timespec until = { .tv_sec = end / G_USEC_PER_SEC,
-			                        .tv_nsec = end % G_USEC_PER_SEC * 1000 };
-
-		(void) pthread_cond_timedwait(&last.hurries, &last.lock, &until);
-	}
-	last.hurry = false;
-	(void) pthread_mutex_unlock(&last.lock);
-}
 
 void
 defer_hurry(Account *account)
@@ -181,10 +122,7 @@ defer_hurry(Account *account)
 	(void) pthread_mutex_unlock(&account->lock);
 	if (!is_asked)
 		return;
-	(void) pthread_mutex_lock(&last.lock);
-	last.hurry = true;
-	(void) pthread_cond_signal(&last.hurries);
-	(void) pthread_mutex_unlock(&last.lock);
+	syncs_hurry();
 }
 
 Safe
@@ -200,7 +138,8 @@ defer_safe(Account *account)
 	return safe;
 }
 
-/* What was asked for is durable, or may be asked for again. */
+/* What was asked for is durable; after a failure it never is in this process, see syncs.h: files stay
+ * where they are, the journal's next checkpoint fails as well, and its replay restores them. */
 static void
 answer(Account *account, bool good)
 {
@@ -217,11 +156,12 @@ static void
 sync_for(void *data, void *unused)
 {
 	Account *account = data;
-	bool good = was_synced(account, account->asked.time);
+	bool good = syncs_covers(account->root_fd, account->asked.time);
 
 	if (!good) {
-		rest();
-		good = was_synced(account, account->asked.time) || sync_system(account);
+		syncs_rest(account->root_fd);
+		good = syncs_covers(account->root_fd, account->asked.time)
+		       || syncs_make(account->root_fd, account->root);
 	}
 	answer(account, good);
 	if (good)
@@ -370,7 +310,7 @@ defer_sync_now(Account *account, GError **error)
 	if (!ph_index_mailboxes(account->index, find_highest, &highest, &change, error))
 		return false;
 	safe = (Safe){ MAX(highest, change), g_get_monotonic_time(), g_get_real_time() };
-	if (!sync_system(account)) {
+	if (!syncs_make(account->root_fd, account->root)) {
 		ph_error_set_errno(error, errno, "cannot sync '%s'", account->root);
 		return false;
 	}
@@ -415,7 +355,7 @@ defer_sync(void *data, GError **error)
 	if (account->deferred && g_atomic_int_get(&account->changed) == 0)
 		return true;
 	g_atomic_int_set(&account->changed, 0);
-	if (sync_system(account))
+	if (syncs_make(account->root_fd, account->root))
 		return true;
 	g_atomic_int_set(&account->changed, 1);
 	ph_error_set(error, PH_ERROR_TEMPORARY, "cannot sync '%s'", account->root);
