@@ -510,6 +510,35 @@ def test_what_has_yet_to_leave_is_no_delivery():
                      "files to go")
 
 
+def test_the_file_of_a_moved_copy_is_no_delivery():
+    """Neither before it leaves nor after it came back to where it was copied from and left again."""
+    with Server(JOURNAL) as server:
+        folder = root(server)
+        files = lambda *parts: [name for part in parts for name in names("%s/%s/cur" % (folder, part))
+                                if "foreign" not in name]
+        client = imap(server)
+        client.create("Other")
+        client.create("Third")
+        client.append("INBOX", "(\\Seen)", None, TEXT % b"0")
+        client.select("INBOX")
+        client.copy("1", "Other")
+        wait_for(lambda: files(".Other"), 10, "the copy's file")
+        client.select("Other")
+        client.uid("MOVE", "1", "Third")
+        server.kill()
+        drop(folder + "/.Other", "1.foreign:2,", part="cur")
+        server.start()
+        client = imap(server)
+        assert int(client.select("Other")[1][0]) == 1
+        wait_for(lambda: len(files(".Third")) == 1 and files(".Other") == [], 10, "it to leave")
+        folders = {"INBOX": ".", "Other": ".Other"}
+        for source, target in (("Third", "INBOX"), ("INBOX", "Other")):
+            client.select(source)
+            client.uid("MOVE", "2" if source == "INBOX" else "1", target)
+            wait_for(lambda: len(files(folders[target])) == 1 + (target == "INBOX"), 10, target)
+        assert len(files(".", ".Third")) == 1, files(".", ".Third")
+
+
 def test_files_that_nothing_restores_are_no_messages():
     with Server(JOURNAL) as server:
         retry(server, deliver_and_spoil)

@@ -232,7 +232,10 @@ look_at_moved(const PhRecord *record, void *user_data)
 
 	leaving->found = states_load(&leaving->states, leaving->folder->no, record->uid, NULL)
 	                 && leaving->states.states[record->uid % CHUNK] == 0
-	                 && file_copy(&record->blob) == 0 && leaves(leaving, &record->blob);
+	                 && (file_copy(&record->blob) == 0
+	                             ? leaves(leaving, &record->blob)
+	                             : find_is_elsewhere(leaving->connection, &record->blob,
+	                                                 leaving->folder));
 	return !leaving->found;
 }
 

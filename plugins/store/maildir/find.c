@@ -151,6 +151,14 @@ placed(PhIndexConnection *connection, const PhBlobId *blob, bool any)
 	return places;
 }
 
+bool
+find_is_elsewhere(PhIndexConnection *connection, const PhBlobId *blob, const Folder *folder)
+{
+	g_autoptr(GArray) places = placed(connection, blob, false);
+
+	return places->len > 0 && g_array_index(places, Placed, 0).folder != folder->no;
+}
+
 static char *
 find_placed(Listing *listing,
             PhIndexConnection *connection,

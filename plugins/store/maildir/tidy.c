@@ -217,7 +217,8 @@ place_file(Cycle *cycle, const PhRecord *record, const File *file)
 	if (!good)
 		return true; /* it stays as it is: where it lies it can be read */
 	return states_set(&cycle->states, cycle->folder->no, record->uid, letters, cycle->error)
-	       && (file->home == cycle->folder->no || note_place(cycle, &record->blob));
+	       && ((file->copy == 0 && file->home == cycle->folder->no)
+	           || note_place(cycle, &record->blob));
 }
 
 static void

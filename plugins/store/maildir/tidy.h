@@ -58,6 +58,8 @@ char *find_source(Listing *listing,
                   PhIndexConnection *connection,
                   const PhBlobId *blob,
                   Letters guess);
+/* find_is_elsewhere: of a copy: does its file lie in another folder? */
+bool find_is_elsewhere(PhIndexConnection *connection, const PhBlobId *blob, const Folder *folder);
 
 /* defer_is_bad: are the octets of a message whose file has no place yet not what was written? */
 bool defer_is_bad(Listing *listing, PhIndexConnection *connection, const PhBlobId *blob);
