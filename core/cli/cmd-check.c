@@ -102,11 +102,14 @@ take_log_line(PhSection *section, const PhLogEvent *event, void *user_data)
 
 /* Everything that `serve` does before it opens a socket, and back. */
 static void
-check(const char *path, PhMistakes *mistakes, GString *notes)
+check(const char *path, bool with_addresses, PhMistakes *mistakes, GString *notes)
 {
 	static const PhRuntime runtime = { .reactor = NULL };
 	g_autoptr(PhRegistry) registry = ph_registry_new();
-	g_autoptr(PhConfig) config = ph_config_load(path, ph_registry_source(registry), mistakes);
+	const PhOfferSource *source = ph_registry_source(registry);
+	g_autoptr(PhConfig) config = with_addresses
+	                                     ? ph_config_load_to_check(path, source, mistakes)
+	                                     : ph_config_load(path, source, mistakes);
 
 	if (config == NULL)
 		return;
@@ -130,13 +133,12 @@ wait_for(pid_t pid)
 /* The files that the config names are opened by [server] user, or by a root that has no
  * capabilities: root checks as that one. Returns: false when nothing is to be given up. */
 static bool
-check_as_user(const char *path, bool as_json, int *status_out)
+check_as_user(const char *path, bool as_json, bool with_addresses, int *status_out)
 {
 	g_autoptr(PhOutline) outline = geteuid() == 0 ? ph_outline_read(path, NULL) : NULL;
 	g_autofree char *program = g_file_read_link("/proc/self/exe", NULL);
-	const char *argv[] = {
-		program, "check", "--config", path, as_json ? "--json" : NULL, NULL
-	};
+	const char *argv[] = { program, "check", "--config", path, NULL, NULL, NULL };
+	size_t n = 4;
 	PhSpawnUser user = { .name = NULL };
 	PhSpawn spawn = { .argv = argv,
 		          .user = &user,
@@ -147,6 +149,10 @@ check_as_user(const char *path, bool as_json, int *status_out)
 	bool change = false;
 	pid_t pid = -1;
 
+	if (as_json)
+		argv[n++] = "--json";
+	if (!with_addresses)
+		argv[n++] = "--no-addresses";
 	if (outline == NULL || program == NULL || prctl(PR_CAPBSET_READ, CAP_DAC_OVERRIDE) != 1
 	    || !ph_spawn_user(outline->user, outline->group, &user, &change, NULL))
 		return false;
@@ -166,11 +172,12 @@ run(const PhArguments *arguments)
 	g_autoptr(PhMistakes) mistakes = ph_mistakes_new(path);
 	g_autoptr(GString) notes = g_string_new(NULL);
 	bool as_json = ph_arguments_has(arguments, "json");
+	bool with_addresses = !ph_arguments_has(arguments, "no-addresses");
 	int status = PH_EXIT_FAILED;
 
-	if (check_as_user(path, as_json, &status))
+	if (check_as_user(path, as_json, with_addresses, &status))
 		return status;
-	check(path, mistakes, notes);
+	check(path, with_addresses, mistakes, notes);
 	if (as_json)
 		print_json(mistakes);
 	else
@@ -183,6 +190,8 @@ run(const PhArguments *arguments)
 static const PhCommandOption options[] = {
 	PH_COMMAND_CONFIG,
 	PH_COMMAND_JSON,
+	{ "no-addresses", 0, NULL,
+	  "do not ask whether this machine has the addresses of listeners: another has them now" },
 	PH_COMMAND_END,
 };
 

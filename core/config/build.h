@@ -33,12 +33,19 @@ struct PhConfig {
 	GPtrArray *ordered;  /* used ones, by need, NULL behind the last */
 };
 
+/* PhConfigPurpose: what a config is made for. */
+typedef enum {
+	PH_CONFIG_FOR_USE = 0,
+	PH_CONFIG_FOR_TOOL,  /* nothing is served: no listener is needed */
+	PH_CONFIG_FOR_CHECK, /* the server is to start with it on this machine */
+} PhConfigPurpose;
+
 /* PhBuilder: one making. */
 typedef struct {
 	PhConfig *config;
 	const PhOfferSource *source;
 	PhMistakes *mistakes;
-	bool for_tool; /* nothing is served: no listener is needed */
+	PhConfigPurpose purpose;
 	PhOptionContext context;
 	PhSection *current; /* whose keys are being bound */
 } PhBuilder;

@@ -21,6 +21,17 @@ is_made_at_start(const char *folder)
 	return g_str_has_prefix(folder, "/run/") || g_str_has_prefix(folder, "/var/run/");
 }
 
+/* One that may not be looked at may well be there. */
+static bool
+is_missing(const char *folder)
+{
+	struct stat info;
+
+	if (stat(folder, &info) == 0)
+		return !S_ISDIR(info.st_mode);
+	return errno == ENOENT || errno == ENOTDIR;
+}
+
 static void
 check_unix(PhBuilder *builder, const PhSection *section, const char *path)
 {
@@ -33,7 +44,7 @@ check_unix(PhBuilder *builder, const PhSection *section, const char *path)
 		                "'%s' in [listener %s] is there and is no socket; name another "
 		                "path, or remove it",
 		                path, section->name);
-	else if (stat(folder, &info) == 0 && S_ISDIR(info.st_mode))
+	else if (!is_missing(folder))
 		return;
 	else if (is_made_at_start(folder))
 		ph_mistakes_warn(builder->mistakes, line,
@@ -88,7 +99,7 @@ ph_check_control(PhBuilder *builder, const char *path, unsigned int line)
 {
 	g_autofree char *folder = g_path_get_dirname(path);
 
-	if (!g_file_test(folder, G_FILE_TEST_IS_DIR) && !is_made_at_start(folder))
+	if (is_missing(folder) && !is_made_at_start(folder))
 		ph_mistakes_warn(builder->mistakes, line,
 		                 "the folder '%s' of the control socket does not exist: 'posthorn "
 		                 "status' and 'posthorn reload' will not work; create it",

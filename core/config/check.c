@@ -283,7 +283,8 @@ check_address(PhBuilder *builder, const PhSection *section, const char *text, GA
 		return;
 	}
 	g_array_append_val(bound, row);
-	ph_check_here(builder, section, &row.address);
+	if (builder->purpose == PH_CONFIG_FOR_CHECK)
+		ph_check_here(builder, section, &row.address);
 }
 
 /* A filter that is named and never asked would be worse than none. */
@@ -538,7 +539,7 @@ ph_check_all(PhBuilder *builder)
 			check_isolated(builder, section);
 		}
 	}
-	if (!has_listener && !builder->for_tool)
+	if (!has_listener && builder->purpose != PH_CONFIG_FOR_TOOL)
 		ph_mistakes_add(
 			builder->mistakes, 0,
 			"there is no listener; write a section [listener NAME] with 'plugin' "

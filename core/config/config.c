@@ -94,14 +94,14 @@ static PhConfig *
 build(PhKeyfile *keyfile,
       const char *folder,
       const PhOfferSource *source,
-      bool for_tool,
+      PhConfigPurpose purpose,
       PhMistakes *mistakes)
 {
 	g_autoptr(PhConfig) config = config_new(folder);
 	PhBuilder builder = { .config = config,
 		              .source = source,
 		              .mistakes = mistakes,
-		              .for_tool = for_tool };
+		              .purpose = purpose };
 
 	config->keyfile = keyfile;
 	ph_build_all(&builder);
@@ -119,7 +119,8 @@ ph_config_parse(PhSlice octets,
                 const PhOfferSource *source,
                 PhMistakes *mistakes)
 {
-	return build(ph_keyfile_parse(octets, mistakes), folder, source, false, mistakes);
+	return build(ph_keyfile_parse(octets, mistakes), folder, source, PH_CONFIG_FOR_USE,
+	             mistakes);
 }
 
 PhConfig *
@@ -128,17 +129,30 @@ ph_config_parse_for_tool(PhSlice octets,
                          const PhOfferSource *source,
                          PhMistakes *mistakes)
 {
-	return build(ph_keyfile_parse(octets, mistakes), folder, source, true, mistakes);
+	return build(ph_keyfile_parse(octets, mistakes), folder, source, PH_CONFIG_FOR_TOOL,
+	             mistakes);
 }
 
-PhConfig *
-ph_config_load(const char *path, const PhOfferSource *source, PhMistakes *mistakes)
+static PhConfig *
+load(const char *path, const PhOfferSource *source, PhConfigPurpose purpose, PhMistakes *mistakes)
 {
 	g_autofree char *absolute = g_canonicalize_filename(path, NULL);
 	g_autofree char *folder = g_path_get_dirname(absolute);
 	PhKeyfile *keyfile = ph_keyfile_read(path, mistakes);
 
-	return keyfile != NULL ? build(keyfile, folder, source, false, mistakes) : NULL;
+	return keyfile != NULL ? build(keyfile, folder, source, purpose, mistakes) : NULL;
+}
+
+PhConfig *
+ph_config_load(const char *path, const PhOfferSource *source, PhMistakes *mistakes)
+{
+	return load(path, source, PH_CONFIG_FOR_USE, mistakes);
+}
+
+PhConfig *
+ph_config_load_to_check(const char *path, const PhOfferSource *source, PhMistakes *mistakes)
+{
+	return load(path, source, PH_CONFIG_FOR_CHECK, mistakes);
 }
 
 const PhServerSettings *

@@ -23,6 +23,14 @@ typedef struct {
  * NULL when there is an error (warnings are none). Thread: load or main. Blocks: on the disk. */
 PhConfig *ph_config_load(const char *path, const PhOfferSource *source, PhMistakes *mistakes);
 
+/* ph_config_load_to_check: the same, and can this machine open the listeners' sockets? Nobody else
+ * asks that: an address may be another machine's for now (a tool on a standby needs none), and a
+ * socket may be open already (a reload keeps it, a service manager passes it); the server sees it
+ * when it opens one. */
+PhConfig *ph_config_load_to_check(const char *path,
+                                  const PhOfferSource *source,
+                                  PhMistakes *mistakes);
+
 /* ph_config_parse: the same for octets in memory; @folder is what relative paths are below. */
 PhConfig *ph_config_parse(PhSlice octets,
                           const char *folder,

@@ -109,6 +109,11 @@ set_listen_error(int code, GError **error)
 		g_set_error(error, PH_ERROR, PH_ERROR_EXISTS,
 		            "the address is in use: another server listens there");
 		break;
+	case EADDRNOTAVAIL:
+		g_set_error(error, PH_ERROR, PH_ERROR_TEMPORARY,
+		            "this machine does not have the address; name one of its own (ip "
+		            "address), or *:PORT for all");
+		break;
 	case EACCES:
 		g_set_error(error, PH_ERROR, PH_ERROR_DENIED,
 		            "permission denied: ports below 1024 need root, systemd, or "

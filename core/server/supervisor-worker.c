@@ -99,7 +99,9 @@ ph_child_fate(int status)
 pid_t
 ph_checker_start(const char *program, const PhOutline *outline, int *output_out, GError **error)
 {
-	const char *argv[] = { program, "check", "--config", outline->path, NULL };
+	const char *argv[] = {
+		program, "check", "--no-addresses", "--config", outline->path, NULL
+	};
 	PhSpawn spawn = { .argv = argv, .input = -1, .channel = -1, .own_group = true };
 	PhSpawnUser user = { .name = NULL };
 	bool change = false;
