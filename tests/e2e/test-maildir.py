@@ -133,6 +133,27 @@ def test_foreign_changes():
             b"(MESSAGES 3 UIDNEXT 5)")
 
 
+def test_quota_refuses_nothing_that_lies_there():
+    with Server(CONFIG) as server:
+        with open(server.dir + "/users", "a", encoding="utf-8") as stream:
+            stream.write("small@example.org:{PLAIN}%s::::::quota=3K\n" % PASSWORD)
+        folder = root(server, "small")
+        octets = b"Subject: dropped\n\n" + b"x" * 60 + b"\n" + b"y" * 2000 + b"\n"
+        for part in ("tmp", "new", "cur"):
+            os.makedirs(os.path.join(folder, part))
+        for number in range(2):  # before the server knows the folder
+            drop(folder, "%d.there" % number, octets)
+        client = imap(server, "small@example.org")
+        assert client.select("INBOX") == ("OK", [b"2"])
+        drop(folder, "2.later", octets)
+        wait_for(lambda: client.noop() and client.select("INBOX") == ("OK", [b"3"]), 5, "the third one")
+        assert client.append("INBOX", None, None, TEXT % b"one")[0] == "NO"
+        client.logout()
+        drop(folder, "3.later", octets, "cur")
+        client = imap(server, "small@example.org")
+        assert client.select("INBOX") == ("OK", [b"4"])
+
+
 def files_of(folder):
     """Flags as the names of the files say, sorted."""
     letters = {"S": b"\\Seen", "F": b"\\Flagged", "R": b"\\Answered", "T": b"\\Deleted", "D": b"\\Draft"}

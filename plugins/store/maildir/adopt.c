@@ -116,8 +116,8 @@ adopt(Scan *scan, const Found *found, Adopted *adopted, GPtrArray *keywords)
 	adopted->op.octets = file.octets;
 	adopted->op.internal_date = date;
 	adopted->op.save_date = g_get_real_time();
-	adopted->op.has_given = found->uid >= scan->uidnext && found->uid != 0;
-	adopted->op.given_uid = found->uid;
+	adopted->op.has_given = true; /* it is there already: no quota refuses it */
+	adopted->op.given_uid = found->uid >= scan->uidnext ? found->uid : 0;
 	ph_secret_random(adopted->op.message_id, sizeof adopted->op.message_id);
 	return true;
 }
