@@ -566,6 +566,8 @@ def test_files_that_nothing_restores_are_no_messages():
         shutil.rmtree(os.path.join(server.values["data"], "journal"))
         server.start()
         assert bodies(server) == [TEXT % b"4", TEXT % b"5"], bodies(server)
+        lost = [(event["folder"], event["messages"]) for event in server.events("maildir-lost")]
+        assert sorted(lost) == [("", 3), (".Other", 2)], lost
 
 
 main(globals())

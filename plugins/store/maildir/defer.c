@@ -510,9 +510,18 @@ remove_bad(Account *account, const Folder *folder, PhUidSet *bad, GError **error
 	static const char *const none[] = { NULL };
 	PhOp op = { .kind = PH_OP_EXPUNGE, .uids = bad, .keywords = none };
 	PhOp *ops[] = { &op };
+	g_autofree char *where = folder_dir(account, folder);
 
 	op.mailbox = folder->id;
-	return ph_uid_set_is_empty(bad) || commit_ops(account, ops, G_N_ELEMENTS(ops), error);
+	if (ph_uid_set_is_empty(bad))
+		return true;
+	if (!commit_ops(account, ops, G_N_ELEMENTS(ops), error))
+		return false;
+	ph_log_section(account->settings.section, PH_LOG_WARNING, "maildir-lost",
+	               "messages whose files did not survive were removed",
+	               PH_LOG_TEXT("maildir", account->root), PH_LOG_TEXT("folder", where),
+	               PH_LOG_NUMBER("messages", ph_uid_set_count(bad)), PH_LOG_END);
+	return true;
 }
 
 static bool

@@ -67,6 +67,25 @@ folder_at(Account *account, uint32_t no)
 }
 
 char *
+folder_dir(Account *account, const Folder *folder)
+{
+	char *copy = NULL;
+
+	(void) pthread_mutex_lock(&account->lock);
+	copy = g_strdup(folder->path);
+	(void) pthread_mutex_unlock(&account->lock);
+	return copy;
+}
+
+char *
+folder_below(Account *account, const Folder *folder, const char *what)
+{
+	g_autofree char *path = folder_dir(account, folder);
+
+	return g_strconcat(path, path[0] != '\0' ? "/" : "", what, NULL);
+}
+
+char *
 folder_where(Account *account, const Folder *folder, Letters letters, PhSlice base)
 {
 	char name[BASE_MAX + 48];

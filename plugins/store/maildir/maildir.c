@@ -59,7 +59,10 @@ static const PhOption options[] = {
 static bool
 create(PhSection *section, const void *settings, void **instance_out, GError **error)
 {
-	*instance_out = g_memdup2(settings, sizeof(Settings));
+	Settings *instance = g_memdup2(settings, sizeof *instance);
+
+	instance->section = section;
+	*instance_out = instance;
 	return true;
 }
 

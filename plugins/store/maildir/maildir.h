@@ -23,6 +23,7 @@
 #include <posthorn/durable.h>
 #include <posthorn/error.h>
 #include <posthorn/index.h>
+#include <posthorn/log.h>
 #include <posthorn/slice.h>
 #include <posthorn/watch.h>
 
@@ -61,6 +62,7 @@ typedef struct {
 	PhDuration grace;
 	PhSize largest;
 	bool deferred;
+	PhSection *section; /* no option: whose settings they are */
 } Settings;
 
 /* --- accounts ------------------------------------------------------------------------------------ */
@@ -229,7 +231,10 @@ char *folder_name(const Settings *settings, const char *path);
 /* The folder of a mailbox, or of a number; (borrowed): it lives as long as the account. */
 Folder *folder_find(Account *account, const PhMailboxId *id);
 Folder *folder_at(Account *account, uint32_t no);
-/* folder_where: "path/cur/name". Returns: (owned). */
+/* Paths below the root, as they are now: (owned). folder_dir: "" for INBOX. folder_below: of a part or a
+ * file of a folder. folder_where: "path/cur/name". */
+char *folder_dir(Account *account, const Folder *folder);
+char *folder_below(Account *account, const Folder *folder, const char *what);
 char *folder_where(Account *account, const Folder *folder, Letters letters, PhSlice base);
 
 bool folders_load(Account *account, GError **error);

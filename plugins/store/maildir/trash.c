@@ -240,7 +240,7 @@ spare_all(Account *account, Old *old)
 }
 
 /* Files that nobody finished for 36 hours, as the maildir page says. */
-static void
+static bool
 clean_tmp(Account *account, PhIndexConnection *connection, PhTime now)
 {
 	g_autoptr(GHashTable) names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -250,13 +250,14 @@ clean_tmp(Account *account, PhIndexConnection *connection, PhTime now)
 
 	find_old(account, now, names);
 	if (!spare_all(account, &old))
-		return;
+		return false;
 	g_hash_table_iter_init(&iter, names);
 	while (g_hash_table_iter_next(&iter, &name, NULL)) {
 		g_autofree char *path = g_strconcat("tmp/", name, NULL);
 
 		(void) unlinkat(account->root_fd, path, 0);
 	}
+	return true;
 }
 
 bool
@@ -266,9 +267,10 @@ trash_step(Account *account, PhIndexConnection *connection, PhTime now)
 	bool good = false;
 
 	if (!next_row(account, connection, now, &row)) {
-		if (!account->tmp_cleaned && !deliver_is_waiting(account))
-			clean_tmp(account, connection, now);
-		account->tmp_cleaned = true;
+		/* before the replay is over only the journal may know whose a file is */
+		if (!account->tmp_cleaned && (!account->deferred || account->checked)
+		    && !deliver_is_waiting(account))
+			account->tmp_cleaned = clean_tmp(account, connection, now);
 		return false;
 	}
 	good = row.removed ? purge(account, connection, &row)
