@@ -62,8 +62,8 @@ static bool
 measure(Scan *scan, const Found *found, File *file, PhTime *date_out)
 {
 	Account *account = scan->account;
-	g_autofree char *path =
-		scan_part(scan->folder, (found->letters & LETTERS_NEW) != 0 ? IN_NEW : IN_CUR);
+	g_autofree char *path = scan_part(account, scan->folder,
+	                                  (found->letters & LETTERS_NEW) != 0 ? IN_NEW : IN_CUR);
 	g_autofree char *where = g_strconcat(path, "/", found->name, NULL);
 	struct stat info;
 	bool good = false;

@@ -154,10 +154,11 @@ static bool
 take_out(Account *account, bool *changed_out, GError **error)
 {
 	for (guint i = 0; i < account->numbered->len; i++) {
-		Folder *folder = g_ptr_array_index(account->numbered, i);
+		Folder *folder = folder_at(account, i);
+		g_autofree char *path = folder != NULL ? folder_dir(account, folder) : NULL;
 
-		if (folder == NULL || folder->is_gone || folder->path[0] == '\0'
-		    || is_maildir(account, folder->path) || !is_maildir(account, ""))
+		if (path == NULL || folder->is_gone || path[0] == '\0' || is_maildir(account, path)
+		    || !is_maildir(account, ""))
 			continue;
 		if (!remove_mailbox(account, folder, error))
 			return false;
@@ -169,16 +170,16 @@ take_out(Account *account, bool *changed_out, GError **error)
 static bool
 take_in(Account *account, GHashTable *paths, bool *changed_out, GError **error)
 {
-	g_autoptr(GHashTable) known = g_hash_table_new(ph_str_hash, g_str_equal);
+	g_autoptr(GHashTable) known = g_hash_table_new_full(ph_str_hash, g_str_equal, g_free, NULL);
 	GHashTableIter iter;
 	void *name = NULL;
 	void *path = NULL;
 
 	for (guint i = 0; i < account->numbered->len; i++) {
-		Folder *folder = g_ptr_array_index(account->numbered, i);
+		Folder *folder = folder_at(account, i);
 
 		if (folder != NULL && !folder->is_gone)
-			(void) g_hash_table_add(known, folder->path);
+			(void) g_hash_table_add(known, folder_dir(account, folder));
 	}
 	g_hash_table_iter_init(&iter, paths);
 	while (g_hash_table_iter_next(&iter, &name, &path)) {

@@ -99,18 +99,26 @@ folder_where(Account *account, const Folder *folder, Letters letters, PhSlice ba
 	return where;
 }
 
+/* @path: (owned). What is as it was stays: others may just be reading it. */
 static void
 set_where(Account *account, Folder *folder, char *path, const char *name, bool gone)
 {
 	char *copy = g_strdup(name); /* which may be the folder's own */
 
 	(void) pthread_mutex_lock(&account->lock);
-	g_free(folder->path);
-	g_free(folder->name);
-	folder->path = path;
-	folder->name = copy;
-	folder->is_gone = gone;
+	if (!g_str_equal(folder->path, path)) {
+		g_free(folder->path);
+		folder->path = g_steal_pointer(&path);
+	}
+	if (!g_str_equal(folder->name, copy)) {
+		g_free(folder->name);
+		folder->name = g_steal_pointer(&copy);
+	}
+	if (folder->is_gone != gone)
+		folder->is_gone = gone;
 	(void) pthread_mutex_unlock(&account->lock);
+	g_free(path);
+	g_free(copy);
 }
 
 static void
@@ -272,14 +280,15 @@ static bool
 remove_folder(Following *following, Folder *folder, GError **error)
 {
 	Account *account = following->account;
+	g_autofree char *old = folder_dir(account, folder);
 	g_autofree char *trash = g_strdup_printf("%s/trash/f%u", account->place, folder->no);
-	bool is_there = faccessat(account->root_fd, folder->path, F_OK, 0) == 0;
+	bool is_there = faccessat(account->root_fd, old, F_OK, 0) == 0;
 	bool good = true;
 
 	if (is_there && account->settings.layout == LAYOUT_MAILDIRPP)
-		good = move(account, folder->path, trash, error);
+		good = move(account, old, trash, error);
 	else if (is_there)
-		good = move_parts(account, folder->path, trash, error);
+		good = move_parts(account, old, trash, error);
 	if (!good
 	    || !save_where(following->connection, folder, trash, folder->name, g_get_real_time(),
 	                   error))
@@ -292,6 +301,7 @@ static bool
 rename_folder(Following *following, Folder *folder, const char *name, GError **error)
 {
 	Account *account = following->account;
+	g_autofree char *old = folder_dir(account, folder);
 	g_autofree char *path = folder_path(&account->settings, name, error);
 	g_autofree char *parent = NULL;
 	bool good = true;
@@ -305,9 +315,8 @@ rename_folder(Following *following, Folder *folder, const char *name, GError **e
 		good = ph_durable_make_folder(above, 0700, error);
 	}
 	/* below a folder that was renamed before it, it is there already */
-	if (good && !g_str_equal(path, folder->path)
-	    && faccessat(account->root_fd, folder->path, F_OK, 0) == 0)
-		good = move(account, folder->path, path, error);
+	if (good && !g_str_equal(path, old) && faccessat(account->root_fd, old, F_OK, 0) == 0)
+		good = move(account, old, path, error);
 	if (!good || !save_where(following->connection, folder, path, name, 0, error))
 		return false;
 	set_where(account, folder, g_steal_pointer(&path), name, false);

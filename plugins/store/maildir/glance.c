@@ -34,9 +34,9 @@ typedef struct {
 } Glance;
 
 static int64_t
-part_time(const Account *account, const Folder *folder, int part)
+part_time(Account *account, const Folder *folder, int part)
 {
-	g_autofree char *path = scan_part(folder, part);
+	g_autofree char *path = scan_part(account, folder, part);
 
 	return stat_ns(account->root_fd, path);
 }
@@ -95,7 +95,7 @@ static bool
 look_at_names(Glance *glance, int part)
 {
 	Scan *scan = &glance->scan;
-	g_autofree char *path = scan_part(scan->folder, part);
+	g_autofree char *path = scan_part(scan->account, scan->folder, part);
 	int fd = openat(scan->account->root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	bool good = fd >= 0;
 
@@ -121,7 +121,7 @@ static bool
 look_into_new(Glance *glance)
 {
 	Scan *scan = &glance->scan;
-	g_autofree char *path = scan_part(scan->folder, IN_NEW);
+	g_autofree char *path = scan_part(scan->account, scan->folder, IN_NEW);
 	int fd = openat(scan->account->root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 	const struct dirent *entry = NULL;
@@ -149,7 +149,7 @@ look_into_new(Glance *glance)
 static void
 strike_found(Glance *glance, int part)
 {
-	g_autofree char *path = scan_part(glance->scan.folder, part);
+	g_autofree char *path = scan_part(glance->scan.account, glance->scan.folder, part);
 	int fd = openat(glance->scan.account->root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 	const struct dirent *entry = NULL;
@@ -289,7 +289,7 @@ scan_glance(Account *account, Folder *folder, bool *done_out, GError **error)
 
 /* Was everything looked at, and the times are known? */
 static bool
-is_settled(const Account *account, const Folder *folder)
+is_settled(Account *account, const Folder *folder)
 {
 	const Hints *hints = folder->hints;
 

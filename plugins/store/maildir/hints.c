@@ -183,8 +183,7 @@ static void
 watch_part(Account *account, Folder *folder, const Ear *like)
 {
 	Ear *ear = g_memdup2(like, sizeof *like);
-	g_autofree char *part = g_strconcat(folder->path, folder->path[0] != '\0' ? "/" : "",
-	                                    like->part == IN_NEW ? "new" : "cur", NULL);
+	g_autofree char *part = folder_below(account, folder, like->part == IN_NEW ? "new" : "cur");
 	g_autofree char *path = g_build_filename(account->root, part, NULL);
 
 	if (folder->hints == NULL)

@@ -34,16 +34,15 @@ static const int64_t verify_ns[2] = { 2000000000, 60000000000 };
 /* --- must it be read? ----------------------------------------------------------------------------- */
 
 char *
-scan_part(const Folder *folder, int part)
+scan_part(Account *account, const Folder *folder, int part)
 {
-	return g_strconcat(folder->path, folder->path[0] != '\0' ? "/" : "",
-	                   part == IN_NEW ? "new" : "cur", NULL);
+	return folder_below(account, folder, part == IN_NEW ? "new" : "cur");
 }
 
 static bool
-must_read(const Account *account, const Folder *folder, int part)
+must_read(Account *account, const Folder *folder, int part)
 {
-	g_autofree char *path = scan_part(folder, part);
+	g_autofree char *path = scan_part(account, folder, part);
 	int64_t changed = stat_ns(account->root_fd, path);
 	int64_t now = g_get_real_time() * 1000;
 
@@ -143,7 +142,7 @@ static bool
 rename_in_part(Scan *scan, const char *from, Letters letters, PhSlice base)
 {
 	Account *account = scan->account;
-	g_autofree char *path = scan_part(scan->folder, scan->part);
+	g_autofree char *path = scan_part(scan->account, scan->folder, scan->part);
 	g_autofree char *old = g_strconcat(path, "/", from, NULL);
 	g_autofree char *name = folder_where(account, scan->folder, letters, base);
 
@@ -173,7 +172,7 @@ static bool
 is_other_file(Scan *scan, Letters was, const char *name, PhSlice base)
 {
 	g_autofree char *first = folder_where(scan->account, scan->folder, was, base);
-	g_autofree char *path = scan_part(scan->folder, scan->part);
+	g_autofree char *path = scan_part(scan->account, scan->folder, scan->part);
 	g_autofree char *second = g_strconcat(path, "/", name, NULL);
 
 	return !g_str_equal(first, second)
@@ -279,7 +278,7 @@ static bool
 read_part(Scan *scan, int part)
 {
 	Account *account = scan->account;
-	g_autofree char *path = scan_part(scan->folder, part);
+	g_autofree char *path = scan_part(scan->account, scan->folder, part);
 	int fd = openat(account->root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 	const struct dirent *entry = NULL;
@@ -403,7 +402,7 @@ note_seen(Scan *scan, const int64_t before[2], int64_t began)
 	folder->has_new = scan->account->watches == NULL || scan->n_moved >= MOVES;
 	folder->cost_ns = g_get_real_time() * 1000 - began;
 	for (int i = 0; i < 2; i++) {
-		g_autofree char *path = scan_part(folder, i);
+		g_autofree char *path = scan_part(scan->account, folder, i);
 
 		if (scan->read[i]) {
 			folder->looked[i] = began;
@@ -443,7 +442,7 @@ read_folder(Scan *scan, GError **error)
 	bool good = true;
 
 	for (int i = 0; i < 2; i++) {
-		g_autofree char *path = scan_part(scan->folder, i);
+		g_autofree char *path = scan_part(scan->account, scan->folder, i);
 
 		before[i] = stat_ns(scan->account->root_fd, path);
 		if (scan->read[i])

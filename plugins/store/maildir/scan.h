@@ -79,7 +79,7 @@ bool scan_save(Folder *folder, PhIndexConnection *connection, GError **error);
 void scan_end(Account *account);
 
 /* scan_part: path of new or cur. scan_keywords: names of letters, NULL-terminated, borrowed. */
-char *scan_part(const Folder *folder, int part);
+char *scan_part(Account *account, const Folder *folder, int part);
 GPtrArray *scan_keywords(const Folder *folder, Letters letters);
 /* scan_adopt: appends what is in `fresh`. */
 bool scan_adopt(Scan *scan, GError **error);

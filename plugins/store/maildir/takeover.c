@@ -254,13 +254,13 @@ note_adopted(Account *account, Folder *folder, GError **error)
 bool
 takeover_return(Scan *scan, uint32_t *uidnext_out)
 {
+	g_autofree char *path = folder_dir(scan->account, scan->folder);
 	size_t n = 0;
 
 	scan->window[0] = scan->uidnext;
 	scan->window[1] = UINT32_MAX - 1;
 	scan->is_return = true;
-	scan->takeover =
-		read_uidlist(scan->account, scan->folder->path, scan->uidnext, uidnext_out, &n);
+	scan->takeover = read_uidlist(scan->account, path, scan->uidnext, uidnext_out, &n);
 	return scan->takeover != NULL;
 }
 
@@ -269,7 +269,8 @@ takeover_folder(Account *account, Folder *folder, GError **error)
 {
 	uint32_t uidnext = 0;
 	size_t n = 0;
-	Known *known = read_uidlist(account, folder->path, 1, &uidnext, &n);
+	g_autofree char *path = folder_dir(account, folder);
+	Known *known = read_uidlist(account, path, 1, &uidnext, &n);
 	uint32_t window[2] = { 1, n > WINDOW ? WINDOW : UINT32_MAX - 1 };
 	bool good = true;
 	bool ours = folder->list.digits_at != 0;
@@ -297,8 +298,8 @@ takeover_folder(Account *account, Folder *folder, GError **error)
 void
 takeover_keywords(Account *account, Folder *folder)
 {
-	g_autofree char *path = g_strconcat(folder->path, folder->path[0] != '\0' ? "/" : "",
-	                                    "dovecot-keywords", NULL);
+	g_autofree char *where = folder_dir(account, folder);
+	g_autofree char *path = folder_below(account, folder, "dovecot-keywords");
 	int64_t changed = stat_ns(account->root_fd, path);
 	char text[LINE_MAX_OCTETS];
 	PhSlice line = PH_SLICE_EMPTY;
@@ -306,7 +307,7 @@ takeover_keywords(Account *account, Folder *folder)
 
 	if (changed == folder->keywords_seen)
 		return;
-	file = open_file(account, folder->path, "dovecot-keywords");
+	file = open_file(account, where, "dovecot-keywords");
 	(void) pthread_mutex_lock(&account->lock);
 	folder->keywords_seen = changed;
 	while (file != NULL && read_line(file, text, &line)) {

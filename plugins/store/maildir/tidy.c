@@ -41,10 +41,9 @@ tidy_soon(Account *account)
 /* --- brackets --------------------------------------------------------------------------------- */
 
 static int64_t
-part_time(const Account *account, const Folder *folder, int part)
+part_time(Account *account, const Folder *folder, int part)
 {
-	g_autofree char *path = g_strconcat(folder->path, folder->path[0] != '\0' ? "/" : "",
-	                                    part == IN_NEW ? "new" : "cur", NULL);
+	g_autofree char *path = folder_below(account, folder, part == IN_NEW ? "new" : "cur");
 
 	return stat_ns(account->root_fd, path);
 }
@@ -109,9 +108,7 @@ sync_parts(Account *account, const Folder *folder, GError **error)
 	bool good = true;
 
 	for (int i = 0; good && account->has_renamed && i < 2; i++) {
-		g_autofree char *path =
-			g_strconcat(folder->path, folder->path[0] != '\0' ? "/" : "",
-		                    i == IN_NEW ? "new" : "cur", NULL);
+		g_autofree char *path = folder_below(account, folder, i == IN_NEW ? "new" : "cur");
 
 		good = tidy_sync(account, path, error);
 	}

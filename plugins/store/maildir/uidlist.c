@@ -28,10 +28,9 @@ enum {
 };
 
 static char *
-list_path(const Folder *folder)
+list_path(Account *account, const Folder *folder)
 {
-	return g_strconcat(folder->path, folder->path[0] != '\0' ? "/" : "", "dovecot-uidlist",
-	                   NULL);
+	return folder_below(account, folder, "dovecot-uidlist");
 }
 
 static char *
@@ -165,13 +164,15 @@ uidlist_look(Account *account, Folder *folder, GError **error)
 {
 	Looked looked = { .id = &folder->id };
 	UidlistEnds ends = { .version = 0 };
+	g_autofree char *path = NULL;
 	uint64_t change = 0;
 
 	if (g_atomic_int_get(&folder->list.is_known) != 0)
 		return true;
 	if (!ph_index_mailboxes(account->index, find_mailbox, &looked, &change, error))
 		return false;
-	if (uidlist_ends(account, folder->path, &ends)) {
+	path = folder_dir(account, folder);
+	if (uidlist_ends(account, path, &ends)) {
 		take_ends(folder, &ends, looked.uidvalidity);
 		folder->list.is_newer =
 			ends.uidvalidity == looked.uidvalidity && ends.next > looked.uidnext;
@@ -284,7 +285,8 @@ static int
 open_list(Account *account, Folder *folder, uint32_t uidvalidity)
 {
 	Uidlist *list = &folder->list;
-	g_autofree char *path = list->is_making ? making_path(account, folder) : list_path(folder);
+	g_autofree char *path =
+		list->is_making ? making_path(account, folder) : list_path(account, folder);
 	int fd = openat(account->root_fd, path,
 	                O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC
 	                        | (list->is_making ? O_CREAT : 0)
@@ -328,7 +330,7 @@ finish(Account *account, int fd, const UidlistWork *work)
 	}
 	if (list->is_making) {
 		g_autofree char *from = making_path(account, folder);
-		g_autofree char *to = list_path(folder);
+		g_autofree char *to = list_path(account, folder);
 
 		if (!ph_durable_move(
 			    &(PhRename){ account->root_fd, account->root_fd, from, to, false },
