@@ -18,6 +18,7 @@
 
 enum {
 	WATCHES_MAX = 8192,
+	GONE = IN_MOVE_SELF | IN_DELETE_SELF | IN_IGNORED | IN_UNMOUNT,
 	EVENTS = IN_CREATE | IN_MOVE | IN_DELETE | IN_MODIFY | IN_MOVE_SELF | IN_DELETE_SELF,
 	ROOM = 64 * 1024,
 	ROWS = 64, /* of events, at most, when somebody catches up */
@@ -78,7 +79,7 @@ static void
 tell(GPtrArray *list, uint32_t mask, const char *name)
 {
 	if (name == NULL)
-		tell_name(list, PH_WATCH_LOST, "");
+		tell_name(list, (mask & GONE) != 0 ? PH_WATCH_GONE : PH_WATCH_LOST, "");
 	else if ((mask & (IN_CREATE | IN_MOVED_TO)) != 0)
 		tell_name(list, PH_WATCH_APPEARED, name);
 	else if ((mask & IN_MOVED_FROM) != 0)

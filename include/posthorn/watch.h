@@ -19,12 +19,14 @@ typedef struct PhWatch PhWatch;
  * Returns: (owned) NULL when it cannot be watched, or when 8,192 are. */
 PH_PUBLIC PhWatch *ph_watch_new(const char *path, void (*func)(void *user_data), void *user_data);
 
-/* PhWatchKind: what happened to a name. LOST: to names that nobody knows. */
+/* PhWatchKind: what happened to a name. LOST: to names that nobody knows. GONE: to the folder itself, which
+ * was renamed, removed, or unmounted: of what has its path now nothing is told. */
 typedef enum {
 	PH_WATCH_APPEARED, /* made, or renamed to this */
 	PH_WATCH_LEFT,     /* renamed to something else, or to another folder */
 	PH_WATCH_REMOVED,
 	PH_WATCH_LOST, /* the name is "" */
+	PH_WATCH_GONE, /* the same */
 } PhWatchKind;
 
 /* ph_watch_names: as ph_watch_new; @name_func is called for each name first, in the order in which

@@ -11,6 +11,7 @@
 #include "finder.h"
 
 #include <string.h>
+#include <sys/vfs.h>
 
 enum {
 	WATCHES = 64, /* of one account */
@@ -136,11 +137,13 @@ hear(PhWatchKind kind, const char *name, void *user_data)
 	Hints *hints = ear->folder->hints;
 	GArray *names = NULL;
 
-	if (kind != PH_WATCH_LOST && is_own(ear->account, kind, name))
+	if (name[0] != '\0' && is_own(ear->account, kind, name))
 		return;
+	if (kind == PH_WATCH_GONE)
+		g_atomic_int_set(&hints->is_deaf[ear->part], 1);
 	(void) pthread_mutex_lock(&hints->lock);
 	names = hints->names[ear->part];
-	if (kind == PH_WATCH_LOST || names->len >= HINTS) {
+	if (name[0] == '\0' || names->len >= HINTS) {
 		hints->lost[ear->part] = true;
 		g_array_set_size(names, 0);
 	} else if (!hints->lost[ear->part] && name[0] != '.') {
@@ -179,6 +182,35 @@ is_as_seen(const Account *account, const Folder *folder, int part, const char *p
 	       && folder->looked[part] > folder->seen[part] + racy_ns;
 }
 
+/* On a file system that other hosts, or a server of its own, write to, the kernel tells of what is done
+ * here alone. */
+static bool
+is_local(const char *path)
+{
+	static const uint32_t local[] = {
+		0xef53,     /* ext2, ext3, ext4 */
+		0x58465342, /* xfs */
+		0x9123683e, /* btrfs */
+		0x01021994, /* tmpfs */
+		0x858458f6, /* ramfs */
+		0xf2f52010, /* f2fs */
+		0x2fc12fc1, /* zfs */
+		0xca451a4e, /* bcachefs */
+		0x794c7630, /* overlay */
+		0x3153464a, /* jfs */
+		0x52654973, /* reiserfs */
+		0x3434,     /* nilfs */
+	};
+	struct statfs info;
+
+	if (statfs(path, &info) != 0)
+		return false;
+	for (size_t i = 0; i < G_N_ELEMENTS(local); i++)
+		if ((uint32_t) info.f_type == local[i])
+			return true;
+	return false;
+}
+
 static void
 watch_part(Account *account, Folder *folder, const Ear *like)
 {
@@ -190,11 +222,14 @@ watch_part(Account *account, Folder *folder, const Ear *like)
 		folder->hints = new_hints();
 	ear->account = account;
 	ear->folder = folder;
+	g_atomic_int_set(&folder->hints->is_deaf[like->part], 0);
 	ear->watch = ph_watch_names(path, hear, wake, ear);
 	g_ptr_array_add(account->watches, ear);
+	if (ear->watch == NULL || !is_local(path))
+		g_atomic_int_set(&folder->hints->is_deaf[like->part], 1);
 	folder->hints->follows[like->part] =
-		ear->watch != NULL && is_as_seen(account, folder, like->part, part);
-	folder->hints->is_deaf[like->part] = ear->watch == NULL;
+		g_atomic_int_get(&folder->hints->is_deaf[like->part]) == 0
+		&& is_as_seen(account, folder, like->part, part);
 }
 
 void

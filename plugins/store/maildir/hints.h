@@ -19,7 +19,7 @@ typedef struct {
 typedef struct Hints {
 	bool follows
 		[2]; /* of new and cur: what `seen` says and the hints are all there is to know */
-	bool is_deaf[2]; /* it cannot be watched */
+	gint is_deaf[2]; /* atomic: not everything that happens there is told */
 	Finder *finder;  /* (nullable) */
 
 	pthread_mutex_t lock; /* guards what follows */

@@ -408,7 +408,8 @@ note_seen(Scan *scan, const int64_t before[2], int64_t began)
 			folder->looked[i] = began;
 			folder->assumed[i] = scan->moved;
 			if (folder->hints != NULL)
-				folder->hints->follows[i] = !folder->hints->is_deaf[i];
+				folder->hints->follows[i] =
+					g_atomic_int_get(&folder->hints->is_deaf[i]) == 0;
 		} else if (folder->seen[i] != before[i]) {
 			continue;
 		}

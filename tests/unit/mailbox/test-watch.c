@@ -50,7 +50,7 @@ test_hints(void)
 static void
 note(PhWatchKind kind, const char *name, void *user_data)
 {
-	static const char marks[] = { '+', '<', '-', '?' };
+	static const char marks[] = { '+', '<', '-', '?', '!' };
 
 	g_string_append_printf(user_data, "%c%s ", marks[kind], name);
 }
@@ -87,11 +87,36 @@ test_names(void)
 	(void) g_rmdir(folder);
 }
 
+/* The watch stays with what was there. */
+static void
+test_gone(void)
+{
+	g_autofree char *folder = g_dir_make_tmp("posthorn-watch-XXXXXX", NULL);
+	g_autofree char *old = g_strconcat(folder, ".old", NULL);
+	g_autofree char *x = g_build_filename(folder, "x", NULL);
+	g_autoptr(GString) seen = g_string_new("");
+	PhWatch *watch = ph_watch_names(folder, note, do_nothing, seen);
+
+	g_assert_nonnull(watch);
+	g_assert_cmpint(g_rename(folder, old), ==, 0);
+	g_assert_cmpint(g_mkdir(folder, 0700), ==, 0);
+	g_assert_cmpint(g_mkdir(x, 0700), ==, 0);
+	ph_watch_catch_up();
+	g_assert_cmpstr(seen->str, ==, "! ");
+	g_assert_cmpint(g_rmdir(old), ==, 0);
+	ph_watch_catch_up();
+	g_assert_cmpstr(seen->str, ==, "! ! ! "); /* it was removed, and the watch with it */
+	ph_watch_free(watch);
+	(void) g_rmdir(x);
+	(void) g_rmdir(folder);
+}
+
 int
 main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/mailbox/watch/hints-come-until-the-end", test_hints);
 	g_test_add_func("/mailbox/watch/names-are-told-in-order-or-as-lost", test_names);
+	g_test_add_func("/mailbox/watch/what-became-of-the-folder-is-told", test_gone);
 	return g_test_run();
 }
