@@ -560,6 +560,49 @@ def test_the_file_of_a_moved_copy_is_no_delivery():
         assert len(files(".", ".Third")) == 1, files(".", ".Third")
 
 
+def test_subscriptions_are_shared():
+    """What another program noted is kept when ours are written; a file without a word says nothing."""
+    def has(*wanted):
+        client = imap(server)
+        found = sorted(line.split()[-1].decode().strip('"') for line in client.lsub()[1] if line)
+        client.logout()
+        assert found == sorted(wanted), found
+
+    def written():
+        with open(path, "rb") as stream:
+            return stream.read()
+
+    def write(octets):
+        with open(path + ".new", "wb") as stream:
+            stream.write(octets)
+        os.rename(path + ".new", path)
+
+    with Server(CONFIG) as server:
+        path = root(server) + "/subscriptions"
+        client = imap(server)
+        for name in ("A", "B", "C", "D"):
+            client.create(name)
+        client.subscribe("A")
+        client.subscribe("D")
+        wait_for(lambda: os.path.exists(path) and b"D\n" in written(), 10, "our names")
+        write(b"V\t2\n\nA\nB\n")
+        client.subscribe("C")
+        wait_for(lambda: b"C\n" in written(), 10, "another name of ours")
+        assert sorted(written().split()[2:]) == [b"A", b"B", b"C"], written()
+        for octets in (None, b""):
+            server.stop()
+            if octets is not None:
+                write(octets)
+            server.start()
+            has("A", "B", "C")
+        imap(server).unsubscribe("B")
+        wait_for(lambda: written() and b"B\n" not in written(), 10, "one to be gone")
+        server.stop()
+        write(b"V\t2\n\nC\n")
+        server.start()
+        has("C")
+
+
 def test_files_that_nothing_restores_are_no_messages():
     with Server(JOURNAL) as server:
         retry(server, deliver_and_spoil)

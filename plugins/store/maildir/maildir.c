@@ -187,15 +187,13 @@ settle_in(Account *account, GError **error)
 {
 	bool good = folders_load(account, error) && deliver_resume(account, error)
 	            && tidy_resume(account, error) && folders_follow(account, NULL, error);
-	bool is_new = false;
 
-	is_new = g_hash_table_size(account->folders) == 0;
-	if (good && is_new) {
+	if (good && g_hash_table_size(account->folders) == 0) {
 		(void) flock(account->lock_fd, LOCK_EX);
 		good = folders_look(account, error);
 		(void) flock(account->lock_fd, LOCK_UN);
 	}
-	return good && subscriptions_look(account, is_new, error) && tidy_expect(account, error);
+	return good && subscriptions_look(account, error) && tidy_expect(account, error);
 }
 
 static bool

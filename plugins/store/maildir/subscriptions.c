@@ -13,6 +13,7 @@
 
 #include "tidy.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -77,27 +78,48 @@ read_names(const Settings *settings, PhSlice text)
 	return names;
 }
 
-/* (owned, nullable) with a NUL behind it; @seen_out: its time. */
-static char *
-read_file(const Account *account, int64_t *seen_out)
+/* The whole: an octet less might take away all subscriptions. */
+static bool
+read_whole(int fd, char *text, size_t size)
+{
+	size_t filled = 0;
+
+	while (filled < size) {
+		ssize_t n = read(fd, text + filled, size - filled);
+
+		if (n == 0 || (n < 0 && errno != EINTR))
+			return false;
+		filled += (size_t) MAX(n, 0);
+	}
+	return true;
+}
+
+/* @text_out: (owned) with a NUL behind it; NULL: there is no such file, or nothing in it. @seen_out: its
+ * time. Returns: false when it cannot be read. */
+static bool
+read_file(const Account *account, char **text_out, int64_t *seen_out)
 {
 	int fd =
 		openat(account->root_fd, file_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	char *text = NULL;
+	g_autofree char *text = NULL;
 	struct stat info;
+	bool good = false;
 
-	*seen_out = stat_ns(account->root_fd, file_name);
+	*text_out = NULL;
+	*seen_out = 0;
 	if (fd < 0)
-		return NULL;
-	if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size < FILE_MAX) {
-		ssize_t n = 0;
-
+		return errno == ENOENT || errno == ELOOP;
+	good = fstat(fd, &info) == 0;
+	if (good && S_ISREG(info.st_mode) && info.st_size > 0 && info.st_size < FILE_MAX) {
 		text = g_malloc0((size_t) info.st_size + 1);
-		n = read(fd, text, (size_t) info.st_size);
-		text[MAX(n, 0)] = '\0';
+		good = read_whole(fd, text, (size_t) info.st_size);
 	}
+	if (good)
+		*seen_out = info.st_mtim.tv_sec * INT64_C(1000000000) + info.st_mtim.tv_nsec;
+	if (good)
+		*text_out = g_steal_pointer(&text);
 	(void) close(fd);
-	return text;
+	return good;
 }
 
 /* --- what it was last ------------------------------------------------------------------------------ */
@@ -127,14 +149,11 @@ save_last(PhIndexConnection *connection, int64_t seen, const char *names, GError
 
 /* The names, a line each (owned); NULL: nothing was noted yet. */
 static char *
-load_last(Account *account, int64_t *seen_out)
+last_of(PhIndexConnection *connection, int64_t *seen_out)
 {
-	PhIndexConnection *connection = ph_index_begin_read(account->index, NULL);
 	sqlite3_stmt *row = NULL;
 	char *names = NULL;
 
-	if (connection == NULL)
-		return NULL;
 	/* an index from before this table was kept has none */
 	if (sqlite3_prepare_v2(ph_index_database(connection), "SELECT seen, names FROM subscribed",
 	                       -1, &row, NULL)
@@ -144,8 +163,19 @@ load_last(Account *account, int64_t *seen_out)
 		names = g_strdup((const char *) sqlite3_column_text(row, 1));
 	}
 	(void) sqlite3_finalize(row);
-	ph_index_end_read(account->index, connection);
 	return names;
+}
+
+static bool
+load_last(Account *account, char **names_out, int64_t *seen_out, GError **error)
+{
+	PhIndexConnection *connection = ph_index_begin_read(account->index, error);
+
+	if (connection == NULL)
+		return false;
+	*names_out = last_of(connection, seen_out);
+	ph_index_end_read(account->index, connection);
+	return true;
 }
 
 /* --- to the index ---------------------------------------------------------------------------------- */
@@ -204,11 +234,11 @@ names_of(const char *lines)
 }
 
 bool
-subscriptions_look(Account *account, bool is_new, GError **error)
+subscriptions_look(Account *account, GError **error)
 {
 	int64_t seen = 0;
 	int64_t last_seen = 0;
-	g_autofree char *last = load_last(account, &last_seen);
+	g_autofree char *last = NULL;
 	g_autofree char *text = NULL;
 	g_autofree char *lines = NULL;
 	g_autoptr(GHashTable) before = NULL;
@@ -216,11 +246,12 @@ subscriptions_look(Account *account, bool is_new, GError **error)
 	PhIndexConnection *connection = NULL;
 	bool good = false;
 
+	if (!load_last(account, &last, &last_seen, error))
+		return false;
 	if (last != NULL && stat_ns(account->root_fd, file_name) == last_seen)
 		return true;
-	/* nothing says what changed: ours are written with the next change */
-	text = read_file(account, &seen);
-	if (text == NULL || (last == NULL && !is_new))
+	/* before it was noted once, all that it says is new */
+	if (!read_file(account, &text, &seen) || text == NULL)
 		return true;
 	before = names_of(last != NULL ? last : "");
 	now = read_names(&account->settings, ph_slice(text));
@@ -246,7 +277,8 @@ add_name(const char *key, PhSlice value, void *user_data)
 	return true;
 }
 
-static void
+/* Returns: false when the name has no place among the folders. */
+static bool
 append_name(const Settings *settings, GString *out, const char *name, bool is_second)
 {
 	g_autofree char *path =
@@ -255,37 +287,100 @@ append_name(const Settings *settings, GString *out, const char *name, bool is_se
 	g_autofree char *line = NULL;
 
 	if (path == NULL)
-		return;
+		return false;
 	if (path[0] == '.' && settings->layout == LAYOUT_MAILDIRPP)
 		text = path + 1;
 	line = is_second ? translate(settings, text, strlen(text), false) : g_strdup(text);
 	g_string_append_printf(out, "%s\n", line);
+	return true;
+}
+
+/* Writing: of a new file. */
+typedef struct {
+	const Account *account;
+	GString *text;
+	GString *lines; /* names of the index that have a line, or lost it to another program */
+	bool is_second;
+	bool has_foreign; /* the index does not know yet what another program did: at the next look */
+} Writing;
+
+/* What the index has, but as another program altered it since @before was noted. */
+static void
+write_names(Writing *writing, const GPtrArray *names, GHashTable *before, GHashTable *found)
+{
+	const Settings *settings = &writing->account->settings;
+	GHashTableIter iter;
+	void *key = NULL;
+
+	for (guint i = 0; i < names->len; i++) {
+		const char *name = names->pdata[i];
+		bool is_taken = found != NULL && g_hash_table_contains(before, name)
+		                && !g_hash_table_contains(found, name);
+
+		writing->has_foreign = writing->has_foreign || is_taken;
+		if (is_taken || append_name(settings, writing->text, name, writing->is_second))
+			g_string_append_printf(writing->lines, "%s\n", name);
+		if (found != NULL)
+			(void) g_hash_table_remove(found, name);
+	}
+	if (found == NULL)
+		return;
+	g_hash_table_iter_init(&iter, found);
+	while (g_hash_table_iter_next(&iter, &key, NULL))
+		if (!g_hash_table_contains(before, key)
+		    && append_name(settings, writing->text, key, writing->is_second))
+			writing->has_foreign = true;
+}
+
+/* Is the file what was written? Else somebody was quicker, and the next look says what was done. */
+static int64_t
+time_written(const Writing *writing)
+{
+	g_autofree char *text = NULL;
+	int64_t seen = 0;
+	bool same = read_file(writing->account, &text, &seen)
+	            && g_strcmp0(text, writing->text->str) == 0;
+
+	return same && !writing->has_foreign ? seen : 0;
+}
+
+static bool
+write_file(Account *account, PhIndexConnection *connection, const GPtrArray *names)
+{
+	Writing writing = { .account = account };
+	int64_t last_seen = 0;
+	int64_t seen = 0;
+	g_autofree char *last = last_of(connection, &last_seen);
+	g_autofree char *former = NULL;
+	g_autoptr(GString) text = g_string_new("");
+	g_autoptr(GString) lines = g_string_new("");
+	g_autoptr(GHashTable) before = names_of(last != NULL ? last : "");
+	g_autoptr(GHashTable) found = NULL;
+
+	if (!read_file(account, &former, &seen))
+		return false;
+	if (former != NULL && (last == NULL || seen != last_seen))
+		found = read_names(&account->settings, ph_slice(former));
+	writing.text = text;
+	writing.lines = lines;
+	writing.is_second = former == NULL || is_second_version(ph_slice(former));
+	if (writing.is_second)
+		g_string_append(text, "V\t2\n\n");
+	write_names(&writing, names, before, found);
+	return ph_durable_replace(account->root_fd, file_name, PH_SLICE(text->str, text->len), 0600,
+	                          NULL)
+	       && save_last(connection, time_written(&writing), lines->str, NULL);
 }
 
 void
 subscriptions_follow(Account *account, PhIndexConnection *connection)
 {
 	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
-	g_autoptr(GString) text = g_string_new("");
-	g_autoptr(GString) lines = g_string_new("");
-	g_autofree char *former = NULL;
-	int64_t seen = 0;
-	bool is_second = true;
 
 	if (g_atomic_int_exchange(&account->resubscribed, 0) == 0
 	    || !ph_index_values(account->index, NULL, PH_KEY_SUBSCRIPTION, add_name, names, NULL))
 		return;
-	former = read_file(account, &seen);
-	is_second = former == NULL || former[0] == '\0' || is_second_version(ph_slice(former));
-	if (is_second)
-		g_string_append(text, "V\t2\n\n");
-	for (guint i = 0; i < names->len; i++) {
-		append_name(&account->settings, text, names->pdata[i], is_second);
-		g_string_append_printf(lines, "%s\n", (const char *) names->pdata[i]);
-	}
-	if (!ph_durable_replace(account->root_fd, file_name, PH_SLICE(text->str, text->len), 0600,
-	                        NULL)
-	    || !save_last(connection, stat_ns(account->root_fd, file_name), lines->str, NULL))
+	if (!write_file(account, connection, names))
 		g_atomic_int_set(&account->resubscribed, 1); /* with the next tidying */
 }
 

@@ -89,9 +89,9 @@ bool tidy_resume(Account *account, GError **error);
  * the index says how they are. A folder that another program removed has none. */
 bool tidy_sync(const Account *account, const char *path, GError **error);
 
-/* subscriptions_look: what other programs made of the file. @is_new: the index is, so that the file says
- * all. subscriptions_note: the commit altered some; subscriptions_follow: then the file is written. */
-bool subscriptions_look(Account *account, bool is_new, GError **error);
+/* subscriptions_look: what other programs made of the file. subscriptions_note: the commit altered some.
+ * subscriptions_follow: then the file is written. */
+bool subscriptions_look(Account *account, GError **error);
 void subscriptions_note(Account *account, PhTransaction *const *batch, size_t n);
 void subscriptions_follow(Account *account, PhIndexConnection *connection);
 

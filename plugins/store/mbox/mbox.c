@@ -198,8 +198,9 @@ open_account(void *data, const PhIdentity *identity, void **account_out, GError 
 	if (good) {
 		bool is_new = subscriptions_are_unknown(account);
 
-		good = list_sync(account, error)
-		       && (!is_new || subscriptions_take_over(account, error));
+		/* first, so that it is done once more when it fails: then the index is new as before */
+		good = (!is_new || subscriptions_take_over(account, error))
+		       && list_sync(account, error);
 		octets_expire(account);
 		file_unlock_account(account);
 	}

@@ -5,6 +5,7 @@
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
+#include <posthorn/error.h>
 #include <posthorn/mailbox.h>
 #include <posthorn/slice.h>
 
@@ -57,12 +58,19 @@ subscriptions_take_over(Account *account, GError **error)
 {
 	g_autofree char *path = g_build_filename(account->folders, ".subscriptions", NULL);
 	g_autofree char *text = NULL;
+	g_autoptr(GError) why = NULL;
 	gsize length = 0;
 	PhSlice rest = PH_SLICE_EMPTY;
 	bool good = true;
 
-	if (g_file_test(path, G_FILE_TEST_IS_SYMLINK) || !g_file_test(path, G_FILE_TEST_IS_REGULAR)
-	    || !g_file_get_contents(path, &text, &length, NULL) || length > FILE_MAX)
+	if (g_file_test(path, G_FILE_TEST_IS_SYMLINK) || !g_file_test(path, G_FILE_TEST_IS_REGULAR))
+		return true;
+	if (!g_file_get_contents(path, &text, &length, &why)
+	    && !g_error_matches(why, G_FILE_ERROR, G_FILE_ERROR_ACCES)) {
+		ph_error_set(error, PH_ERROR_TEMPORARY, "%s", why->message);
+		return false;
+	}
+	if (text == NULL || length > FILE_MAX)
 		return true;
 	rest = PH_SLICE(text, length);
 	for (unsigned n = 0; good && rest.length > 0 && n < NAMES_MAX; n++) {
