@@ -3,7 +3,7 @@
  *	name*0=a; name*1=b               -> name=ab
  *	name*0*=utf-8''%C3; name*1=b     -> name*=utf-8''%C3b
  *
- * What begins without its first piece is left as it is written.
+ * What begins without its first piece, or comes after a missing one, is left as it is written.
  *
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
@@ -129,7 +129,9 @@ ph_mime_join(PhSlice rest, uint32_t count, GString *scratch, GString *out)
 		separator = " ";
 		if (piece->is_piece && find_piece(pieces, piece, 0) != NULL) {
 			append_joined(pieces, piece, out);
-			continue;
+			if (piece->is_taken)
+				continue;
+			g_string_append_c(out, ' ');
 		}
 		ph_imap_append_string(ph_slice(piece->name), out);
 		g_string_append_c(out, ' ');

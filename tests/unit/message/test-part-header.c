@@ -59,6 +59,10 @@ test_fields(void)
 	      "\"p*\" \"''%25%20\" \"q*\" \"''r\" \"t*9\" \"u\") NIL NIL \"7bit\" 0 NIL NIL NIL NIL)",
 	      "(\"a\" \"b\" (\"n\" \"x y\" \"x\" \"1\" \"m*\" \"utf-8'de'%41b%20c\" \"o*1\" \"lost\" "
 	      "\"p*\" \"''%25%20\" \"q*\" \"''r\" \"t*9\" \"u\") NIL NIL \"7bit\" 0)");
+	/* one piece that comes first is after a gap */
+	check("Content-Type: a/b; n*3=c; n*0=a; N*1=b; n*3=d\r\n\r\n",
+	      "(\"a\" \"b\" (\"n\" \"ab\" \"n*3\" \"c\" \"n*3\" \"d\") NIL NIL \"7bit\" 0 NIL NIL NIL NIL)",
+	      "(\"a\" \"b\" (\"n\" \"ab\" \"n*3\" \"c\" \"n*3\" \"d\") NIL NIL \"7bit\" 0)");
 	check("Content-Type: image/gif\r\nContent-Disposition: inline\r\n\r\n",
 	      "(\"image\" \"gif\" NIL NIL NIL \"7bit\" 0 NIL (\"inline\" NIL) NIL NIL)",
 	      "(\"image\" \"gif\" NIL NIL NIL \"7bit\" 0)");
