@@ -294,7 +294,19 @@ end_commit(PhAccount *account, uint64_t position)
 	ph_signal_all(&account->moved);
 }
 
-/* Into the journal, or else into the store for good. A failure leaves open what happened. */
+/* Of what is applied already: a failure leaves open what happened. */
+static bool
+sync_applied(PhAccount *account, GError **error)
+{
+	g_autoptr(GError) why = NULL;
+
+	if (sync_store(account, &why))
+		return true;
+	ph_error_set(error, PH_ERROR_OUTCOME_UNKNOWN, "%s", why->message);
+	return false;
+}
+
+/* Into the journal, or else into the store for good. */
 static bool
 enter(PhAccount *account, GPtrArray *batch, uint64_t *position_out, GError **error)
 {
@@ -306,14 +318,9 @@ enter(PhAccount *account, GPtrArray *batch, uint64_t *position_out, GError **err
 		.content = ph_tx_content,
 		.is_hidden = (account->store->abilities & PH_STORE_HIDES_OCTETS) != 0,
 	};
-	g_autoptr(GError) why = NULL;
 
-	if (ph_journal_enter(account->journal, &entry, position_out))
-		return true;
-	if (sync_store(account, &why))
-		return true;
-	ph_error_set(error, PH_ERROR_OUTCOME_UNKNOWN, "%s", why->message);
-	return false;
+	return ph_journal_enter(account->journal, &entry, position_out)
+	       || sync_applied(account, error);
 }
 
 /* What people wrote into values is no more for the journal than what messages say. */
@@ -332,14 +339,15 @@ puts_hidden(const PhAccount *account, const GPtrArray *batch)
 	return false;
 }
 
+/* Makes what is applied durable, or sees to it that it becomes so. */
 static bool
-apply_deferred(PhAccount *account, GPtrArray *batch, uint64_t *position_out, GError **error)
+secure(PhAccount *account, GPtrArray *batch, uint64_t *position_out, GError **error)
 {
-	bool good = apply(account, batch, error);
-
-	if (good && (is_refresh(batch) || puts_hidden(account, batch)))
+	if (is_refresh(batch))
 		return sync_store(account, error);
-	return good && enter(account, batch, position_out, error);
+	if (puts_hidden(account, batch))
+		return sync_applied(account, error);
+	return enter(account, batch, position_out, error);
 }
 
 static uint64_t
@@ -358,22 +366,24 @@ work_deferred(PhAccount *account, GPtrArray *batch)
 	uint64_t size = size_of(batch);
 	uint64_t position = 0;
 	g_autoptr(GError) error = NULL;
+	bool is_applied = false;
 	bool good =
 		ph_journal_reserve(account->journal, size, ph_clock_us() + ROOM_WAIT_US, &error);
 
 	if (good) {
 		begin_commit(account);
-		good = apply_deferred(account, batch, &position, &error);
+		is_applied = apply(account, batch, &error);
+		good = is_applied && secure(account, batch, &position, &error);
 		end_commit(account, position);
 		ph_journal_unreserve(account->journal, size);
 	}
 	ph_account_release(account);
-	if (!good) {
+	if (is_applied)
+		note_commit(account, batch);
+	if (good)
+		wait_until_durable(batch, position);
+	else
 		resolve_all(batch, false, error);
-		return;
-	}
-	note_commit(account, batch);
-	wait_until_durable(batch, position);
 }
 
 static void

@@ -531,6 +531,49 @@ test_hidden(void)
 	remove_folder(saved);
 }
 
+static bool
+no_sync(void *account, GError **error)
+{
+	ph_error_set(error, PH_ERROR_PERMANENT, "the disk is full of nothing");
+	return false;
+}
+
+/* A value of such a store is synced there. When that fails the value is there all the same: nobody is told
+ * that it is not, and others look again. */
+static void
+test_hidden_unknown(void)
+{
+	g_autofree char *folder = new_folder();
+	PhJournal *journal = open_journal(folder);
+	TestStore store;
+
+	g_assert_true(ph_journal_start(journal, NULL));
+	use_journal(journal);
+	test_store_init(&store);
+	store.table->abilities |= PH_STORE_HIDES_OCTETS;
+	real_sync = store.table->sync;
+	store.table->sync = no_sync;
+	{
+		g_autoptr(PhAccount) account = test_account(&store, "ann", 0);
+		g_autoptr(GError) error = NULL;
+		PhTransaction *transaction = ph_transaction_new(account, NULL);
+		uint64_t version = account->counts_version;
+
+		ph_transaction_put(transaction, NULL, "key", ph_slice("value"));
+		g_assert_false(ph_transaction_run(transaction, &error));
+		g_assert_error(error, PH_ERROR, PH_ERROR_OUTCOME_UNKNOWN);
+		g_assert_cmpuint(account->counts_version, >, version);
+		ph_transaction_free(transaction);
+		store.table->sync = real_sync;
+	}
+	ph_accounts_forget_section(&store.section);
+	use_journal(NULL);
+	ph_journal_close(journal, false);
+	ph_horizon_begin(0);
+	test_store_clear(&store);
+	remove_folder(folder);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -539,5 +582,6 @@ main(int argc, char **argv)
 	g_test_add_func("/mailbox/deferred/what-tools-do-waits-too", test_held);
 	g_test_add_func("/mailbox/deferred/replay-gives-the-same", test_replay);
 	g_test_add_func("/mailbox/deferred/journal-hides-what-the-store-hides", test_hidden);
+	g_test_add_func("/mailbox/deferred/what-was-applied-is-not-denied", test_hidden_unknown);
 	return g_test_run();
 }
