@@ -95,13 +95,13 @@ read_stored(Account *account, GError **error)
 	return NULL;
 }
 
-bool
-account_load_keys(Account *account, GError **error)
+/* Those that are not known yet. @account is locked. */
+static bool
+unwrap_all(Account *account, const GArray *all, GError **error)
 {
-	g_autoptr(GArray) all = read_stored(account, error);
 	uint64_t last = 0;
 
-	for (guint i = 0; all != NULL && i < all->len; i++) {
+	for (guint i = 0; i < all->len; i++) {
 		const Stored *stored = &g_array_index(all, Stored, i);
 		Key key;
 		bool good = false;
@@ -123,7 +123,21 @@ account_load_keys(Account *account, GError **error)
 		if (!good)
 			return false;
 	}
-	return all != NULL;
+	return true;
+}
+
+bool
+account_load_keys(Account *account, GError **error)
+{
+	g_autoptr(GArray) all = read_stored(account, error);
+	bool good = false;
+
+	if (all == NULL)
+		return false;
+	(void) pthread_mutex_lock(&account->lock);
+	good = unwrap_all(account, all, error);
+	(void) pthread_mutex_unlock(&account->lock);
+	return good;
 }
 
 static bool
@@ -219,8 +233,21 @@ account_seal_key(Account *account, Key *key_out)
 	(void) pthread_mutex_unlock(&account->lock);
 }
 
-static void
-fail_unknown(const Account *account, PhSlice id, GError **error)
+bool
+account_known_key(Account *account, PhSlice id, Key *key_out)
+{
+	const Key *key = NULL;
+
+	(void) pthread_mutex_lock(&account->lock);
+	key = look_up(account, id.data);
+	if (key != NULL)
+		*key_out = *key;
+	(void) pthread_mutex_unlock(&account->lock);
+	return key != NULL;
+}
+
+void
+account_fail_unknown(const Account *account, PhSlice id, GError **error)
 {
 	g_autoptr(GString) name = g_string_new(NULL);
 
@@ -232,21 +259,14 @@ fail_unknown(const Account *account, PhSlice id, GError **error)
 bool
 account_find_key(Account *account, PhSlice id, Key *key_out, GError **error)
 {
-	const Key *key = NULL;
-	bool good = true;
-
-	(void) pthread_mutex_lock(&account->lock);
-	key = look_up(account, id.data);
-	if (key == NULL) {
-		good = account_load_keys(account, error);
-		key = look_up(account, id.data);
-	}
-	if (key != NULL)
-		*key_out = *key;
-	(void) pthread_mutex_unlock(&account->lock);
-	if (good && key == NULL)
-		fail_unknown(account, id, error);
-	return good && key != NULL;
+	if (account_known_key(account, id, key_out))
+		return true;
+	if (!account_load_keys(account, error))
+		return false;
+	if (account_known_key(account, id, key_out))
+		return true;
+	account_fail_unknown(account, id, error);
+	return false;
 }
 
 /* Returns: false with @error when it cannot be wrapped anew. */

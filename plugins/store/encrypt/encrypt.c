@@ -175,8 +175,10 @@ typedef struct {
 	GByteArray *plain; /* of the record that is passed on */
 	Key key;           /* the one used last */
 	bool has_key;
+	bool is_missing; /* a key that is not known was wanted */
 } Reading;
 
+/* One under a key that is not known is missing: it is made again from the message, which finds the key. */
 static PhSlice
 open_structure(Reading *reading, const PhRecord *record)
 {
@@ -185,7 +187,8 @@ open_structure(Reading *reading, const PhRecord *record)
 	if (id.length == 0)
 		return PH_SLICE_EMPTY;
 	if (!reading->has_key || memcmp(reading->key.id, id.data, KEY_ID) != 0)
-		reading->has_key = account_find_key(reading->account, id, &reading->key, NULL);
+		reading->has_key = account_known_key(reading->account, id, &reading->key);
+	reading->is_missing = reading->is_missing || !reading->has_key;
 	if (!reading->has_key
 	    || !structure_open(record->structure, &reading->key, reading->account->address,
 	                       record->message_id, reading->plain))
@@ -231,6 +234,8 @@ changes(void *data,
 	opened.expunged = pass_expunged;
 	opened.user_data = &reading;
 	good = ph_below_changes(data, mailbox, &opened, result_out, error);
+	if (reading.is_missing)
+		(void) account_load_keys(data, NULL); /* for the next one */
 	ph_secret_wipe(&reading.key, sizeof reading.key);
 	g_byte_array_unref(reading.plain);
 	return good;
@@ -361,6 +366,8 @@ typedef struct {
 	GByteArray *plain; /* of the value that is passed on */
 	Key key;           /* the one used last */
 	bool has_key;
+	GPtrArray *keys; /* what is put off, from the first value whose data key is not known */
+	GPtrArray *sealed;
 	GError *error; /* (owned) why one could not be opened */
 } Values;
 
@@ -371,6 +378,16 @@ fail_value(Values *values, const char *key, const char *what)
 		ph_error_set(&values->error, PH_ERROR_CORRUPT, "the value '%s' of '%s' %s", key,
 		             values->account->address, what);
 	return false;
+}
+
+static bool
+find_key(Values *values, PhSlice sealed)
+{
+	PhSlice id = value_key_id(sealed);
+
+	if (!values->has_key || memcmp(values->key.id, id.data, KEY_ID) != 0)
+		values->has_key = account_known_key(values->account, id, &values->key);
+	return values->has_key;
 }
 
 /* Returns: false with values->error. */
@@ -385,11 +402,11 @@ open_value(Values *values, const char *key, PhSlice sealed, PhSlice *plain_out)
 	}
 	if (!value_is(sealed))
 		return fail_value(values, key, "is not encrypted");
-	if (!values->has_key || memcmp(values->key.id, value_key_id(sealed).data, KEY_ID) != 0)
-		values->has_key = account_find_key(values->account, value_key_id(sealed),
-		                                   &values->key, &values->error);
-	if (!values->has_key)
+	if (!find_key(values, sealed)) {
+		if (values->error == NULL)
+			account_fail_unknown(values->account, value_key_id(sealed), &values->error);
 		return false;
+	}
 	if (!value_open(sealed, &values->key, values->account->address, &place, values->plain))
 		return fail_value(values, key, "was altered or is another's");
 	*plain_out = PH_SLICE((const char *) values->plain->data, values->plain->len);
@@ -408,13 +425,54 @@ pass_value(const char *key, PhSlice value, void *user_data)
 	       && values->func(key, plain, values->user_data);
 }
 
+/* Wanted: a reading of values, and what is done with each. */
+typedef struct {
+	Values *values;
+	PhValueFunc func;
+} Wanted;
+
+/* Keys are not read while values are: from the first value on whose key is not known, all wait. */
+static bool
+pass_or_put_off(const char *key, PhSlice value, void *user_data)
+{
+	Values *values = ((Wanted *) user_data)->values;
+
+	if (values->keys->len == 0 && (!value_is(value) || find_key(values, value)))
+		return ((Wanted *) user_data)->func(key, value, values);
+	g_ptr_array_add(values->keys, g_strdup(key));
+	g_ptr_array_add(values->sealed, g_bytes_new(value.data, value.length));
+	return true;
+}
+
+static void
+pass_put_off(Values *values, PhValueFunc func)
+{
+	bool goes_on = values->keys->len == 0 || account_load_keys(values->account, &values->error);
+
+	for (guint i = 0; i < values->keys->len && goes_on; i++) {
+		gsize length = 0;
+		const char *octets = g_bytes_get_data(values->sealed->pdata[i], &length);
+
+		goes_on = func(values->keys->pdata[i], PH_SLICE(octets, length), values);
+	}
+}
+
 static bool
 read_values(Values *values, const char *prefix, PhValueFunc func, GError **error)
 {
+	g_autoptr(GPtrArray) keys = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) sealed =
+		g_ptr_array_new_with_free_func((GDestroyNotify) g_bytes_unref);
+	Wanted wanted = { values, func };
 	bool good = false;
 
 	values->plain = g_byte_array_new();
-	good = ph_below_values(values->account, values->mailbox, prefix, func, values, error);
+	values->keys = keys;
+	values->sealed = sealed;
+	good = ph_below_values(values->account, values->mailbox, prefix, pass_or_put_off, &wanted,
+	                       error);
+	if (good)
+		pass_put_off(values, func);
 	ph_secret_wipe(values->plain->data, values->plain->len);
 	g_byte_array_unref(values->plain);
 	ph_secret_wipe(&values->key, sizeof values->key);

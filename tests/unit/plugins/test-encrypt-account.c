@@ -4,6 +4,8 @@
  */
 #include "stacks-read.h"
 
+#include <pthread.h>
+
 #define DISK    "[store disk]\nplugin = sqlite\npath = {data}/{user}.sqlite\n"
 #define ENCRYPT "[store mail]\nplugin = encrypt\nbelow = disk\nkeys = keys\n"
 
@@ -326,6 +328,136 @@ test_renewal(void)
 	stack_clear(&stack);
 }
 
+/* --- keys that are not known ----------------------------------------------------------------------- */
+
+enum {
+	READERS = 9, /* as many readings as the store below gives out at a time */
+};
+
+static pthread_barrier_t all_read;
+
+typedef struct {
+	char known[64]; /* a key that stays */
+	char gone[64];
+} Keys;
+
+static bool
+take_key(const char *key, PhSlice value, void *user_data)
+{
+	Keys *keys = user_data;
+
+	if (!g_str_equal(key, keys->known))
+		(void) g_strlcpy(keys->known[0] == '\0' ? keys->known : keys->gone, key,
+		                 sizeof keys->known);
+	return true;
+}
+
+/* Below: the keys there are; a second one is `gone`. */
+static void
+find_keys(Stack *stack, Keys *keys)
+{
+	stack_detach(stack);
+	g_assert_true(stack_attach(stack, "disk", "ann", NULL));
+	g_assert_true(
+		stack->store->values(stack->account, NULL, ".encrypt/key/", take_key, keys, NULL));
+}
+
+static void
+append_structured(Stack *stack)
+{
+	g_autoptr(PhContent) content = ph_content_new_copy(message);
+	uint32_t uid = 0;
+
+	g_assert_true(stack_try_append(stack, content, ph_slice("some structure"), &uid, NULL));
+}
+
+/* The first record waits until all have come so far: each of them holds a reading. */
+static bool
+wait_for_all(const PhRecord *record, void *user_data)
+{
+	if (record->uid == 1)
+		(void) pthread_barrier_wait(&all_read);
+	*(size_t *) user_data += record->structure.length;
+	return true;
+}
+
+static void *
+read_structures(void *data)
+{
+	Stack *stack = data;
+	size_t octets = 0;
+	PhChangesResult result = { 0 };
+	PhChangesQuery query = {
+		.fields = PH_FIELD_STRUCTURE,
+		.record = wait_for_all,
+		.user_data = &octets,
+	};
+
+	g_assert_true(stack->store->changes(stack->account, &stack->inbox, &query, &result, NULL));
+	return GSIZE_TO_POINTER(octets);
+}
+
+/* Some message and some value are encrypted with a key that is gone: readers of many others go on. */
+static void
+test_key_gone(void)
+{
+	g_autoptr(GError) error = NULL;
+	GThread *readers[READERS];
+	Keys keys = { "", "" };
+	Stack stack;
+
+	stack_init(&stack);
+	stack_open(&stack, DISK ENCRYPT, "mail");
+	append_structured(&stack);
+	find_keys(&stack, &keys);
+	stack_close(&stack);
+	stack_write(&stack, "keys", STACK_KEY_A STACK_KEY_B);
+	stack_open(&stack, DISK ENCRYPT, "mail");
+	append_structured(&stack);
+	g_assert_true(put(&stack, "script/one", "keep", &error));
+	find_keys(&stack, &keys);
+	g_assert_true(put(&stack, keys.gone, "", &error));
+	stack_detach(&stack);
+	g_assert_true(stack_attach(&stack, "mail", "ann", &error));
+	(void) pthread_barrier_init(&all_read, NULL, READERS);
+	for (unsigned i = 0; i < READERS; i++)
+		readers[i] = g_thread_new("reader", read_structures, &stack);
+	for (unsigned i = 0; i < READERS; i++)
+		g_assert_cmpuint(GPOINTER_TO_SIZE(g_thread_join(readers[i])), ==, 14);
+	(void) pthread_barrier_destroy(&all_read);
+	g_assert_false(has_value(&stack, "script/one", "keep", &error));
+	g_assert_error(error, PH_ERROR, PH_ERROR_CORRUPT);
+	g_assert_nonnull(strstr(error->message, "encrypted with key"));
+	stack_clear(&stack);
+}
+
+/* Somebody who has the account open finds what a key seals that was made since. */
+static void
+test_key_of_others(void)
+{
+	g_autoptr(GError) error = NULL;
+	Stack stack;
+	void *older = NULL;
+	void *newer = NULL;
+
+	stack_init(&stack);
+	stack_open(&stack, DISK ENCRYPT "renew-after = 1s\n", "mail");
+	g_assert_true(put(&stack, "script/one", "from before", &error));
+	older = stack.account;
+	g_usleep(1100 * 1000);
+	g_assert_true(stack_attach(&stack, "mail", "ann", &error));
+	newer = stack.account;
+	append_structured(&stack);
+	g_assert_true(put(&stack, "script/two", "since then", &error));
+	stack.account = older;
+	g_assert_true(has_value(&stack, "script/one", "from before", &error));
+	g_assert_true(has_value(&stack, "script/two", "since then", &error));
+	stack_assert_octets(&stack, 1, message);
+	stack_detach(&stack);
+	stack.account = newer;
+	stack_clear(&stack);
+}
+
 /* One account's files in another's place open nothing. */
 static void
 test_swapped_accounts(void)
@@ -384,6 +516,8 @@ main(int argc, char **argv)
 	g_test_add_func("/encrypt-account/values-are-sealed", test_values);
 	g_test_add_func("/encrypt-account/values-from-before-are-sealed", test_plain_values);
 	g_test_add_func("/encrypt-account/keys-are-renewed", test_renewal);
+	g_test_add_func("/encrypt-account/a-key-that-is-gone-stops-no-reader", test_key_gone);
+	g_test_add_func("/encrypt-account/a-key-made-since-is-found", test_key_of_others);
 	g_test_add_func("/encrypt-account/another-accounts-files-open-nothing",
 	                test_swapped_accounts);
 	g_test_add_func("/encrypt-account/torn-messages-are-corrupt", test_torn_messages);
