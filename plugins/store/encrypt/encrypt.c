@@ -556,9 +556,22 @@ put_again(CheckingValues *checking, guint i, GError **error)
 	ph_secret_random(transaction.id, sizeof transaction.id);
 	if (!commit(checking->values.account, batch, 1, error))
 		return false;
-	if (!transaction.done)
+	if (!transaction.done && transaction.error != NULL)
 		g_propagate_error(error, transaction.error);
+	else if (!transaction.done)
+		ph_error_set(error, PH_ERROR_TEMPORARY, "the value '%s' of '%s' was not kept",
+		             op.key, checking->values.account->address);
 	return transaction.done;
+}
+
+/* Nothing is said to be encrypted before that is durable. */
+static bool
+put_all_again(CheckingValues *checking, GError **error)
+{
+	for (guint i = 0; i < checking->keys->len; i++)
+		if (!put_again(checking, i, error))
+			return false;
+	return checking->keys->len == 0 || ph_below_sync(checking->values.account, error);
 }
 
 /* Of the account, or of one mailbox. */
@@ -573,12 +586,12 @@ check_values_of(CheckingValues *checking, const PhMailboxId *mailbox, GError **e
 	checking->keys = keys;
 	checking->plain = plain;
 	good = read_values(&checking->values, "", check_value, error);
-	for (guint i = 0; good && i < keys->len; i++) {
-		good = !checking->repair || put_again(checking, i, error);
+	if (good && checking->repair)
+		good = put_all_again(checking, error);
+	for (guint i = 0; good && i < keys->len; i++)
 		checking->report(checking->repair ? "a value that was not encrypted was encrypted"
 		                                  : "a value is not encrypted",
 		                 checking->user_data);
-	}
 	return good;
 }
 

@@ -266,6 +266,31 @@ test_plain_values(void)
 	stack_clear(&stack);
 }
 
+/* A value is not said to be encrypted before that is durable. */
+static void
+test_plain_values_synced(void)
+{
+	static const char sections[] =
+		DISK "[store faulty]\nplugin = fault\nbelow = disk\nat = sync\nerror = temporary\n"
+		     "[store mail]\nplugin = encrypt\nbelow = faulty\nkeys = keys\n"
+		     "accept-plain = yes\n";
+	g_autoptr(GError) error = NULL;
+	unsigned n = 0;
+	Stack stack;
+
+	stack_init(&stack);
+	stack_open(&stack, sections, "mail");
+	stack_detach(&stack);
+	g_assert_true(stack_attach(&stack, "disk", "ann", &error));
+	g_assert_true(put(&stack, "script/one", "from before", &error));
+	stack_detach(&stack);
+	g_assert_true(stack_attach(&stack, "mail", "ann", &error));
+	g_assert_false(stack.store->verify(stack.account, true, stack_count_line, &n, &error));
+	g_assert_error(error, PH_ERROR, PH_ERROR_TEMPORARY);
+	g_assert_cmpuint(n, ==, 0);
+	stack_clear(&stack);
+}
+
 /* Below: the keys of the account. */
 static unsigned
 n_keys(Stack *stack)
@@ -515,6 +540,7 @@ main(int argc, char **argv)
 	g_test_add_func("/encrypt-account/the-newest-master-key-takes-over", test_rotation);
 	g_test_add_func("/encrypt-account/values-are-sealed", test_values);
 	g_test_add_func("/encrypt-account/values-from-before-are-sealed", test_plain_values);
+	g_test_add_func("/encrypt-account/values-are-sealed-for-good", test_plain_values_synced);
 	g_test_add_func("/encrypt-account/keys-are-renewed", test_renewal);
 	g_test_add_func("/encrypt-account/a-key-that-is-gone-stops-no-reader", test_key_gone);
 	g_test_add_func("/encrypt-account/a-key-made-since-is-found", test_key_of_others);
