@@ -11,6 +11,7 @@ import mailbox
 import os
 import re
 import shutil
+import tempfile
 import time
 
 import lib
@@ -152,6 +153,44 @@ def test_quota_refuses_nothing_that_lies_there():
         drop(folder, "3.later", octets, "cur")
         client = imap(server, "small@example.org")
         assert client.select("INBOX") == ("OK", [b"4"])
+
+
+def test_expunged_mail_does_not_come_back():
+    """Where files cannot go to the trash: no room there (another file system counts as that), or no way to it."""
+    with Server(CONFIG) as server, tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        folder = root(server)
+        client = imap(server)
+        for number, stuck in enumerate((False, True)):
+            client.select("INBOX")
+            client.append("INBOX", "(\\Seen)", None, TEXT % b"gone")
+            client.noop()
+            os.rename(folder + "/posthorn/trash", folder + "/posthorn/aside")
+            if not stuck:
+                os.symlink(elsewhere, folder + "/posthorn/trash")
+            client.store("1:*", "+FLAGS.SILENT", "(\\Deleted)")
+            client.expunge()
+            if stuck:
+                wait_for(lambda: server.events("maildir-not-removed"), 5, "a line of the log")
+            else:
+                wait_for(lambda: names(folder + "/cur") == [], 5, "the file to go")
+            drop(folder, "%d.later" % number)
+            wait_for(lambda: client.noop() and "%d.later:2," % number in names(folder + "/cur"),
+                     5, "the reading")
+            client.close()
+            assert client.select("INBOX") == ("OK", [b"1"]), client.fetch("1:*", "(BODY.PEEK[])")
+            assert len(names(folder + "/cur")) == 1 + 2 * stuck
+            if not stuck:
+                os.unlink(folder + "/posthorn/trash")
+                os.rename(folder + "/posthorn/aside", folder + "/posthorn/trash")
+        server.kill()
+        server.start()
+        client = imap(server)
+        assert client.select("INBOX") == ("OK", [b"1"])
+        client.append("INBOX", None, None, TEXT % b"two")
+        wait_for(lambda: len(names(folder + "/cur") + names(folder + "/new")) == 2, 5, "the files to go")
+        client.noop()
+        client.close()
+        assert client.select("INBOX") == ("OK", [b"2"])
 
 
 def files_of(folder):

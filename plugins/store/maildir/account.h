@@ -155,6 +155,10 @@ typedef struct {
 	uint64_t cycle_bound; /* what was altered later waits */
 	int64_t drop_row;
 	size_t drop_offset;
+	bool drop_failed;   /* files of this row are still in their folders */
+	int64_t drop_kept;  /* the last row of which that is so: later ones are next */
+	int64_t drop_retry; /* when it is tried again, monotonic */
+	GHashTable *stuck;  /* names of such files */
 	bool tmp_cleaned;
 	bool has_renamed; /* names that are not synced */
 } Account;

@@ -103,7 +103,7 @@ adopt(Scan *scan, const Found *found, Adopted *adopted, GPtrArray *keywords)
 	GPtrArray *names = NULL;
 
 	memcpy(file.base, base.data, base.length);
-	if (!measure(scan, found, &file, &date)
+	if (trash_is_stuck(scan->account, base) || !measure(scan, found, &file, &date)
 	    || !file_pack(&file, scan->connection, &adopted->op.blob, NULL))
 		return false;
 	names = scan_keywords(scan->folder, found->letters);

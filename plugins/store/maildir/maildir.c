@@ -123,6 +123,7 @@ account_free(void *data)
 	g_clear_pointer(&account->own, g_hash_table_unref);
 	g_hash_table_unref(account->kept);
 	g_hash_table_unref(account->uploads);
+	g_hash_table_unref(account->stuck);
 	(void) pthread_mutex_destroy(&account->lock);
 	g_free(account->root);
 	g_free(account->place);
@@ -154,6 +155,7 @@ account_new(const Settings *settings, const PhIdentity *identity)
 	(void) pthread_mutex_init(&account->lock, NULL);
 	account->kept = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	account->uploads = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	account->stuck = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	return account;
 }
 

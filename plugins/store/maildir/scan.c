@@ -251,7 +251,7 @@ scan_meet(Scan *scan, const char *name)
 		scan->moved = true;
 	if (uid != 0)
 		return meet_known(scan, uid, name, base, letters);
-	if (!takeover_knows(scan, base))
+	if (!trash_is_stuck(scan->account, base) && !takeover_knows(scan, base))
 		meet_new(scan, name, letters);
 	return true;
 }

@@ -95,8 +95,10 @@ bool subscriptions_look(Account *account, GError **error);
 void subscriptions_note(Account *account, PhTransaction *const *batch, size_t n);
 void subscriptions_follow(Account *account, PhIndexConnection *connection);
 
-/* trash_next_blob: of a row of removed messages. trash_step: Returns: there is more to do. */
+/* trash_next_blob: of a row of removed messages. trash_step: Returns: there is more to do. trash_is_stuck:
+ * is it the file of a removed message that cannot leave its folder? In the index's write transaction. */
 bool trash_next_blob(const char *octets, size_t size, size_t *offset, PhBlobId *blob);
+bool trash_is_stuck(const Account *account, PhSlice base);
 bool trash_step(Account *account, PhIndexConnection *connection, PhTime now);
 
 /* Plan: a file that gets another name in the next step. */

@@ -6,6 +6,7 @@
 #include "tidy.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@ enum {
 };
 
 static const int64_t tmp_us = INT64_C(36) * 3600 * 1000000;
+static const int64_t retry_us = INT64_C(60) * 1000000;
 
 /* Row: of removed messages. */
 typedef struct {
@@ -26,9 +28,12 @@ typedef struct {
 static bool
 next_row(Account *account, PhIndexConnection *connection, PhTime now, Row *row_out)
 {
-	sqlite3_stmt *row = sql(connection, SQL_DROP_NEXT, 0, NULL);
+	sqlite3_stmt *row = NULL;
 	bool found = false;
 
+	if (account->drop_kept != 0 && g_get_monotonic_time() >= account->drop_retry)
+		account->drop_kept = 0;
+	row = sql(connection, SQL_DROP_NEXT, account->drop_kept, NULL);
 	if (row == NULL)
 		return false;
 	(void) sqlite3_bind_int64(row, 2, now - (int64_t) account->settings.grace.us);
@@ -79,6 +84,47 @@ typedef struct {
 	GHashTable *left; /* paths (owned) of folders that files have left */
 } Removal;
 
+/* Where there is no room for its name in the trash the file is removed at once. */
+static bool
+leave_folder(Account *account, const char *from, const char *to)
+{
+	const PhRename rename = { account->root_fd, account->root_fd, from, to, false };
+
+	if (ph_durable_move(&rename, NULL))
+		return true;
+	if ((errno == ENOSPC || errno == EDQUOT || errno == EMLINK || errno == EXDEV)
+	    && unlinkat(account->root_fd, from, 0) == 0)
+		return true;
+	return faccessat(account->root_fd, from, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
+}
+
+/* What has to stay is no delivery of another program, and is tried again. */
+static void
+note_stuck(Account *account, PhIndexConnection *connection, const PhBlobId *blob, bool is_stuck)
+{
+	File file;
+
+	if (!is_stuck && g_hash_table_size(account->stuck) == 0)
+		return;
+	if (!file_unpack(blob, connection, &file))
+		return;
+	if (is_stuck)
+		(void) g_hash_table_add(account->stuck, g_strdup(file.base));
+	else
+		(void) g_hash_table_remove(account->stuck, file.base);
+}
+
+bool
+trash_is_stuck(const Account *account, PhSlice base)
+{
+	g_autofree char *name = NULL;
+
+	if (g_hash_table_size(account->stuck) == 0)
+		return false;
+	name = ph_slice_dup(base);
+	return g_hash_table_contains(account->stuck, name);
+}
+
 static void
 throw_away(Removal *removal, const PhBlobId *blob)
 {
@@ -86,11 +132,15 @@ throw_away(Removal *removal, const PhBlobId *blob)
 	g_autofree char *from = find_own(removal->listing, removal->connection, blob,
 	                                 LETTERS_SEEN | LETTERS_TRASHED);
 	g_autofree char *to = trash_path(account, blob);
+	bool is_stuck = false;
 
 	hints_own(account, from, NULL);
-	if (from != NULL
-	    && ph_durable_move(&(PhRename){ account->root_fd, account->root_fd, from, to, false },
-	                       NULL))
+	is_stuck = from != NULL && !leave_folder(account, from, to);
+	note_stuck(account, removal->connection, blob, is_stuck);
+	account->drop_failed = account->drop_failed || is_stuck;
+	if (is_stuck)
+		return;
+	if (from != NULL)
 		(void) g_hash_table_add(removal->left, g_path_get_dirname(from));
 	forget_place(removal->connection, blob);
 }
@@ -129,12 +179,30 @@ home_of(Account *account, PhIndexConnection *connection, const PhBlobId *blob)
 	return file_unpack(blob, connection, &file) ? folder_at(account, file.home) : NULL;
 }
 
+/* It is tried again after a while, and others go before it. */
+static bool
+keep_row(Account *account, int64_t id)
+{
+	if (account->drop_retry == 0)
+		ph_log_section(account->settings.section, PH_LOG_WARNING, "maildir-not-removed",
+		               "files of removed messages cannot leave their folder",
+		               PH_LOG_TEXT("maildir", account->root),
+		               PH_LOG_NUMBER("files", g_hash_table_size(account->stuck)),
+		               PH_LOG_END);
+	account->drop_row = 0;
+	account->drop_kept = id;
+	account->drop_retry = g_get_monotonic_time() + retry_us;
+	ph_index_tend_soon(account->index, (uint64_t) retry_us);
+	return true;
+}
+
 static bool
 remove_step(Account *account, PhIndexConnection *connection, const Row *row)
 {
 	gsize size = 0;
 	const char *octets = g_bytes_get_data(row->blobs, &size);
-	size_t offset = account->drop_row == row->id ? account->drop_offset : 0;
+	bool is_new = account->drop_row != row->id;
+	size_t offset = is_new ? 0 : account->drop_offset;
 	g_autoptr(GHashTable) left = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	Removal removal = { account, connection, listing_new(account), left };
 	PhBlobId blob = { 0 };
@@ -142,6 +210,7 @@ remove_step(Account *account, PhIndexConnection *connection, const Row *row)
 	Touch touch = { .account = account };
 	unsigned n = 0;
 
+	account->drop_failed = account->drop_failed && !is_new;
 	for (; n < STEP && trash_next_blob(octets, size, &offset, &blob); n++) {
 		Folder *home = home_of(account, connection, &blob);
 
@@ -156,7 +225,12 @@ remove_step(Account *account, PhIndexConnection *connection, const Row *row)
 	listing_free(removal.listing);
 	account->drop_row = row->id;
 	account->drop_offset = offset;
-	return sync_left(&removal) && (n == STEP || finish_row(connection, SQL_DROP_DONE, row->id));
+	if (!sync_left(&removal))
+		return false;
+	if (n == STEP)
+		return true;
+	return account->drop_failed ? keep_row(account, row->id)
+	                            : finish_row(connection, SQL_DROP_DONE, row->id);
 }
 
 static bool
