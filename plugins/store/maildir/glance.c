@@ -275,7 +275,7 @@ scan_glance(Account *account, Folder *folder, bool *done_out, GError **error)
 	glance.lost = g_hash_table_new_full(ph_str_hash, g_str_equal, g_free, NULL);
 	good = take_glance(&glance, done_out, error);
 	/* what was told is taken, and must be looked for */
-	if (!*done_out && (glance.hints[IN_NEW] != NULL || glance.hints[IN_CUR] != NULL))
+	if ((!good || !*done_out) && (glance.hints[IN_NEW] != NULL || glance.hints[IN_CUR] != NULL))
 		folder->seen[IN_NEW] = folder->seen[IN_CUR] = 0;
 	g_hash_table_unref(glance.met);
 	g_hash_table_unref(glance.lost);
