@@ -6,6 +6,7 @@ What Posthorn writes is a maildir that others read; what others do (deliver, ren
 folders) is seen by clients, at once by one in IDLE. Nothing is lost when the index is, and two
 servers may share a maildir.
 """
+import ctypes
 import imaplib
 import mailbox
 import os
@@ -164,6 +165,7 @@ def test_expunged_mail_does_not_come_back():
             client.select("INBOX")
             client.append("INBOX", "(\\Seen)", None, TEXT % b"gone")
             client.noop()
+            wait_for(lambda: names(folder + "/tmp") == [], 5, "the file to leave tmp")
             os.rename(folder + "/posthorn/trash", folder + "/posthorn/aside")
             if not stuck:
                 os.symlink(elsewhere, folder + "/posthorn/trash")
@@ -650,6 +652,41 @@ def test_files_that_nothing_restores_are_no_messages():
         assert bodies(server) == [TEXT % b"4", TEXT % b"5"], bodies(server)
         lost = [(event["folder"], event["messages"]) for event in server.events("maildir-lost")]
         assert sorted(lost) == [("", 3), (".Other", 2)], lost
+
+
+def test_files_that_cannot_be_read_are_messages_later():
+    """Without work for the server meanwhile. (The last test: root's programs may not read everything from here on.)"""
+    for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH: not for processes to come
+        ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
+    with Server(CONFIG) as server:
+        folder = root(server)
+        client = imap(server)
+        client.select("INBOX")
+        for part in ("new", "cur"):
+            drop(folder, "0.%s" % part, part=part)
+        wait_for(lambda: client.noop() and len(flags_of(client)) == 2, 5, "the first ones")
+        wait_for(lambda: client.noop() and names(folder + "/new") == [], 5, "new to be empty")
+        blocked = ["new/1.unread", "cur/1.read:2,"]
+        for name in blocked:
+            with open(os.path.join(folder, "tmp/1"), "wb") as stream:
+                stream.write(b"Subject: later\n\nx\n")
+            os.chmod(stream.name, 0)
+            os.rename(stream.name, os.path.join(folder, name))
+        wait_for(lambda: client.noop() and server.events("maildir-unreadable"), 5, "a line of the log")
+
+        def cpu():
+            with open("/proc/%d/stat" % server.worker(), encoding="ascii") as stream:
+                fields = stream.read().split()
+            return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
+        began = cpu()
+        time.sleep(2)
+        assert cpu() - began < 0.1, "%.2f s of processor time for nothing" % (cpu() - began)
+        assert len(flags_of(client)) == 2
+        for name in blocked:
+            os.chmod(os.path.join(folder, name), 0o600)
+        wait_for(lambda: client.noop() and len(flags_of(client)) == 4, 8, "the others")
+        assert len(server.events("maildir-unreadable")) <= 2
 
 
 main(globals())

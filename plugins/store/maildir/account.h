@@ -73,7 +73,8 @@ typedef struct {
 	int64_t saved[2];  /* `seen` as the row has it */
 	int64_t cost_ns;   /* of the last reading */
 	bool has_new;      /* own deliveries may lie in new */
-	bool assumed[2];   /* changed by ourselves since: another program may have, too */
+	int64_t retry_ns; /* when files that could not be read are looked at again; 0: there are none */
+	bool assumed[2]; /* changed by ourselves since: another program may have, too */
 	const char *keywords[KEYWORD_LETTERS]; /* (interned) of the letters */
 	int64_t keywords_seen;
 	Uidlist list;

@@ -6,6 +6,7 @@
 
 #include "scan.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -58,8 +59,9 @@ measure_by_name(const Account *account, const char *where, File *file, PhTime *d
 	return true;
 }
 
+/* *skipped_out: it is there, and cannot be read now. */
 static bool
-measure(Scan *scan, const Found *found, File *file, PhTime *date_out)
+measure(Scan *scan, const Found *found, File *file, PhTime *date_out, bool *skipped_out)
 {
 	Account *account = scan->account;
 	g_autofree char *path = scan_part(account, scan->folder,
@@ -81,12 +83,14 @@ measure(Scan *scan, const Found *found, File *file, PhTime *date_out)
 		fd = openat(account->root_fd, proper,
 		            O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	}
+	*skipped_out = fd < 0 && errno != ENOENT && errno != ELOOP && errno != ENXIO;
 	if (fd < 0)
 		return false;
 	if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode)) {
 		file->size = (uint64_t) info.st_size;
 		*date_out = info.st_mtim.tv_sec * INT64_C(1000000) + info.st_mtim.tv_nsec / 1000;
 		good = content_measure(fd, &file->octets, &file->is_plain, NULL);
+		*skipped_out = !good;
 	}
 	(void) close(fd);
 	return good;
@@ -101,11 +105,17 @@ adopt(Scan *scan, const Found *found, Adopted *adopted, GPtrArray *keywords)
 	PhSlice base = file_name_split(found->name, &letters, &odd);
 	PhTime date = 0;
 	GPtrArray *names = NULL;
+	bool skipped = false;
 
 	memcpy(file.base, base.data, base.length);
-	if (trash_is_stuck(scan->account, base) || !measure(scan, found, &file, &date)
-	    || !file_pack(&file, scan->connection, &adopted->op.blob, NULL))
+	if (trash_is_stuck(scan->account, base) || !measure(scan, found, &file, &date, &skipped)) {
+		scan->n_skipped += skipped;
 		return false;
+	}
+	if (!file_pack(&file, scan->connection, &adopted->op.blob, NULL)) {
+		scan->n_skipped++;
+		return false;
+	}
 	names = scan_keywords(scan->folder, found->letters);
 	g_ptr_array_add(keywords, names);
 	adopted->letters = found->letters;
@@ -136,7 +146,11 @@ adopt_some(Scan *scan, guint first, guint n, GError **error)
 		return false;
 	scan->connection = connection; /* long names are kept in it */
 	for (guint i = first; i < first + n; i++) {
-		if (!adopt(scan, &g_array_index(scan->fresh, Found, i), &adopted[n_ops], keywords))
+		Found *found = &g_array_index(scan->fresh, Found, i);
+
+		found->is_left = !adopt(scan, found, &adopted[n_ops], keywords);
+		scan->n_left += found->is_left;
+		if (found->is_left)
 			continue;
 		ops[n_ops] = &adopted[n_ops].op;
 		n_ops++;
@@ -155,4 +169,39 @@ scan_adopt(Scan *scan, GError **error)
 		if (!adopt_some(scan, i, MIN((guint) OPS, scan->fresh->len - i), error))
 			return false;
 	return true;
+}
+
+bool
+scan_took_new(const Scan *scan)
+{
+	for (guint i = 0; i < scan->fresh->len; i++) {
+		const Found *found = &g_array_index(scan->fresh, Found, i);
+
+		if ((found->letters & LETTERS_NEW) != 0 && !found->is_left)
+			return true;
+	}
+	return false;
+}
+
+void
+scan_note_skipped(Scan *scan)
+{
+	Folder *folder = scan->folder;
+	bool is_whole = scan->read[IN_NEW] && scan->read[IN_CUR];
+	g_autofree char *path = NULL;
+
+	if (scan->n_skipped == 0) {
+		folder->retry_ns = is_whole ? 0 : folder->retry_ns;
+		return;
+	}
+	if (folder->retry_ns == 0) {
+		path = folder_dir(scan->account, folder);
+		ph_log_section(
+			scan->account->settings.section, PH_LOG_WARNING, "maildir-unreadable",
+			"files that cannot be read are no messages yet",
+			PH_LOG_TEXT("maildir", scan->account->root), PH_LOG_TEXT("folder", path),
+			PH_LOG_NUMBER("files", scan->n_skipped), PH_LOG_END);
+	}
+	if (is_whole || folder->retry_ns == 0)
+		folder->retry_ns = g_get_real_time() * 1000 + scan_patience(folder);
 }

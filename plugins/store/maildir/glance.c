@@ -50,7 +50,7 @@ gather(Glance *glance, Account *account, Folder *folder)
 	const Hints *hints = folder->hints;
 
 	if (hints == NULL || !hints->follows[IN_NEW] || !hints->follows[IN_CUR]
-	    || !folder->is_adopted || folder->list.is_newer)
+	    || !folder->is_adopted || folder->list.is_newer || scan_is_due(folder))
 		return false;
 	for (int i = 0; i < 2; i++)
 		glance->before[i] = part_time(account, folder, i);
@@ -219,20 +219,22 @@ note_glance(Glance *glance, int64_t began)
 {
 	Scan *scan = &glance->scan;
 	Folder *folder = scan->folder;
-	bool is_fresh = false;
 
-	for (guint i = 0; i < scan->fresh->len; i++)
-		is_fresh = is_fresh
-		           || (g_array_index(scan->fresh, Found, i).letters & LETTERS_NEW) != 0;
 	for (int i = 0; i < 2; i++) {
 		folder->seen[i] =
 			scan->moved ? part_time(scan->account, folder, i) : glance->before[i];
 		folder->looked[i] = began;
 		folder->assumed[i] = folder->assumed[i] || scan->moved;
 	}
-	/* what was new is moved to cur the next time */
-	folder->has_new = is_fresh || scan->again;
-	if (folder->has_new)
+}
+
+/* What was new is moved to cur the next time. */
+static void
+note_new(Scan *scan)
+{
+	scan_note_skipped(scan);
+	scan->folder->has_new = scan_took_new(scan) || scan->again;
+	if (scan->folder->has_new)
 		hints_again(scan->account);
 }
 
@@ -258,7 +260,10 @@ take_glance(Glance *glance, bool *done_out, GError **error)
 	/* what only looks like a delivery (its message was moved or removed) goes where it belongs */
 	if (scan->fresh->len > 0 && !tidy_places(scan->account, error))
 		return false;
-	return scan_fold(scan, error);
+	good = scan_fold(scan, error);
+	if (good)
+		note_new(scan);
+	return good;
 }
 
 bool
@@ -293,7 +298,7 @@ is_settled(Account *account, const Folder *folder)
 {
 	const Hints *hints = folder->hints;
 
-	if (hints == NULL || folder->is_gone
+	if (hints == NULL || folder->is_gone || folder->retry_ns != 0
 	    || memcmp(folder->seen, folder->saved, sizeof folder->seen) == 0)
 		return false;
 	for (int i = 0; i < 2; i++)

@@ -39,6 +39,18 @@ scan_part(Account *account, const Folder *folder, int part)
 	return folder_below(account, folder, part == IN_NEW ? "new" : "cur");
 }
 
+bool
+scan_is_due(const Folder *folder)
+{
+	return folder->retry_ns != 0 && g_get_real_time() * 1000 >= folder->retry_ns;
+}
+
+int64_t
+scan_patience(const Folder *folder)
+{
+	return CLAMP(folder->cost_ns * REST, verify_ns[0], verify_ns[1]);
+}
+
 static bool
 must_read(Account *account, const Folder *folder, int part)
 {
@@ -46,16 +58,14 @@ must_read(Account *account, const Folder *folder, int part)
 	int64_t changed = stat_ns(account->root_fd, path);
 	int64_t now = g_get_real_time() * 1000;
 
-	if (changed != folder->seen[part] || folder->seen[part] == 0
+	if (changed != folder->seen[part] || folder->seen[part] == 0 || scan_is_due(folder)
 	    || (part == IN_NEW && folder->has_new && account->watches != NULL))
 		return true;
 	if (folder->hints != NULL && folder->hints->follows[part])
 		return hints_wait(folder, part);
 	if (folder->looked[part] < changed + racy_ns)
 		return now >= changed + racy_ns;
-	return folder->assumed[part]
-	       && now > folder->looked[part]
-	                          + CLAMP(folder->cost_ns * REST, verify_ns[0], verify_ns[1]);
+	return folder->assumed[part] && now > folder->looked[part] + scan_patience(folder);
 }
 
 /* --- the table of names -------------------------------------------------------------------------- */
@@ -416,9 +426,6 @@ note_seen(Scan *scan, const int64_t before[2], int64_t began)
 		folder->seen[i] = scan->moved ? stat_ns(scan->account->root_fd, path) : before[i];
 		folder->assumed[i] = folder->assumed[i] || scan->moved;
 	}
-	for (guint i = 0; scan->account->watches != NULL && i < scan->fresh->len; i++)
-		if ((g_array_index(scan->fresh, Found, i).letters & LETTERS_NEW) != 0)
-			folder->seen[IN_NEW] = 0; /* to be moved next time */
 	if (scan->n_moved >= MOVES)
 		folder->seen[IN_NEW] = 0;
 	if (scan->again)
@@ -622,7 +629,11 @@ scan_once(Account *account, Folder *folder, bool *again_out, GError **error)
 	good = good && (scan.raise == 0 || takeover_raise(account, folder, scan.raise, error));
 	if (!good)
 		folder->seen[IN_NEW] = folder->seen[IN_CUR] = 0;
-	*again_out = scan.again && scan.fresh->len > 0;
+	else
+		scan_note_skipped(&scan);
+	if (account->watches != NULL && scan_took_new(&scan))
+		folder->seen[IN_NEW] = 0; /* to be moved next time */
+	*again_out = scan.again && scan.fresh->len > scan.n_left;
 	scan_clear(&scan);
 	return good;
 }

@@ -21,6 +21,7 @@ typedef struct {
 	char *name; /* (owned) */
 	Letters letters;
 	uint32_t uid; /* that another server gave it; 0: none */
+	bool is_left; /* it could not be taken */
 } Found;
 
 typedef struct {
@@ -45,6 +46,8 @@ typedef struct {
 	Listing *listing;
 	unsigned n_moved;
 	unsigned n_met;
+	unsigned n_skipped; /* of `fresh`: files that could not be read */
+	unsigned n_left;    /* these, and those that are no message (any more) */
 	bool moved;         /* we changed names ourselves */
 	bool again;         /* there was more than one reading takes */
 	bool is_return;     /* names that are not in it are new ones */
@@ -63,8 +66,15 @@ bool scan_read(Scan *scan, GError **error);
 bool scan_count(Scan *scan, GError **error);
 bool scan_meet(Scan *scan, const char *name);
 bool scan_missing(Scan *scan, GError **error);
-/* scan_fold: commits what was found. */
+/* scan_fold: commits what was found. scan_is_due: is it time to look at files that could not be read?
+ * scan_patience: how long we may go without looking, ns. */
+bool scan_is_due(const Folder *folder);
+int64_t scan_patience(const Folder *folder);
 bool scan_fold(Scan *scan, GError **error);
+/* Then: scan_took_new: was anything taken that lies in new? scan_note_skipped: what could not be read is
+ * tried again after a while. */
+bool scan_took_new(const Scan *scan);
+void scan_note_skipped(Scan *scan);
 bool scan_is_file(int fd, const char *name);
 bool scan_was_found(const Scan *scan, uint32_t uid);
 Letters scan_state(Scan *scan, uint32_t uid);
