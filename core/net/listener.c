@@ -10,6 +10,7 @@
 
 #include <posthorn/log.h>
 
+#include "base/clock.h"
 #include "net/address-list.h"
 #include "net/stats.h"
 
@@ -21,6 +22,16 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+enum {
+	TELL_INTERVAL_US = 1000 * 1000,
+};
+
+/* How many were refused for one reason, and from when on the log may hear of it again. */
+typedef struct {
+	_Atomic uint64_t next_us;
+	_Atomic uint32_t n;
+} Told;
 
 struct PhListener {
 	_Atomic uint32_t references;
@@ -34,6 +45,7 @@ struct PhListener {
 	_Atomic int64_t old_us; /* by when those must be over; 0: no hurry */
 	PhReactor *reactor;
 	PhPeerCounts *counts;
+	Told told[PH_REFUSED_REASONS];
 };
 
 static struct {
@@ -185,19 +197,58 @@ send_refusal(int fd, const PhListenerParams *params)
 	(void) shutdown(fd, SHUT_WR);
 }
 
-static const char too_many[] = "this listener has as many connections as it may";
-static const char too_many_of_address[] = "this address has as many connections as it may";
+typedef struct {
+	uint32_t level;
+	const char *event;
+	const char *sentence;
+} Reason;
 
-/* An operator has to know: somebody was turned away. The log leaves lines out when there are many. */
-static void
-tell_refusal(const PhListenerParams *params, const PhPeer *peer, const char *sentence)
+static const Reason reasons[PH_REFUSED_REASONS] = {
+	[PH_REFUSED_BY_SERVER] = { PH_LOG_WARNING, "connection-refused",
+	                           "the server has as many connections as it may" },
+	[PH_REFUSED_BY_LISTENER] = { PH_LOG_WARNING, "connection-refused",
+	                             "this listener has as many connections as it may" },
+	[PH_REFUSED_ADDRESS] = { PH_LOG_WARNING, "connection-refused",
+	                         "this address has as many connections as it may" },
+	[PH_REFUSED_FOR_LACK] = { PH_LOG_ERROR, "no-descriptors",
+	                          "clients are turned away: no descriptor or no memory is left; "
+	                          "raise LimitNOFILE, or lower max-connections" },
+	[PH_REFUSED_HEADER] = { PH_LOG_WARNING, "proxy-header",
+	                        "a connection from a network in 'proxy-protocol' does not begin "
+	                        "with a PROXY header; it is closed" },
+};
+
+/* Returns: how many the line stands for; 0: it is not time yet. */
+static uint32_t
+take_turn(Told *told)
 {
-	char address[INET6_ADDRSTRLEN] = "unix";
+	uint64_t now_us = ph_clock_us();
+	uint64_t next_us = atomic_load(&told->next_us);
 
-	if (peer->is_ip)
+	atomic_fetch_add(&told->n, 1);
+	if (now_us < next_us
+	    || !atomic_compare_exchange_strong(&told->next_us, &next_us, now_us + TELL_INTERVAL_US))
+		return 0;
+	return atomic_exchange(&told->n, 0);
+}
+
+void
+ph_listener_tell(PhListener *listener,
+                 PhRefusal why,
+                 const PhListenerParams *params,
+                 const PhPeer *peer)
+{
+	const Reason *reason = &reasons[why];
+	char address[INET6_ADDRSTRLEN] = "unix";
+	uint32_t n = take_turn(&listener->told[why]);
+
+	if (n == 0)
+		return;
+	if (peer != NULL && peer->is_ip)
 		inet_ntop(peer->is_v6 ? AF_INET6 : AF_INET, peer->octets, address, sizeof address);
-	ph_log_section(params->section, PH_LOG_WARNING, "connection-refused", sentence,
-	               PH_LOG_TEXT("address", address), PH_LOG_END);
+	ph_log_section(params->section, reason->level, reason->event, reason->sentence,
+	               PH_LOG_NUMBER("refused", n),
+	               peer != NULL ? PH_LOG_TEXT("address", address) : PH_LOG_END, PH_LOG_END);
 }
 
 static void
@@ -225,8 +276,9 @@ ph_listener_open_reserve(void)
 
 /* Gives up the reserved descriptor to refuse one connection. */
 static PhAccept
-refuse_with_reserve(int listening, const PhListenerParams *params)
+refuse_with_reserve(PhListener *listener, const PhListenerParams *params)
 {
+	int listening = atomic_load(&listener->fd);
 	int fd = -1;
 	bool kept = false;
 
@@ -240,10 +292,7 @@ refuse_with_reserve(int listening, const PhListenerParams *params)
 	reserve.fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	kept = reserve.fd >= 0;
 	pthread_mutex_unlock(&reserve.lock);
-	ph_log_section(params->section, PH_LOG_ERROR, "no-descriptors",
-	               "clients are turned away: no descriptor or no memory is left; raise "
-	               "LimitNOFILE, or lower max-connections",
-	               PH_LOG_END);
+	ph_listener_tell(listener, PH_REFUSED_FOR_LACK, params, NULL);
 	return fd >= 0 && kept ? PH_ACCEPT_NONE : PH_ACCEPT_REST;
 }
 
@@ -308,7 +357,7 @@ ph_listener_introduce(PhSession *session, const PhProxyHeader *header)
 	ph_session_set_peer(session, &peer);
 	session->local = describe(&header->local);
 	if (!enter_address(session->endpoint->listener, params, &peer)) {
-		tell_refusal(params, &peer, too_many_of_address);
+		ph_listener_tell(session->endpoint->listener, PH_REFUSED_ADDRESS, params, &peer);
 		send_refusal(session->plain.fd, params);
 		return false;
 	}
@@ -328,17 +377,17 @@ admit(PhListener *listener,
 	bool behind_proxy = params->proxy_networks != NULL
 	                    && ph_address_list_has(params->proxy_networks, address);
 	PhPeer peer = { 0 };
-	const char *fault = NULL;
+	PhRefusal why = PH_REFUSED_REASONS;
 
 	ph_peer_set(&peer, address);
 	if (!enter(listener, params)) {
-		fault = too_many;
+		why = PH_REFUSED_BY_LISTENER;
 	} else if (!behind_proxy && !enter_address(listener, params, &peer)) {
 		atomic_fetch_sub(&listener->n_sessions, 1);
-		fault = too_many_of_address;
+		why = PH_REFUSED_ADDRESS;
 	}
-	if (fault != NULL) {
-		tell_refusal(params, &peer, fault);
+	if (why != PH_REFUSED_REASONS) {
+		ph_listener_tell(listener, why, params, &peer);
 		refuse(fd, params);
 		return PH_ACCEPT_NONE;
 	}
@@ -377,13 +426,12 @@ ph_listener_accept(PhListener *listener, PhHome *home, bool refuse_all, PhSessio
 		PhPeer peer = { 0 };
 
 		ph_peer_set(&peer, &address.any);
-		tell_refusal(&endpoint->params, &peer,
-		             "the server has as many connections as it may");
+		ph_listener_tell(listener, PH_REFUSED_BY_SERVER, &endpoint->params, &peer);
 		refuse(fd, &endpoint->params);
 	} else if (fd >= 0) {
 		result = admit(listener, endpoint, home, fd, &address.any, session_out);
 	} else if (lacks_resources(errno)) {
-		result = refuse_with_reserve(listening, &endpoint->params);
+		result = refuse_with_reserve(listener, &endpoint->params);
 	}
 	ph_endpoint_unref(endpoint);
 	return result;

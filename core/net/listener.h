@@ -43,6 +43,24 @@ PhAccept ph_listener_accept(PhListener *listener,
  * limit and was refused. Thread: session. */
 bool ph_listener_introduce(PhSession *session, const PhProxyHeader *header);
 
+/* PhRefusal: why somebody does not come in. */
+typedef enum {
+	PH_REFUSED_BY_SERVER = 0, /* it is full */
+	PH_REFUSED_BY_LISTENER = 1,
+	PH_REFUSED_ADDRESS = 2,  /* it has as many as an address may */
+	PH_REFUSED_FOR_LACK = 3, /* of descriptors or memory */
+	PH_REFUSED_HEADER = 4,   /* the PROXY header is none */
+	PH_REFUSED_REASONS = 5,
+} PhRefusal;
+
+/* ph_listener_tell: for the operator; at most one line a second for each listener and reason, with the
+ * number of those since the one before. Strangers must not be able to fill the log, whose other
+ * lines others wait for. @peer: (nullable). Thread: any. */
+void ph_listener_tell(PhListener *listener,
+                      PhRefusal why,
+                      const PhListenerParams *params,
+                      const PhPeer *peer);
+
 /* ph_listener_session_gone: gives back the session's place in the counts. Thread: session. */
 void ph_listener_session_gone(PhSession *session);
 

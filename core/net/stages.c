@@ -230,7 +230,6 @@ PhMove
 ph_stage_proxy(PhSession *session)
 {
 	const PhListenerParams *params = &session->endpoint->params;
-	const PhLogField no_fields = PH_LOG_END;
 	char octets[PH_PROXY_HEADER_MAX];
 	PhProxyHeader header = { 0 };
 	const int one = 1;
@@ -247,11 +246,8 @@ ph_stage_proxy(PhSession *session)
 	case PH_PROXY_INCOMPLETE:
 		return wait_for_header(session, (size_t) n);
 	case PH_PROXY_INVALID:
-		ph_log_fields(
-			params->section, session, PH_LOG_WARNING, "proxy-header",
-			"a connection from a network in 'proxy-protocol' does not begin with a "
-			"PROXY header; it is closed",
-			&no_fields);
+		ph_listener_tell(session->endpoint->listener, PH_REFUSED_HEADER, params,
+		                 &session->peer);
 		return ph_connection_die(session);
 	}
 	if (recv(session->plain.fd, octets, header.used, MSG_DONTWAIT) != (ssize_t) header.used)

@@ -218,7 +218,7 @@ def test_a_client_without_the_header_gets_nothing_from_a_listener_behind_a_proxy
             pass
         connection.close()
         told = wait_for(lambda: server.events("proxy-header"), 5, "the line")[0]
-        assert told["section"] == "smtp" and told["peer"] == "127.0.0.1", told
+        assert told["section"] == "smtp" and told["address"] == "127.0.0.1", told
 
 
 def test_who_is_turned_away_stands_in_the_log():
