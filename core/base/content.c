@@ -44,8 +44,9 @@ struct PhContent {
 
 	union {
 		struct {
-			char *octets; /* (owned) or behind the struct */
-			bool is_lent; /* from the spools' common memory */
+			char *octets;  /* (owned) or behind the struct */
+			bool is_lent;  /* from the spools' common memory */
+			uint8_t piece; /* its number then */
 		} memory;
 
 		struct {
@@ -104,11 +105,12 @@ ph_content_new_take(char *data, size_t length)
 }
 
 PhContent *
-ph_content_new_lent(char *piece, size_t length)
+ph_content_new_lent(char *piece, size_t i, size_t length)
 {
 	PhContent *content = ph_content_new_take(piece, length);
 
 	content->memory.is_lent = true;
+	content->memory.piece = (uint8_t) i;
 	return content;
 }
 
@@ -178,7 +180,7 @@ release(PhContent *content)
 	switch (content->form) {
 	case IN_MEMORY:
 		if (content->memory.is_lent)
-			ph_spool_return(content->memory.octets);
+			ph_spool_return(content->memory.octets, content->memory.piece);
 		else if (content->memory.octets != content->inline_octets)
 			g_free(content->memory.octets);
 		break;

@@ -1,8 +1,9 @@
 /* spool.c: gathers octets of unknown length in memory, then in an unnamed file
  *
  * Up to 64 KiB lie in memory, and up to 4 MiB while the common memory of all spools has room. That
- * comes in pieces which are kept for the next message: a message of a megabyte neither moves while it
- * grows nor asks the system for memory each time. What is longer goes to a file without a name
+ * comes in pieces of 64, 128, then 256 KiB, which are kept for the next message: a message of a
+ * megabyte neither moves while it grows nor asks the system for memory each time, and one a little
+ * above 64 KiB takes little of what is common. What is longer goes to a file without a name
  * (O_TMPFILE), so that a crash leaves nothing behind; where the file system has no such files, a
  * named one is made and unlinked at once. Writes to the file are gathered to pieces of 64 KiB.
  *
@@ -22,11 +23,12 @@
 enum {
 	memory_octets = 64 * 1024,
 	first_octets = 8 * 1024,
-	piece_octets = 256 * 1024,     /* of the common memory */
+	least_piece = 64 * 1024,       /* of the common memory; the next ones are larger */
+	piece_sizes = 3,               /* each twice the one before */
 	most_octets = 4 * 1024 * 1024, /* of one spool in memory */
-	most_pieces = most_octets / piece_octets,
+	most_pieces = 17,              /* for that: 64 + 128 + 15 * 256 KiB behind the first 64 */
 	common_octets = 32 * 1024 * 1024, /* of all, above 64 KiB each */
-	kept_pieces = 16,                 /* that nobody uses */
+	kept_pieces = 16,                 /* of each size, that nobody uses */
 	file_mode = 0600,
 };
 
@@ -36,6 +38,7 @@ struct PhSpool {
 	size_t capacity;
 	char **pieces; /* (owned, nullable) behind it, all but the last one full */
 	size_t n_pieces;
+	size_t lent;      /* octets that there is room for in the pieces */
 	size_t in_pieces; /* octets */
 	uint64_t in_file;
 	int fd; /* (owned) -1: none yet */
@@ -46,8 +49,11 @@ static _Atomic size_t common_lent;
 
 static struct {
 	pthread_mutex_t lock;
-	char *pieces[kept_pieces]; /* (owned) */
-	size_t n;
+
+	struct {
+		char *pieces[kept_pieces]; /* (owned) */
+		size_t n;
+	} of[piece_sizes];
 } kept = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 void
@@ -112,54 +118,75 @@ write_file(PhSpool *spool, PhSlice octets, GError **error)
 
 /* --- the common memory ------------------------------------------------------------------------ */
 
+/* The size of a spool's piece number @i, as a power of two over the least. */
+static unsigned
+size_class(size_t i)
+{
+	return i < piece_sizes ? (unsigned) i : piece_sizes - 1;
+}
+
+static size_t
+size_of_piece(size_t i)
+{
+	return (size_t) least_piece << size_class(i);
+}
+
 static bool
-borrow(void)
+borrow(size_t octets)
 {
 	size_t lent = atomic_load(&common_lent);
 
-	while (lent + piece_octets <= common_octets)
-		if (atomic_compare_exchange_weak(&common_lent, &lent, lent + piece_octets))
+	while (lent + octets <= common_octets)
+		if (atomic_compare_exchange_weak(&common_lent, &lent, lent + octets))
 			return true;
 	return false;
 }
 
-/* Returns: (owned, nullable) to be given back with ph_spool_return(). */
+/* Returns: (owned, nullable) number @i of a spool, to be given back with ph_spool_return(). */
 static char *
-take_piece(void)
+take_piece(size_t i)
 {
+	unsigned class = size_class(i);
 	char *piece = NULL;
 
-	if (!borrow())
+	if (!borrow(size_of_piece(i)))
 		return NULL;
 	(void) pthread_mutex_lock(&kept.lock);
-	if (kept.n > 0)
-		piece = kept.pieces[--kept.n];
+	if (kept.of[class].n > 0)
+		piece = kept.of[class].pieces[--kept.of[class].n];
 	(void) pthread_mutex_unlock(&kept.lock);
-	return piece != NULL ? piece : g_malloc(piece_octets);
+	return piece != NULL ? piece : g_malloc(size_of_piece(i));
 }
 
 void
-ph_spool_return(char *piece)
+ph_spool_return(char *piece, size_t i)
 {
+	unsigned class = size_class(i);
 	bool is_kept = false;
 
-	atomic_fetch_sub(&common_lent, (size_t) piece_octets);
+	atomic_fetch_sub(&common_lent, size_of_piece(i));
 	(void) pthread_mutex_lock(&kept.lock);
-	is_kept = kept.n < kept_pieces;
+	is_kept = kept.of[class].n < kept_pieces;
 	if (is_kept)
-		kept.pieces[kept.n++] = piece;
+		kept.of[class].pieces[kept.of[class].n++] = piece;
 	(void) pthread_mutex_unlock(&kept.lock);
 	if (!is_kept)
 		g_free(piece);
+}
+
+size_t
+ph_spool_lent(void)
+{
+	return atomic_load(&common_lent);
 }
 
 static void
 return_pieces(PhSpool *spool)
 {
 	for (size_t i = 0; i < spool->n_pieces; i++)
-		ph_spool_return(spool->pieces[i]);
+		ph_spool_return(spool->pieces[i], i);
 	g_clear_pointer(&spool->pieces, g_free);
-	spool->n_pieces = spool->in_pieces = 0;
+	spool->n_pieces = spool->lent = spool->in_pieces = 0;
 }
 
 /* --- writing ------------------------------------------------------------------------------------ */
@@ -167,7 +194,9 @@ return_pieces(PhSpool *spool)
 static size_t
 length_of_piece(const PhSpool *spool, size_t i)
 {
-	return MIN(spool->in_pieces - i * piece_octets, (size_t) piece_octets);
+	bool is_last = i + 1 == spool->n_pieces;
+
+	return size_of_piece(i) - (is_last ? spool->lent - spool->in_pieces : 0);
 }
 
 /* From then on no more is kept in memory than costs nobody else. */
@@ -215,24 +244,33 @@ put_first(PhSpool *spool, PhSlice *octets)
 	*octets = PH_SLICE(octets->data + n, octets->length - n);
 }
 
+static bool
+add_piece(PhSpool *spool)
+{
+	char *piece = spool->n_pieces < most_pieces ? take_piece(spool->n_pieces) : NULL;
+
+	if (piece == NULL)
+		return false;
+	if (spool->pieces == NULL)
+		spool->pieces = g_new(char *, most_pieces);
+	spool->lent += size_of_piece(spool->n_pieces);
+	spool->pieces[spool->n_pieces++] = piece;
+	return true;
+}
+
 /* The same for the pieces behind them, as far as they are lent. */
 static void
 put_behind(PhSpool *spool, PhSlice *octets)
 {
 	while (octets->length > 0) {
-		size_t at = spool->in_pieces % piece_octets;
-		size_t n = MIN(octets->length, piece_octets - at);
+		size_t last = 0;
+		size_t n = 0;
 
-		if (at == 0) {
-			char *piece = spool->n_pieces < most_pieces ? take_piece() : NULL;
-
-			if (piece == NULL)
-				return;
-			if (spool->pieces == NULL)
-				spool->pieces = g_new(char *, most_pieces);
-			spool->pieces[spool->n_pieces++] = piece;
-		}
-		memcpy(spool->pieces[spool->n_pieces - 1] + at, octets->data, n);
+		if (spool->in_pieces == spool->lent && !add_piece(spool))
+			return;
+		last = spool->n_pieces - 1;
+		n = MIN(octets->length, spool->lent - spool->in_pieces);
+		memcpy(spool->pieces[last] + length_of_piece(spool, last), octets->data, n);
 		spool->in_pieces += n;
 		*octets = PH_SLICE(octets->data + n, octets->length - n);
 	}
@@ -276,7 +314,7 @@ join(PhSpool *spool)
 	if (n == 0)
 		return parts[0];
 	for (size_t i = 0; i < n; i++)
-		parts[i + 1] = ph_content_new_lent(spool->pieces[i], length_of_piece(spool, i));
+		parts[i + 1] = ph_content_new_lent(spool->pieces[i], i, length_of_piece(spool, i));
 	spool->n_pieces = 0;
 	whole = ph_content_new_joined(parts, n + 1);
 	for (size_t i = 0; i <= n; i++)

@@ -11,9 +11,11 @@
  * made in the system's directory for temporary files. Thread: load. */
 void ph_spool_set_directory(const char *path);
 
-/* ph_content_new_lent: as ph_content_new_take, of a piece of the spools' common memory, which goes
- * back with the content. ph_spool_return: gives it back. Thread: any. */
-PhContent *ph_content_new_lent(char *piece, size_t length);
-void ph_spool_return(char *piece);
+/* ph_content_new_lent: as ph_content_new_take, of piece number @i of a spool in the common memory,
+ * which goes back with the content. ph_spool_return: gives it back. ph_spool_lent: octets of the common
+ * memory that are in use. Thread: any. */
+PhContent *ph_content_new_lent(char *piece, size_t i, size_t length);
+void ph_spool_return(char *piece, size_t i);
+size_t ph_spool_lent(void);
 
 #endif

@@ -253,6 +253,41 @@ test_spools_share_memory(void)
 	}
 }
 
+/* What a message takes of the memory that all share. */
+static void
+test_spool_takes_little(void)
+{
+	static const struct {
+		size_t length;
+		size_t lent;
+	} rows[] = {
+		{ 64 << 10, 0 },
+		{ (64 << 10) + 1, 64 << 10 },
+		{ 128 << 10, 64 << 10 },
+		{ (128 << 10) + 1, 192 << 10 },
+		{ (256 << 10) + 1, 448 << 10 },
+		{ 4 << 20, (4 << 20) - (64 << 10) },
+		{ (4 << 20) + 1, 0 },
+	};
+
+	g_autofree char *octets = g_malloc0((4 << 20) + 1);
+
+	g_assert_cmpuint(ph_spool_lent(), ==, 0);
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		g_autoptr(GError) error = NULL;
+		PhSpool *spool = ph_spool_new();
+		PhContent *content = NULL;
+
+		g_assert_true(ph_spool_write(spool, PH_SLICE(octets, rows[i].length), &error));
+		g_assert_cmpuint(ph_spool_lent(), ==, rows[i].lent);
+		content = ph_spool_finish(spool, &error);
+		g_assert_cmpuint(ph_content_length(content), ==, rows[i].length);
+		g_assert_cmpuint(ph_spool_lent(), ==, rows[i].lent);
+		ph_content_unref(content);
+		g_assert_cmpuint(ph_spool_lent(), ==, 0);
+	}
+}
+
 static void
 test_spool_fails(void)
 {
@@ -278,6 +313,8 @@ main(int argc, char **argv)
 	g_test_add_func("/base/content/a-file-that-shrank-is-corrupt", test_short_file);
 	g_test_add_func("/base/content/a-spool-gives-back-what-it-got", test_spool);
 	g_test_add_func("/base/content/spools-share-memory", test_spools_share_memory);
+	g_test_add_func("/base/content/a-spool-takes-little-of-what-is-common",
+	                test_spool_takes_little);
 	g_test_add_func("/base/content/a-spool-without-disk-fails-temporarily", test_spool_fails);
 	return g_test_run();
 }
