@@ -18,8 +18,8 @@ enum {
 	ANSWER_MAX = 64 * 1024 * 1024
 };
 
-static int
-connect_to(const char *path, GError **error)
+int
+ph_control_connect_at(const char *path, GError **error)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	size_t length = strlen(path);
@@ -75,7 +75,7 @@ ph_control_connect(const char *config, GError **error)
 		            config);
 		return -1;
 	}
-	return connect_to(outline->control, error);
+	return ph_control_connect_at(outline->control, error);
 }
 
 bool

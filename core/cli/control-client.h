@@ -8,8 +8,10 @@
 #include <posthorn/types.h>
 
 /* ph_control_connect: Returns: a socket to the server of this config, or -1. Errors: NOT_FOUND when
- * no server runs, DENIED when the caller may not ask. */
+ * no server runs, DENIED when the caller may not ask. ph_control_connect_at: to the one whose control
+ * socket that is. */
 int ph_control_connect(const char *config, GError **error);
+int ph_control_connect_at(const char *path, GError **error);
 
 /* ph_control_ask: sends a request to the server of this config and waits for the whole answer.
  * @command: "status"; @as_text: for people. Errors: NOT_FOUND when no server runs, DENIED when

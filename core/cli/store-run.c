@@ -205,15 +205,35 @@ run_with_journal(PhConfig *config,
 	return status;
 }
 
-/* @is_used_out: another process has the journal. */
+/* A server that starts or ends has the journal, but no control socket: it is waited for. @fd_out: set
+ * instead of @journal_out when it has one by now. */
+static bool
+open_journal(PhConfig *config, PhJournal **journal_out, int *fd_out, GError **error)
+{
+	gint64 end_us = g_get_monotonic_time() + PATIENCE_US;
+
+	for (;;) {
+		g_autoptr(GError) why = NULL;
+		bool is_used = false;
+
+		if (ph_durability_open(config, NULL, NULL, journal_out, &is_used, &why))
+			return true;
+		if (!is_used || g_get_monotonic_time() >= end_us) {
+			g_propagate_error(error, g_steal_pointer(&why));
+			return false;
+		}
+		*fd_out = ph_control_connect_at(ph_config_server(config)->control, NULL);
+		if (*fd_out >= 0)
+			return true;
+		g_usleep(LOOK_US);
+	}
+}
+
 static int
-run_with(PhConfig *config,
-         const PhJobRequest *request,
-         PhMistakes *mistakes,
-         bool *is_used_out,
-         GError **error)
+run_with(PhConfig *config, const PhJobRequest *request, PhMistakes *mistakes, GError **error)
 {
 	PhJournal *journal = NULL;
+	int fd = -1;
 	int status = -1;
 
 	if (!ph_config_make_data(config, error)
@@ -221,10 +241,10 @@ run_with(PhConfig *config,
 		return -1;
 	(void) umask(077);
 	ph_spool_set_directory(ph_config_server(config)->data);
-	if (!ph_durability_open(config, NULL, NULL, &journal, error)) {
-		*is_used_out = true;
+	if (!open_journal(config, &journal, &fd, error))
 		return -1;
-	}
+	if (fd >= 0)
+		return run_in_server(fd, request, error);
 	status = run_with_journal(config, journal, request, mistakes, error);
 	ph_durability_end(journal, config);
 	return status;
@@ -242,17 +262,17 @@ ph_store_run_config(const char *path, PhRegistry *registry, GError **error)
 }
 
 static int
-run_here(const char *path, const PhJobRequest *request, bool *is_used_out, GError **error)
+run_here(const char *path, const PhJobRequest *request, GError **error)
 {
 	g_autoptr(PhMistakes) mistakes = ph_mistakes_new(path);
 	g_autoptr(PhRegistry) registry = ph_registry_new();
 	g_autoptr(PhConfig) config = ph_store_run_config(path, registry, error);
 
-	return config != NULL ? run_with(config, request, mistakes, is_used_out, error) : -1;
+	return config != NULL ? run_with(config, request, mistakes, error) : -1;
 }
 
-static int
-run_somewhere(const char *config, const PhJobRequest *request, bool *is_used_out, GError **error)
+int
+ph_store_run(const char *config, const PhJobRequest *request, GError **error)
 {
 	g_autoptr(GError) why = NULL;
 	int fd = ph_control_connect(config, &why);
@@ -260,27 +280,7 @@ run_somewhere(const char *config, const PhJobRequest *request, bool *is_used_out
 	if (fd >= 0)
 		return run_in_server(fd, request, error);
 	if (g_error_matches(why, PH_ERROR, PH_ERROR_NOT_FOUND))
-		return run_here(config, request, is_used_out, error);
+		return run_here(config, request, error);
 	g_propagate_error(error, g_steal_pointer(&why));
 	return -1;
-}
-
-/* A server that starts or ends has the journal, but no control socket: it is waited for. */
-int
-ph_store_run(const char *config, const PhJobRequest *request, GError **error)
-{
-	gint64 end_us = g_get_monotonic_time() + PATIENCE_US;
-
-	for (;;) {
-		g_autoptr(GError) why = NULL;
-		bool is_used = false;
-		int status = run_somewhere(config, request, &is_used, &why);
-
-		if (!is_used || g_get_monotonic_time() >= end_us) {
-			if (why != NULL)
-				g_propagate_error(error, g_steal_pointer(&why));
-			return status;
-		}
-		g_usleep(LOOK_US);
-	}
 }

@@ -193,9 +193,9 @@ take_state(PhJournal *journal, bool *clean_out, GError **error)
 
 /* --- opening -------------------------------------------------------------------------------------- */
 
-/* The lock goes with the process that has it. */
+/* The lock goes with the process that has it. @used_out: (nullable) set when that is another. */
 static bool
-take_lock(PhJournal *journal, uint64_t wait_us, GError **error)
+take_lock(PhJournal *journal, uint64_t wait_us, bool *used_out, GError **error)
 {
 	uint64_t deadline_us = ph_clock_us() + wait_us;
 
@@ -208,6 +208,12 @@ take_lock(PhJournal *journal, uint64_t wait_us, GError **error)
 			break;
 		g_usleep(LOCK_LOOK_US);
 	}
+	if (errno != EWOULDBLOCK) {
+		ph_error_set_errno(error, errno, "cannot lock '%s/lock'", journal->folder);
+		return false;
+	}
+	if (used_out != NULL)
+		*used_out = true;
 	ph_error_set(error, PH_ERROR_TEMPORARY, "another process uses the journal in '%s'",
 	             journal->folder);
 	return false;
@@ -328,7 +334,8 @@ ph_journal_open(const PhJournalParams *params, GError **error)
 	PhJournal *journal = journal_new(params);
 	bool clean = false;
 
-	if (!open_folder(journal, error) || !take_lock(journal, params->lock_wait_us, error)
+	if (!open_folder(journal, error)
+	    || !take_lock(journal, params->lock_wait_us, params->used_out, error)
 	    || !take_state(journal, &clean, error) || !open_segments(journal, error)) {
 		journal_free(journal);
 		return NULL;
@@ -354,7 +361,7 @@ ph_journal_lets_pass(const char *folder, GError **error)
 	if (!ph_journal_exists(folder))
 		return true;
 	journal = journal_new(&params);
-	good = open_folder(journal, error) && take_lock(journal, 0, error)
+	good = open_folder(journal, error) && take_lock(journal, 0, NULL, error)
 	       && take_state(journal, &clean, error);
 	if (good && !clean) {
 		ph_error_set(

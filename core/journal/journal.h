@@ -29,10 +29,11 @@ typedef struct PhJournal PhJournal;
 /* PhJournalParams: @failed: nothing can be written any more: the server must stop accepting; called
  * once, on the journal's thread. */
 typedef struct {
-	const char *folder;              /* of its own; made when missing */
-	uint64_t size;                   /* of all segments together */
-	uint64_t checkpoint_us;          /* at the latest after this time */
-	uint64_t lock_wait_us;           /* for another process to let go of it */
+	const char *folder;     /* of its own; made when missing */
+	uint64_t size;          /* of all segments together */
+	uint64_t checkpoint_us; /* at the latest after this time */
+	uint64_t lock_wait_us;  /* for another process to let go of it */
+	bool *used_out; /* (nullable) set when another process has it: ph_journal_open() fails */
 	void (*failed)(void *user_data); /* (nullable) */
 	void *user_data;
 } PhJournalParams;

@@ -26,6 +26,7 @@ ph_durability_open(const PhConfig *config,
                    void (*failed)(void *user_data),
                    void *user_data,
                    PhJournal **journal_out,
+                   bool *used_out,
                    GError **error)
 {
 	const PhServerSettings *server = ph_config_server(config);
@@ -36,6 +37,7 @@ ph_durability_open(const PhConfig *config,
 		.checkpoint_us = server->checkpoint_interval.us,
 		.lock_wait_us =
 			failed != NULL ? LOCK_WAIT_US : 0, /* a tool asks the server again */
+		.used_out = used_out,
 		.failed = failed,
 		.user_data = user_data,
 	};

@@ -10,11 +10,13 @@
 
 /* ph_durability_open: the journal that the config wants, or one that an earlier config has left with
  * changes in it. @journal_out: (owned, nullable) NULL: none is needed. @failed: see journal.h.
+ * @used_out: (nullable) set when it fails because another process has the journal.
  * Thread: main. Blocks: on the disk; up to 10 s while another process lets go of it. */
 bool ph_durability_open(const PhConfig *config,
                         void (*failed)(void *user_data),
                         void *user_data,
                         PhJournal **journal_out,
+                        bool *used_out,
                         GError **error);
 
 /* ph_durability_check: what waits in the journal must find its sections, and no section may be another

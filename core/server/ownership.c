@@ -46,7 +46,7 @@ static bool
 take_journal(PhOwnership *ownership, const PhConfig *config, GError **error)
 {
 	if (!ph_durability_open(config, ownership->failed, ownership->user_data,
-	                        &ownership->journal, error))
+	                        &ownership->journal, NULL, error))
 		return false;
 	ph_accounts_configure(&(PhAccountsParams){
 		.open_accounts = (size_t) ph_config_server(config)->open_accounts,

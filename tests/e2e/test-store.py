@@ -157,6 +157,20 @@ def test_a_journal_is_replayed_by_the_command_when_no_server_runs():
         assert server.imap().select()[1] == [b"8"]
 
 
+def test_a_journal_that_cannot_be_read_is_told_at_once():
+    server = Server(lib.WHOLE.replace("[server]\n", "[server]\ndurability = journal\n"))
+    try:
+        os.makedirs(server.dir + "/data/journal", mode=0o700)
+        with open(server.dir + "/data/journal/state", "wb") as stream:
+            stream.write(b"no state at all" * 100)
+        began = time.monotonic()
+        done = server.run("store", "stats", "mail")
+        assert done.returncode == 1 and "cannot be read" in done.stderr, done.stderr
+        assert time.monotonic() - began < 5, "it was waited for"
+    finally:
+        server.__exit__(None, None, None)
+
+
 def test_retention_removes_what_its_rules_name_and_nothing_else():
     rules = "[store mail]\nretention = Lists/* 3, Trash 1s\n"
     with Server(lib.WHOLE.replace("[store mail]\n", rules)) as server:
