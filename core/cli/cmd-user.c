@@ -9,6 +9,7 @@
 #include "cli/directory-tool.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static int
 fail(const GError *error)
@@ -45,6 +46,42 @@ forget_kept(const PhArguments *arguments)
 	(void) ph_control_ask(ph_arguments_config(arguments), "forget", true, answer, NULL);
 }
 
+static bool
+is_among(const char *const *domains, const char *ascii)
+{
+	for (size_t i = 0; domains != NULL && domains[i] != NULL; i++) {
+		g_autofree char *other = g_hostname_to_ascii(domains[i]);
+
+		if (strcmp(domains[i], "*") == 0
+		    || (other != NULL && g_ascii_strcasecmp(other, ascii) == 0))
+			return true;
+	}
+	return false;
+}
+
+/* Mail for an address whose domain no route has does not come in. */
+static void
+warn_of_domain(const PhConfig *config, const char *name)
+{
+	PhSection *const *all = ph_config_all_sections(config);
+	const char *at = strrchr(name, '@');
+	g_autofree char *ascii = at != NULL ? g_hostname_to_ascii(at + 1) : NULL;
+	bool has_route = false;
+
+	for (size_t i = 0; ascii != NULL && all[i] != NULL; i++) {
+		if (!ph_section_is_route(all[i]))
+			continue;
+		has_route = true;
+		if (is_among(ph_section_route(all[i])->domains, ascii))
+			return;
+	}
+	if (has_route && ascii != NULL)
+		fprintf(stderr,
+		        "posthorn: warning: no [route] has '%s' among its 'domains'; mail for "
+		        "'%s' is not taken until one has\n",
+		        at + 1, name);
+}
+
 /* Adds the user, or changes the password of one that is there. */
 static int
 set_password(const PhArguments *arguments, bool create, const char *what)
@@ -71,6 +108,8 @@ set_password(const PhArguments *arguments, bool create, const char *what)
 	forget_kept(arguments);
 	printf("%s '%s' in directory '%s'.\n", create ? "Added" : "Changed the password of", name,
 	       ph_section_name(tool.section));
+	if (create)
+		warn_of_domain(tool.config, name);
 	return PH_EXIT_OK;
 }
 

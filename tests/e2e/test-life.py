@@ -133,6 +133,8 @@ def test_the_first_user_is_added_without_a_word_of_the_log():
         assert "there are no users yet" in done.stderr and done.returncode == 0, done
         done = server.run("user", "add", "--stdin", "carla@example.org", stdin=PASSWORD + "\n")
         assert done.returncode == 0 and done.stderr == "", done
+        done = server.run("user", "add", "--stdin", "carla@elsewhere.example", stdin=PASSWORD + "\n")
+        assert done.returncode == 0 and "no [route] has 'elsewhere.example'" in done.stderr, done
 
 
 def test_send_submits_what_it_reads():
