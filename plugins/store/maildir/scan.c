@@ -24,7 +24,7 @@
 
 enum {
 	AT_ONCE = 20000, /* new files in memory */
-	MOVES = 1000,    /* from new to cur, at a time */
+	MOVES = 4000,    /* from new to cur, at a time, or a twelfth of a folder */
 	REST = 500, /* times as long as a reading takes before we look whether others wrote, too */
 };
 
@@ -190,6 +190,14 @@ is_other_file(Scan *scan, Letters was, const char *name, PhSlice base)
 	       && faccessat(scan->account->root_fd, second, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+/* Each row of them costs a reading of the folder: ten thousands that were appended must not cost a
+ * hundred readings. */
+static unsigned
+moves_at_once(const Scan *scan)
+{
+	return (unsigned) MAX(MOVES, scan->n_messages / 12);
+}
+
 static bool
 meet_known(Scan *scan, uint32_t uid, const char *name, PhSlice base, Letters letters)
 {
@@ -205,7 +213,8 @@ meet_known(Scan *scan, uint32_t uid, const char *name, PhSlice base, Letters let
 	}
 	scan->found[uid / 8] |= (uint8_t) (1U << uid % 8);
 	/* somebody reads this folder: what was new is not any more */
-	if (scan->part == IN_NEW && scan->account->watches != NULL && scan->n_moved < MOVES) {
+	if (scan->part == IN_NEW && scan->account->watches != NULL
+	    && scan->n_moved < moves_at_once(scan)) {
 		Letters to = LETTERS_PRESENT | (was & LETTERS_ALL);
 
 		if (rename_in_part(scan, name, to, base)) {
@@ -409,7 +418,7 @@ note_seen(Scan *scan, const int64_t before[2], int64_t began)
 {
 	Folder *folder = scan->folder;
 
-	folder->has_new = scan->account->watches == NULL || scan->n_moved >= MOVES;
+	folder->has_new = scan->account->watches == NULL || scan->n_moved >= moves_at_once(scan);
 	folder->cost_ns = g_get_real_time() * 1000 - began;
 	for (int i = 0; i < 2; i++) {
 		g_autofree char *path = scan_part(scan->account, folder, i);
@@ -426,7 +435,7 @@ note_seen(Scan *scan, const int64_t before[2], int64_t began)
 		folder->seen[i] = scan->moved ? stat_ns(scan->account->root_fd, path) : before[i];
 		folder->assumed[i] = folder->assumed[i] || scan->moved;
 	}
-	if (scan->n_moved >= MOVES)
+	if (scan->n_moved >= moves_at_once(scan))
 		folder->seen[IN_NEW] = 0;
 	if (scan->again)
 		folder->seen[IN_NEW] = folder->seen[IN_CUR] = 0;
