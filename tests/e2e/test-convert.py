@@ -170,10 +170,10 @@ def test_deliveries_and_changes_during_the_move_are_all_there_afterwards():
 
 def test_killed_in_the_middle_it_goes_on_where_it_was():
     with Server(TWO) as server:
-        fill(server, 150)
+        fill(server, 400)
         before = look(server)
         rounds = 0
-        for delay in (0.02, 0.05, 0.1, 0.15, 0.2):
+        for delay in (0.005, 0.01, 0.015, 0.02, 0.04, 0.1):
             with subprocess.Popen([PROGRAM, "store", "convert", "mail", "next", ANNA,
                                    "-c", server.config], stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE) as command:

@@ -335,7 +335,8 @@ def test_a_server_that_lies_costs_a_temporary_failure():
             began = time.monotonic()
             assert login(server, "carl") == "UNAVAILABLE", answer.__name__
             assert time.monotonic() - began < 3, answer.__name__
-            said = server.events("login-unavailable")[0]["error"]
+            said = wait_for(lambda: server.events("login-unavailable"), 10,
+                            "the line of the log")[0]["error"]
             assert answer not in (references, notes) or "more than 500" in said, (answer.__name__, said)
             assert login(server, "anna@example.org") == ""
             with open("/proc/%d/status" % server.worker_pid(), encoding="ascii") as stream:
