@@ -203,12 +203,12 @@ find_own(Listing *listing, PhIndexConnection *connection, const PhBlobId *blob, 
 	if (!file_unpack(blob, connection, &file))
 		return NULL;
 	path = find_placed(listing, connection, blob, false, guess);
-	/* a copy has no file before it was placed */
+	/* a copy has no file before it was placed; tmp is asked first, as a folder is many questions */
+	if (path == NULL && file.copy == 0)
+		path = find_waiting(account, &file);
 	home = file.copy == 0 ? folder_at(account, file.home) : NULL;
 	if (path == NULL && home != NULL)
 		path = find_in(listing, home, file.base, guess);
-	if (path == NULL && file.copy == 0)
-		path = find_waiting(account, &file);
 	return path;
 }
 
